@@ -1,0 +1,11 @@
+//! keyward's audit log: an append-only, hash-chained, Merkle-committed log of records in an embedded store.
+//!
+//! The bytes: `SPEC.md`. What is committed and what proves it: [`event`]. The engine under it: [`store`].
+
+pub mod environment;
+pub mod event;
+pub mod record;
+pub mod store;
+
+pub use environment::{Clock, Environment, Random, RandomError};
+pub use event::{Changes, CommitError, Committed, Event, Generation, Lane, Locator, ReadSet, Refused};

@@ -1,0 +1,214 @@
+//! The store contract: what keyward asks of the engine under it.
+//!
+//! Authoritative families change only through [`Store::commit`], together with a record (invariant I2);
+//! derived families follow behind the log through [`Store::write_derived`] and can be built again from it.
+//! `rocks` is the embedded default; every engine passes the same conformance suite
+//! ([`conformance`](self::conformance)), and so does the naive in-memory one of the tests.
+
+pub mod rocks;
+
+#[cfg(test)]
+pub(crate) mod conformance;
+#[cfg(test)]
+pub(crate) mod memory;
+
+use std::fmt;
+
+/// A family of rows (a column family in RocksDB). The order of this list is no part of the format; the names are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Records: chain id, be64 index -> record bytes. Authoritative.
+    Records,
+    /// Full tiles of the tree: chain id, u8 level, be64 n -> 8,192 bytes. Authoritative.
+    Tiles,
+    /// The log's head and the generations: chain id, name -> bytes. Authoritative.
+    State,
+    /// Texts by digest: policy documents, attachments, roles, session policies. Authoritative.
+    Texts,
+    /// Secrets and their sealed values. Authoritative.
+    Secrets,
+    /// Wrapped key-encryption keys. Authoritative.
+    Keys,
+    /// Revocations. Authoritative.
+    Revocations,
+    /// Every index, told apart by a tag behind the chain id. Derived.
+    Indexes,
+    /// Signed checkpoints: chain id, be64 size -> note. Derived.
+    Checkpoints,
+    /// Watermarks of the followers: chain id, name -> be64. Derived.
+    Followers,
+}
+
+impl Family {
+    /// Every family, authoritative ones first.
+    pub const ALL: [Self; 10] = [
+        Self::Records,
+        Self::Tiles,
+        Self::State,
+        Self::Texts,
+        Self::Secrets,
+        Self::Keys,
+        Self::Revocations,
+        Self::Indexes,
+        Self::Checkpoints,
+        Self::Followers,
+    ];
+
+    /// The family's name in the store; never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Tiles => "tiles",
+            Self::State => "state",
+            Self::Texts => "texts",
+            Self::Secrets => "secrets",
+            Self::Keys => "keys",
+            Self::Revocations => "revocations",
+            Self::Indexes => "indexes",
+            Self::Checkpoints => "checkpoints",
+            Self::Followers => "followers",
+        }
+    }
+
+    /// Whether rows of this family are written only together with a record.
+    #[must_use]
+    pub const fn is_authoritative(self) -> bool {
+        !matches!(self, Self::Indexes | Self::Checkpoints | Self::Followers)
+    }
+}
+
+/// One row's address: a family and a key within it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The family.
+    pub family: Family,
+    /// The key's bytes within the family.
+    pub bytes: Vec<u8>,
+}
+
+impl Key {
+    /// The row at `bytes` in `family`.
+    #[must_use]
+    pub fn new(family: Family, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { family, bytes: bytes.into() }
+    }
+}
+
+/// One write: a value to put, or `None` to delete the row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The row.
+    pub key: Key,
+    /// Its new value; `None` deletes it.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A condition that the engine itself checks at commit: the row is absent (`None`) or holds exactly these bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The row.
+    pub key: Key,
+    /// What it must hold.
+    pub expected: Option<Vec<u8>>,
+}
+
+/// What became of a commit.
+#[derive(Debug)]
+pub enum Commit {
+    /// Durable: synced to disk.
+    Committed,
+    /// A guard did not hold; nothing was written. The number is the guard's place in the list.
+    Conflict(usize),
+    /// Certainly not written (the engine was closed, or refused before touching the disk).
+    NotCommitted(StoreError),
+    /// The engine cannot say: the batch may be on disk or not. The handle is spent: [`Store::reopen`], then read back.
+    Unknown(StoreError),
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Closed, or being reopened after a write error.
+    #[error("the store is closed")]
+    Closed,
+    /// Another process has the store open.
+    #[error("the store at `{path}` is in use by another process")]
+    InUse {
+        /// Where it is.
+        path: String,
+    },
+    /// The engine reports damage: a checksum or a structure does not fit.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// Anything else that the engine or the file system answered.
+    #[error("the store failed: {0}")]
+    Engine(String),
+}
+
+/// Rows as of one moment.
+pub trait Snapshot {
+    /// The value of one row.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the engine could not read; never for an absent row, which is `None`.
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Calls `each` with the rows of `family` whose key lies in `[from, to)`, ascending, or descending if
+    /// `reverse`; stops early when `each` answers `false`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the engine could not read.
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: &[u8],
+        reverse: bool,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError>;
+}
+
+/// An engine. All methods may be called from any thread; commits come from one thread, the sequencer's.
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Runs `read` on a snapshot: what it sees does not change under it.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] while the store is being reopened; else what `read` answers.
+    fn snapshot(
+        &self,
+        read: &mut dyn FnMut(&dyn Snapshot) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// Writes all of `batch` or nothing, synced to disk, if all of `guards` hold.
+    fn commit(&self, batch: &[Write], guards: &[Guard]) -> Commit;
+
+    /// Writes derived rows, all or nothing, not synced: they can be built again.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`] for a row of an authoritative family, or if the engine could not write.
+    fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError>;
+
+    /// Closes the engine and opens it again; afterwards reads show what is really on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it does not open; the store then stays closed and may be reopened again.
+    fn reopen(&self) -> Result<(), StoreError>;
+}
+
+/// Runs `read` on a snapshot and hands its result through.
+///
+/// # Errors
+/// As [`Store::snapshot`].
+pub fn read<R>(
+    store: &dyn Store,
+    mut read: impl FnMut(&dyn Snapshot) -> Result<R, StoreError>,
+) -> Result<R, StoreError> {
+    let mut result = None;
+    store.snapshot(&mut |snapshot| {
+        result = Some(read(snapshot)?);
+        Ok(())
+    })?;
+    result.ok_or(StoreError::Closed)
+}

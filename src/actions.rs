@@ -1,0 +1,347 @@
+//! The catalogue: every action there is, in one table. Routes, policy checks, the coverage test, OpenAPI and the
+//! docs come from it; which code carries an action out is matched on [`Operation`] in `access`, so that an action
+//! without code does not compile.
+
+/// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
+pub const CATALOGUE: u64 = 1;
+
+/// A service that owns actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// Secrets.
+    Ssm,
+    /// Keys.
+    Kms,
+    /// Policies, tokens, access keys.
+    Cam,
+    /// The trail.
+    Cloudaudit,
+    /// Role sessions.
+    Sts,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: [Self; 5] = [Self::Ssm, Self::Kms, Self::Cam, Self::Cloudaudit, Self::Sts];
+
+    /// The short name, as it stands before the colon of an action and in a resource's service segment.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ssm => "ssm",
+            Self::Kms => "kms",
+            Self::Cam => "cam",
+            Self::Cloudaudit => "cloudaudit",
+            Self::Sts => "sts",
+        }
+    }
+}
+
+/// What an action's resource is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// No resource: an allow matches with `*` only.
+    Operation,
+    /// The secret that the request names.
+    Secret,
+    /// The secret that it would make, with the caller as creator.
+    Creation,
+    /// One secret if the request names one exactly, else none (SearchRecords).
+    SecretOrOperation,
+    /// A key-encryption key: `key/<key id>`.
+    Key,
+}
+
+/// Whether an action changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Reads only.
+    Read,
+    /// Changes state.
+    Write,
+}
+
+/// Condition keys (`reference`: CAM policy language, section 6). Which of them an action has: [`Action::keys`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConditionKey {
+    /// `qcs:current_time`
+    CurrentTime,
+    /// `qcs:ip`
+    Ip,
+    /// `qcs:resource_tag`
+    ResourceTag,
+    /// `qcs:request_tag`
+    RequestTag,
+    /// `qcs:uin`
+    Uin,
+    /// `qcs:owner_uin`
+    OwnerUin,
+    /// `qcs:create_uin`
+    CreateUin,
+    /// `keyward:door`
+    Door,
+    /// `keyward:secure_transport`
+    SecureTransport,
+    /// `keyward:recovery_window`
+    RecoveryWindow,
+}
+
+/// The type of a condition key's values; decides which operators fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValueType {
+    /// Text, by bytes.
+    String,
+    /// An instant in whole seconds.
+    Date,
+    /// An exact decimal.
+    Number,
+    /// `"true"` or `"false"`.
+    Bool,
+    /// An address.
+    Ip,
+}
+
+impl ConditionKey {
+    /// Every key, in the order of their names' bytes.
+    pub const ALL: [Self; 10] = [
+        Self::Door,
+        Self::RecoveryWindow,
+        Self::SecureTransport,
+        Self::CreateUin,
+        Self::CurrentTime,
+        Self::Ip,
+        Self::OwnerUin,
+        Self::RequestTag,
+        Self::ResourceTag,
+        Self::Uin,
+    ];
+
+    /// The name as policies and records write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CurrentTime => "qcs:current_time",
+            Self::Ip => "qcs:ip",
+            Self::ResourceTag => "qcs:resource_tag",
+            Self::RequestTag => "qcs:request_tag",
+            Self::Uin => "qcs:uin",
+            Self::OwnerUin => "qcs:owner_uin",
+            Self::CreateUin => "qcs:create_uin",
+            Self::Door => "keyward:door",
+            Self::SecureTransport => "keyward:secure_transport",
+            Self::RecoveryWindow => "keyward:recovery_window",
+        }
+    }
+
+    /// The key of that exact name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.name() == name)
+    }
+
+    /// The type of its values.
+    #[must_use]
+    pub const fn value_type(self) -> ValueType {
+        match self {
+            Self::CurrentTime => ValueType::Date,
+            Self::Ip => ValueType::Ip,
+            Self::RecoveryWindow => ValueType::Number,
+            Self::SecureTransport => ValueType::Bool,
+            Self::ResourceTag | Self::RequestTag | Self::Uin | Self::OwnerUin | Self::CreateUin | Self::Door => {
+                ValueType::String
+            }
+        }
+    }
+
+    /// Whether it may hold several values.
+    #[must_use]
+    pub const fn is_many(self) -> bool {
+        matches!(self, Self::ResourceTag | Self::RequestTag)
+    }
+}
+
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $operation:ident $service:ident $level:ident $effect:ident $served:ident;)*) => {
+        /// Every operation, one for each row of the catalogue.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Operation { $($(#[$doc])* $operation,)* }
+
+        /// The catalogue.
+        pub const ACTIONS: &[Action] = &[$(Action {
+            operation: Operation::$operation,
+            name: stringify!($operation),
+            service: Service::$service,
+            level: Level::$level,
+            effect: Effect::$effect,
+            served: Served::$served,
+        },)*];
+    };
+}
+
+/// By whom an action can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Served {
+    /// Any caller, through a door.
+    Door,
+    /// Known, so that policies may name it, but not offered by this build: `UnsupportedOperation`.
+    Not,
+    /// Only keyward itself, as `service/...`; no door has it.
+    Internal,
+}
+
+/// One row of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// Which operation.
+    pub operation: Operation,
+    /// The operation's name, unique across services, as in `POST /v1/<name>`.
+    pub name: &'static str,
+    /// Who owns it.
+    pub service: Service,
+    /// What its resource is.
+    pub level: Level,
+    /// Whether it changes anything.
+    pub effect: Effect,
+    /// By whom it can be asked for.
+    pub served: Served,
+}
+
+impl Action {
+    /// The policy action: `service:Operation`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}:{}", self.service.name(), self.name)
+    }
+
+    /// The condition keys that a request for this action can have, whether or not this request has them.
+    #[must_use]
+    pub fn keys(&self) -> Vec<ConditionKey> {
+        ConditionKey::ALL.into_iter().filter(|key| self.has_key(*key)).collect()
+    }
+
+    /// Whether a request for this action can have `key`.
+    #[must_use]
+    pub const fn has_key(&self, key: ConditionKey) -> bool {
+        match key {
+            ConditionKey::CurrentTime
+            | ConditionKey::Ip
+            | ConditionKey::Uin
+            | ConditionKey::OwnerUin
+            | ConditionKey::Door
+            | ConditionKey::SecureTransport => true,
+            ConditionKey::CreateUin | ConditionKey::ResourceTag => {
+                matches!(self.level, Level::Secret | Level::SecretOrOperation)
+            }
+            ConditionKey::RequestTag => {
+                matches!(self.level, Level::Creation)
+                    || matches!(self.operation, Operation::TagResource | Operation::UntagResource)
+            }
+            ConditionKey::RecoveryWindow => matches!(self.operation, Operation::DeleteSecret),
+        }
+    }
+}
+
+/// The action that a door's operation name stands for.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Action> {
+    ACTIONS.iter().find(|action| action.name == name)
+}
+
+/// The row of an operation.
+#[must_use]
+pub fn row(operation: Operation) -> Option<&'static Action> {
+    ACTIONS.iter().find(|action| action.operation == operation)
+}
+
+catalogue! {
+    /// A new secret with its first version.
+    CreateSecret Ssm Creation Write Door;
+    /// A new version.
+    PutSecretValue Ssm Secret Write Door;
+    /// A version's value.
+    GetSecretValue Ssm Secret Read Door;
+    /// A secret's metadata.
+    DescribeSecret Ssm Secret Read Door;
+    /// All secrets' metadata.
+    ListSecrets Ssm Operation Read Door;
+    /// A secret's versions.
+    ListSecretVersionIds Ssm Secret Read Door;
+    /// Which version a read without VersionId serves.
+    SetCurrentVersion Ssm Secret Write Door;
+    /// Makes a disabled secret readable.
+    EnableSecret Ssm Secret Write Door;
+    /// Makes a secret unreadable.
+    DisableSecret Ssm Secret Write Door;
+    /// Replaces a version's value in place.
+    UpdateSecret Ssm Secret Write Not;
+    /// Replaces the description.
+    UpdateDescription Ssm Secret Write Not;
+    /// Deletes, at once or after a window.
+    DeleteSecret Ssm Secret Write Not;
+    /// Takes a deletion back.
+    RestoreSecret Ssm Secret Write Not;
+    /// Deletes one version.
+    DeleteSecretVersion Ssm Secret Write Not;
+    /// Adds tags.
+    TagResource Ssm Secret Write Not;
+    /// Takes tags off.
+    UntagResource Ssm Secret Write Not;
+    /// The service's regions.
+    GetRegions Ssm Operation Read Not;
+    /// The service's state and quotas.
+    GetServiceStatus Ssm Operation Read Not;
+    /// Switches the service on.
+    CreateService Ssm Operation Write Not;
+    /// Kinds of product secrets.
+    DescribeSupportedProducts Ssm Operation Read Not;
+    /// A database account as a secret.
+    CreateProductSecret Ssm Creation Write Not;
+    /// An SSH key pair as a secret.
+    CreateSSHKeyPairSecret Ssm Creation Write Not;
+    /// An SSH key pair's value.
+    GetSSHKeyPairValue Ssm Secret Read Not;
+    /// Rotates a product secret.
+    RotateProductSecret Ssm Secret Write Not;
+    /// Sets a product secret's rotation.
+    UpdateRotationStatus Ssm Secret Write Not;
+    /// A product secret's rotation.
+    DescribeRotationDetail Ssm Secret Read Not;
+    /// A product secret's past rotations.
+    DescribeRotationHistory Ssm Secret Read Not;
+    /// A task's state.
+    DescribeAsyncRequestInfo Ssm Operation Read Not;
+    /// Searches the trail.
+    SearchRecords Cloudaudit SecretOrOperation Read Door;
+    /// The newest signed checkpoint.
+    GetCheckpoint Cloudaudit Operation Read Door;
+    /// Proves a record against a checkpoint.
+    GetInclusionProof Cloudaudit Operation Read Door;
+    /// The whole log as a file that verifies offline.
+    ExportRecords Cloudaudit Operation Read Door;
+    /// Checks the log in place.
+    VerifyLog Cloudaudit Operation Read Not;
+    /// The trail in CloudAudit's form.
+    LookUpEvents Cloudaudit Operation Read Not;
+    /// The trail in CloudAudit's newer form.
+    DescribeEvents Cloudaudit Operation Read Not;
+    /// Revokes tokens.
+    RevokeToken Cam Operation Write Door;
+    /// Key-encryption keys and their generations.
+    ListKeys Kms Operation Read Not;
+    /// A new generation of a key.
+    RotateKey Kms Operation Write Not;
+    /// Re-wraps data keys to the newest generation.
+    RewrapKeys Kms Operation Write Not;
+    /// Makes and wraps a data key for a value.
+    GenerateDataKey Kms Key Write Internal;
+    /// Unwraps a value's data key.
+    Decrypt Kms Key Read Internal;
+    /// Takes a role.
+    AssumeRole Sts Operation Write Not;
+    /// Takes a role with a token.
+    AssumeRoleWithWebIdentity Sts Operation Write Not;
+    /// Who the caller is.
+    GetCallerIdentity Sts Operation Read Not;
+    /// Temporary keys for someone else.
+    GetFederationToken Sts Operation Write Not;
+}
