@@ -2,9 +2,12 @@
 //!
 //! The bytes: `SPEC.md`. What is committed and what proves it: [`event`]. The engine under it: [`store`].
 
+pub mod disk;
 pub mod environment;
 pub mod event;
+pub mod mark;
 pub mod record;
+pub mod recovery;
 pub mod store;
 
 pub use environment::{Clock, Environment, Random, RandomError};
