@@ -3,11 +3,14 @@
 //! The bytes: `SPEC.md`. What is committed and what proves it: [`event`]. The engine under it: [`store`].
 
 pub mod checkpoint;
+pub mod disk;
 pub mod environment;
 pub mod event;
 pub mod hash;
+pub mod mark;
 pub mod note;
 pub mod record;
+pub mod recovery;
 pub mod statement;
 pub mod store;
 pub mod tree;
