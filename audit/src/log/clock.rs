@@ -47,11 +47,6 @@ impl SegmentClock {
         Reading { time_us: self.last_us, step }
     }
 
-    /// A record of time `time_us` is in the log, though its batch was taken for lost.
-    pub(super) fn passed(&mut self, time_us: u64) {
-        self.last_us = self.last_us.max(time_us);
-    }
-
     fn step(&self, wall_us: u64, monotonic_us: u64) -> Option<ClockStep> {
         let expected_us = self.seen.map(|(wall, monotonic)| wall.saturating_add(monotonic_us.saturating_sub(monotonic)));
         let source = if expected_us.is_some() { "monotonic" } else { "start" };

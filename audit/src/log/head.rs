@@ -12,6 +12,7 @@
 //! | `continues` | under the chain id of a later origin: the first origin of the log, whose chain goes on |
 
 use super::keys::ChainId;
+use super::shared::Durable;
 use crate::hash::{self, Digest};
 use crate::record::Kind;
 use crate::store::{Family, Snapshot, StoreError, Write};
@@ -93,6 +94,11 @@ impl Head {
         self.tree.root()
     }
 
+    /// This head, once it is in the store.
+    pub(super) fn durable(&self) -> Durable {
+        Durable { epoch: self.epoch, size: self.size, time_us: self.time_us, chain: self.chain, root: self.root() }
+    }
+
     /// The `head` row.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut row = Vec::with_capacity(256);
@@ -125,6 +131,11 @@ impl Head {
     /// The row to write when the size has reached a multiple of [`TILE`].
     pub(super) fn tree_row(&self, id: ChainId) -> Write {
         Write { key: id.state(TREE), value: Some(self.tree.encode()) }
+    }
+
+    /// The size in a `head` row.
+    pub(super) fn size_of(row: &[u8]) -> Option<u64> {
+        Fields { rest: row }.head().map(|head| head.size)
     }
 
     /// Reads the head; none if the store holds no log of this chain.

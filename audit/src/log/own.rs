@@ -75,13 +75,20 @@ pub(super) fn torn_tail_recovered(environment: &Environment, size: u64) -> Resul
 }
 
 /// Free space went to another level.
-pub(super) fn disk_level(environment: &Environment, level: Level, free: u64) -> Result<Draft, RandomError> {
-    system(environment, [("event", "disk_level".into()), ("free", free.into()), ("level", level_word(level).into())])
+pub(super) fn disk_level(environment: &Environment, level: Level) -> Result<Draft, RandomError> {
+    system(environment, [("event", "disk_level".into()), ("level", level_word(level).into())])
 }
 
 /// The log takes no more records until there is space again.
 pub(super) fn audit_stopped(environment: &Environment) -> Result<Draft, RandomError> {
     system(environment, [("cause", "disk".into()), ("event", "audit_stopped".into())])
+}
+
+/// An operator accepted a loss; the statement is added by its caller.
+pub(super) fn loss(environment: &Environment) -> Result<Draft, RandomError> {
+    let mut draft = own(environment, Kind::Loss, "keyward:Loss")?;
+    draft.principal = Some("service/operator".to_owned());
+    Ok(draft)
 }
 
 /// Nothing was released on `record`, though it says `ok`.

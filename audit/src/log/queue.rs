@@ -202,8 +202,9 @@ impl Lanes {
         }
     }
 
-    pub(super) fn closed(&self) -> Option<Refused> {
-        lock(&self.state).closed
+    /// Whether the log is stopping: what waits is still written, nothing more is taken.
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.state).closed == Some(Refused::Stopping)
     }
 
     /// How many records wait.

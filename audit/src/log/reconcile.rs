@@ -7,14 +7,15 @@
 use std::time::Duration;
 
 use super::batch::InFlight;
+use super::clock::SegmentClock;
 use super::head::damaged;
 use super::own::{self, Cause};
 use super::recent::Recent;
-use super::sequencer::{Sequencer, Turn, frame_own};
+use super::sequencer::{Sequencer, Turn, frame_own, sealed_at_us};
 use super::shared::Mode;
 use super::start::{self, Examined, OpenError};
 use crate::event::Refused;
-use crate::record::Record;
+use crate::record::{Kind, Record};
 use crate::store::{self, Family, Snapshot, StoreError, Tail};
 
 /// The first and the longest pause between two attempts.
@@ -24,17 +25,19 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// What is to be found out before anybody is served again.
 pub(super) struct Broken {
     in_flight: Vec<InFlight>,
+    /// The clock as it was before the batch in flight.
+    clock_before: SegmentClock,
     pause: Duration,
 }
 
 impl Sequencer {
     /// Stops serving. The next turn reopens the store.
-    pub(super) fn break_off(&mut self, in_flight: Vec<InFlight>, error: &StoreError) -> Turn {
+    pub(super) fn break_off(&mut self, in_flight: Vec<InFlight>, clock_before: SegmentClock, error: &StoreError) -> Turn {
         tracing::error!(%error, records = in_flight.len(), "a write failed: nothing is served until it is read back");
         self.log.set_mode(Mode::Reopening);
         self.log.lanes.close(Refused::Store);
         self.log.lanes.refuse_all(Refused::Store);
-        self.broken = Some(Broken { in_flight, pause: PAUSE });
+        self.broken = Some(Broken { in_flight, clock_before, pause: PAUSE });
         Turn::Worked
     }
 
@@ -55,7 +58,7 @@ impl Sequencer {
     }
 
     fn retry(&mut self, broken: Broken) -> Turn {
-        if self.log.is_stopping() {
+        if self.log.lanes.is_stopping() {
             return Turn::Stopped;
         }
         let pause = broken.pause;
@@ -69,13 +72,12 @@ impl Sequencer {
         let mark = log.marked.newest().ok_or_else(|| damaged("high-water mark"))?;
         let mut found = None;
         let tail = log.store.reopen(&mut |rows| start::judge(&mut found, start::examine(rows, &log.origin, &mark)));
-        let examined = match (tail, found) {
+        let (examined, tail) = match (tail, found) {
             (_, Some(Err(refusal))) => return Err(refusal),
             (Err(error), _) => return Err(error.into()),
             (Ok(_), None) => return Err(damaged(super::head::HEAD).into()),
             (Ok(tail), Some(Ok(examined))) => (examined, tail),
         };
-        let (examined, tail) = examined;
         let present = store::read(log.store.as_ref(), |rows| self.is_written(rows, in_flight, &examined))?;
         Ok((examined, tail, present))
     }
@@ -108,15 +110,16 @@ impl Sequencer {
         self.recent = Recent::new(examined.head.size, self.log.limits.recent_rows);
         self.generations = examined.generations.iter().cloned().collect();
         self.head = examined.head;
-        let durable = self.durable();
+        let durable = self.head.durable();
         if let Err(error) = self.log.marked.advance(&durable) {
             tracing::error!(%error, "the high-water mark cannot be written");
             return Err(broken);
         }
         tracing::warn!(found, records = broken.in_flight.len(), size = durable.size, "the store serves again");
-        if found {
-            self.clock.passed(durable.time_us);
+        if !found {
+            self.clock = broken.clock_before;
         }
+        self.sealed_at_us = sealed_at_us(&self.log, &self.head);
         for record in broken.in_flight {
             self.settle(record, found);
         }
@@ -133,7 +136,6 @@ impl Sequencer {
     /// One record of the batch that was in flight: found, nothing was released on it; not found, a record of the
     /// log's own is written anew. Seals and clock steps follow from the state and come back by themselves.
     fn settle(&mut self, record: InFlight, found: bool) {
-        use crate::record::Kind;
         if found && record.called && record.entry.releases {
             self.own_not_released(&record.bytes, Cause::UnknownCommit);
         }

@@ -25,7 +25,7 @@ use super::queue::{Answer, Drained, Entry, Submission};
 use super::recent::Recent;
 use super::reconcile::Broken;
 use super::settings::micros;
-use super::shared::{Durable, Shared};
+use super::shared::Shared;
 use super::start::Examined;
 use crate::environment::RandomError;
 use crate::event::{ReadSet, Refused};
@@ -67,15 +67,12 @@ pub(super) struct Sequencer {
 impl Sequencer {
     /// Goes on at the head that was examined.
     pub(super) fn new(log: Arc<Shared>, examined: Examined) -> Self {
-        let clock = &log.environment.clock;
-        let since_seal_us = clock.wall_us().saturating_sub(examined.head.sealed.time_us);
-        let sealed_at_us = clock.monotonic_us().saturating_sub(since_seal_us.min(micros(log.limits.seal_every)));
         Self {
             head_row: examined.head.encode(),
             recent: Recent::new(examined.head.size, log.limits.recent_rows),
             generations: examined.generations.into_iter().collect(),
             clock: SegmentClock::new(examined.head.time_us),
-            sealed_at_us,
+            sealed_at_us: sealed_at_us(&log, &examined.head),
             own: Vec::new(),
             broken: None,
             head: examined.head,
@@ -101,7 +98,7 @@ impl Sequencer {
             return self.reconcile(broken);
         }
         if self.log.suspect.swap(false, std::sync::atomic::Ordering::AcqRel) {
-            return self.break_off(Vec::new(), &StoreError::Closed);
+            return self.break_off(Vec::new(), self.clock, &StoreError::Closed);
         }
         let drained = self.log.lanes.drain();
         let answered = !drained.submissions.is_empty();
@@ -113,13 +110,13 @@ impl Sequencer {
             Err(error) => {
                 tracing::error!(%error, "no request id can be made: nothing is recorded");
                 self.clock = clock_before;
-                Turn::Broken(IDLE)
+                if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(IDLE) }
             }
         }
     }
 
     fn rest(&self) -> Turn {
-        if self.log.lanes.closed() == Some(Refused::Stopping) { Turn::Stopped } else { Turn::Idle }
+        if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Idle }
     }
 
     /// Makes a batch of what was drained; what cannot go in is answered at once.
@@ -224,21 +221,15 @@ impl Sequencer {
             Commit::Conflict(_) => StoreError::Engine("another writer has moved the head".to_owned()),
             Commit::NotCommitted(error) | Commit::Unknown(error) => error,
         };
-        self.clock = clock_before;
-        self.break_off(batch.into_in_flight(Refused::Store), &error)
+        self.break_off(batch.into_in_flight(Refused::Store), clock_before, &error)
     }
 
     /// Moves the mark, then shows what is durable.
     fn show(&self, batch: &Batch) -> std::io::Result<()> {
-        let durable = self.durable();
+        let durable = self.head.durable();
         self.log.marked.advance(&durable)?;
         self.log.show(durable, &batch.bumps);
         Ok(())
-    }
-
-    pub(super) fn durable(&self) -> Durable {
-        let head = &self.head;
-        Durable { epoch: head.epoch, size: head.size, time_us: head.time_us, chain: head.chain, root: head.root() }
     }
 
     /// Wakes all who wait. A record that says `ok` and whose caller has left is answered by an `outcome`.
@@ -268,6 +259,13 @@ impl Drop for Sequencer {
         self.log.lanes.close(Refused::Stopping);
         self.log.lanes.refuse_all(Refused::Stopping);
     }
+}
+
+/// By the monotonic clock: when the last seal of `head` was written; at most one interval ago.
+pub(super) fn sealed_at_us(log: &Shared, head: &Head) -> u64 {
+    let clock = &log.environment.clock;
+    let since_us = clock.wall_us().saturating_sub(head.sealed.time_us);
+    clock.monotonic_us().saturating_sub(since_us.min(micros(log.limits.seal_every)))
 }
 
 /// Frames a record of the log's own. They are small and well formed; one that is not is told and left out.

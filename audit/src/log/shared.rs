@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -15,7 +16,7 @@ use crate::checkpoint::SignedCheckpoint;
 use crate::environment::Environment;
 use crate::event::Refused;
 use crate::hash::Digest;
-use crate::store::Store;
+use crate::store::{Store, StoreError, Write};
 
 /// The newest head that is durable and under the mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,9 @@ pub(super) struct Shared {
     pub(super) suspect: AtomicBool,
     /// How far the indexes reach.
     pub(super) indexed_to: AtomicU64,
-    pub(super) stopping: AtomicBool,
+    stopping: AtomicBool,
+    /// Where followers and watch sleep until the log is stopped.
+    sleeping: (Mutex<()>, Condvar),
     as_of: AtomicU64,
     generations: RwLock<HashMap<String, u64>>,
     covered: Mutex<Covered>,
@@ -104,6 +107,7 @@ impl Shared {
             suspect: AtomicBool::new(false),
             indexed_to: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            sleeping: (Mutex::new(()), Condvar::new()),
             as_of: AtomicU64::new(parts.durable.size),
             generations: RwLock::new(parts.generations),
             covered: Mutex::new(covered),
@@ -163,12 +167,34 @@ impl Shared {
         since_us.map_or(0, |since| self.environment.clock.monotonic_us().saturating_sub(since))
     }
 
-    /// Tells the sequencer that the store's handle is spent.
-    pub(super) fn suspect(&self) {
-        self.suspect.store(true, Ordering::Release);
+    /// Writes derived rows. If that fails the store's handle is spent, and the sequencer is told to reopen it.
+    pub(super) fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError> {
+        let written = self.store.write_derived(batch);
+        if written.is_err() && self.mode() == Mode::Serving {
+            self.suspect.store(true, Ordering::Release);
+        }
+        written
     }
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Has every thread but the sequencer end soon.
+    pub(super) fn stop_followers(&self) {
+        self.stopping.store(true, Ordering::Release);
+        drop(lock(&self.sleeping.0));
+        self.sleeping.1.notify_all();
+        drop(lock(&self.requests));
+        self.requested.notify_all();
+    }
+
+    /// Sleeps `pause`, or until the log is stopped.
+    pub(super) fn doze(&self, pause: Duration) {
+        let sleeping = lock(&self.sleeping.0);
+        if !self.is_stopping() {
+            // Waking early does no harm.
+            drop(self.sleeping.1.wait_timeout(sleeping, pause));
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::head::{self, Head, TILE, damaged};
 use super::keys::{ChainId, number};
-use super::proofs::StoredHashes;
+use super::proofs::{StoredHashes, stored_tile};
 use crate::hash::{self, Digest};
 use crate::mark::{Mark, MarkError};
 use crate::record::{Kind, Record, Value};
@@ -67,7 +67,10 @@ pub enum OpenError {
         size: u64,
     },
     /// The mark is that of another origin.
-    #[error("the high-water mark is not that of the origin `{0}`")]
+    #[error(
+        "the high-water mark is not that of the origin `{0}`; after an accepted loss, `origin` and `signing_key` must \
+         be those that it printed"
+    )]
     OtherOrigin(String),
     /// The store holds no log that signs under this origin.
     #[error("the store holds no log of the origin `{0}`")]
@@ -225,7 +228,7 @@ impl Fold<'_> {
         }
         let n = (self.next / TILE).saturating_sub(1);
         let first = n.saturating_mul(TILE);
-        let stored = self.hashes.tile(0, n)?.ok_or_else(|| damaged("tiles"))?;
+        let stored = stored_tile(self.hashes.snapshot, self.hashes.id, 0, n)?.ok_or_else(|| damaged("tiles"))?;
         let differs = stored.iter().zip(&self.leaves).position(|(stored, leaf)| stored != leaf);
         if let Some(place) = differs {
             self.next = first.saturating_add(place as u64);
