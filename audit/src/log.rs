@@ -34,8 +34,6 @@ mod start;
 mod sync;
 mod watch;
 
-#[cfg(test)]
-mod tests;
 
 pub use check::{Finding, Report, Verify};
 pub use export::{Export, ExportError};

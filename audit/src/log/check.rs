@@ -7,16 +7,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::head::{Head, Sealed};
+use super::head::{self, Head, Sealed};
 use super::index;
 use super::keys::{ChainId, number};
 use super::proofs::read_note;
-use super::start::{self, OpenError, seal_chain};
+use super::start::{OpenError, seal_chain};
 use crate::hash::{self, Digest};
 use crate::mark::Mark;
 use crate::record::{Kind, Record, Value};
 use crate::store::{self, Family, Snapshot, Store, StoreError};
-use crate::tree::{FullTile, Tree, decode_tile};
+use crate::tree::{FullTile, decode_tile};
 
 /// Records read in one snapshot.
 const BLOCK: u64 = 1_024;
@@ -71,9 +71,10 @@ impl Verify<'_> {
     /// # Errors
     /// [`OpenError`] if there is no log to be checked, or the store cannot be read.
     pub fn run(&self, store: &dyn Store, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, OpenError> {
-        let (chain_start, head) = self.head(store)?;
-        let id = ChainId::of(&chain_start);
-        let mut check = Check::new(store, id, chain_start, &head, self);
+        let stated = store::read(store, |rows| self.stated(rows))?;
+        let stated = stated.ok_or_else(|| OpenError::NoLog(self.origin.to_owned()))?;
+        let head = &stated.head;
+        let mut check = Check::new(store, &stated, self);
         let mut next = 0;
         while next < head.size {
             let to = next.saturating_add(BLOCK).min(head.size);
@@ -81,18 +82,22 @@ impl Verify<'_> {
             next = to;
             progress(next, head.size);
         }
-        check.end(&head)?;
+        check.end(&stated)?;
         Ok(check.report)
     }
 
-    fn head(&self, store: &dyn Store) -> Result<(Digest, Head), OpenError> {
-        let mut found = None;
-        store.snapshot(&mut |rows| {
-            found = Some(start::load_head_row(rows, self.origin));
-            Ok(())
-        })?;
-        found.unwrap_or(Err(OpenError::Store(StoreError::Closed)))
+    fn stated(&self, rows: &dyn Snapshot) -> Result<Option<Stated>, StoreError> {
+        let chain_start = hash::chain_start(&head::first_origin(rows, self.origin)?);
+        let stated = Head::stated(rows, ChainId::of(&chain_start))?;
+        Ok(stated.map(|(head, root)| Stated { chain_start, head, root }))
     }
+}
+
+/// What the state says of the log.
+struct Stated {
+    chain_start: Digest,
+    head: Head,
+    root: Digest,
 }
 
 struct Check<'a> {
@@ -104,22 +109,20 @@ struct Check<'a> {
     next: u64,
     before: Option<Record>,
     indexed: u64,
-    rows_expected: u64,
     report: Report,
 }
 
 impl<'a> Check<'a> {
-    fn new(store: &'a dyn Store, id: ChainId, chain: Digest, head: &Head, settings: &'a Verify<'a>) -> Self {
-        let report = Report { findings: Vec::new(), total: 0, size: head.size, root: hash::empty_root() };
+    fn new(store: &'a dyn Store, stated: &Stated, settings: &'a Verify<'a>) -> Self {
+        let report = Report { findings: Vec::new(), total: 0, size: stated.head.size, root: hash::empty_root() };
         Self {
             store,
-            id,
+            id: ChainId::of(&stated.chain_start),
             settings,
-            head: Head::empty(chain, head.sealed.time_us),
+            head: Head::empty(stated.chain_start, stated.head.sealed.time_us),
             next: 0,
             before: None,
             indexed: 0,
-            rows_expected: 0,
             report,
         }
     }
@@ -230,7 +233,6 @@ impl<'a> Check<'a> {
 
     fn index_rows(&mut self, rows: &dyn Snapshot, record: &Record) -> Result<(), StoreError> {
         for (key, value) in index::rows(self.id, record) {
-            self.rows_expected = self.rows_expected.saturating_add(1);
             if rows.get(Family::Indexes, &key)? != Some(value) {
                 self.find(self.next, "a row of an index is missing or altered");
             }
@@ -272,8 +274,8 @@ impl<'a> Check<'a> {
     }
 
     /// What is left once all records are read: the head itself, and what lies above it.
-    fn end(&mut self, head: &Head) -> Result<(), StoreError> {
-        let store = self.store;
+    fn end(&mut self, stated: &Stated) -> Result<(), StoreError> {
+        let (store, head) = (self.store, &stated.head);
         self.report.root = self.head.root();
         store.snapshot(&mut |rows| {
             let above = collect(rows, Family::Checkpoints, self.id, head.size, head.size.saturating_add(1))?;
@@ -291,8 +293,12 @@ impl<'a> Check<'a> {
         if self.head.chain != head.chain {
             self.find(None, "the chain over the records is not that of the head");
         }
-        if self.head.root() != head.root() {
+        if self.head.root() != stated.root {
             self.find(None, "the root over the records is not that of the head");
+        }
+        let rows_fit = store::read(store, |rows| Head::load(rows, self.id).map(|_| ()));
+        if let Err(error) = rows_fit {
+            self.find(None, error.to_string());
         }
         if !same_seal(&self.head.sealed, &head.sealed) || self.head.time_us != head.time_us {
             self.find(None, "time, last seal or counts of the head are not those of the records");
@@ -327,10 +333,8 @@ impl<'a> Check<'a> {
     /// Every row of an index must follow from its record.
     fn surplus_index_rows(&mut self, rows: &dyn Snapshot) -> Result<(), StoreError> {
         let keys = index::all(self.id);
-        let mut found = 0_u64;
         let mut strays = Vec::new();
         rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, value| {
-            found += 1;
             if !follows(rows, self.id, key, value) {
                 strays.push(index::record_of(key));
             }

@@ -16,7 +16,7 @@ use super::shared::Durable;
 use crate::hash::{self, Digest};
 use crate::record::Kind;
 use crate::store::{Family, Snapshot, StoreError, Write};
-use crate::tree::{FullTile, TILE_WIDTH, Tree};
+use crate::tree::{Frontier, FullTile, TILE_WIDTH, Tree};
 
 /// Layout of the rows in `state`.
 const SCHEMA: u16 = 1;
@@ -136,6 +136,14 @@ impl Head {
     /// The size in a `head` row.
     pub(super) fn size_of(row: &[u8]) -> Option<u64> {
         Fields { rest: row }.head().map(|head| head.size)
+    }
+
+    /// Reads what the rows state, without holding them against records: the head, its tree left empty, and the root.
+    pub(super) fn stated(snapshot: &dyn Snapshot, id: ChainId) -> Result<Option<(Self, Digest)>, StoreError> {
+        let Some(row) = get_state(snapshot, id, HEAD)? else { return Ok(None) };
+        let head = Fields { rest: &row }.head().ok_or_else(|| damaged(HEAD))?;
+        let frontier = get_state(snapshot, id, FRONTIER)?.and_then(|row| Frontier::decode(&row).ok());
+        Ok(Some((head, frontier.ok_or_else(|| damaged(FRONTIER))?.root())))
     }
 
     /// Reads the head; none if the store holds no log of this chain.

@@ -256,5 +256,3 @@ fn matches(query: &Query, record: &Record) -> bool {
         && query.end_time_us.is_none_or(|end| record.time_us() < end)
 }
 
-#[cfg(test)]
-mod tests;
