@@ -7,6 +7,7 @@ pub mod disk;
 pub mod environment;
 pub mod event;
 pub mod hash;
+pub mod log;
 pub mod mark;
 pub mod note;
 pub mod record;
@@ -20,3 +21,4 @@ pub(crate) mod samples;
 
 pub use environment::{Clock, Environment, Random, RandomError};
 pub use event::{Changes, CommitError, Committed, Event, Generation, Lane, Locator, ReadSet, Refused};
+pub use log::Log;
