@@ -226,10 +226,10 @@ impl Rows {
 }
 
 /// Label, installation id, key id, generation.
-fn associated(installation: InstallationId, id: &KeyId, generation: KeyGeneration) -> Vec<u8> {
+pub(super) fn associated(installation: InstallationId, id: &KeyId, generation: KeyGeneration) -> Vec<u8> {
     let bytes = Writer::new().bytes(LABEL).raw(installation.as_bytes()).bytes(id.as_str().as_bytes());
     bytes.u32(generation.get()).finish()
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -14,6 +14,8 @@
 //!
 //! Rows here change only in a commit together with their record (I2); a process that dies leaves them as they were.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 mod id;
 mod installation;
 mod keyring;
