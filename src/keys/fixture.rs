@@ -55,8 +55,11 @@ impl Snapshot for MemoryRows {
         reverse: bool,
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        let mut rows: Vec<_> =
-            self.0.iter().filter(|((f, key), _)| *f == family && key.as_slice() >= from && key.as_slice() < to).collect();
+        let mut rows: Vec<_> = self
+            .0
+            .iter()
+            .filter(|((f, key), _)| *f == family && key.as_slice() >= from && key.as_slice() < to)
+            .collect();
         if reverse {
             rows.reverse();
         }
@@ -86,9 +89,23 @@ pub(crate) fn add_generation(rows: &mut MemoryRows, root: &RootKey, id: &KeyId, 
     let generation = KeyGeneration::new(number).unwrap();
     let associated = super::keyring::associated(installation, id, generation);
     let material = KeyMaterial::random(&SystemRandom).unwrap();
-    let key = root.material().wrap(&material, installation.as_bytes(), &associated, &SystemRandom).unwrap();
-    rows.put(&generation_row(id, generation), GenerationRow { created_at_s: 1, key }.encode());
-    rows.put(&key_row(id), KeyRow { state, created_at_s: 1, newest: generation }.encode());
+    let key = root
+        .material()
+        .wrap(&material, installation.as_bytes(), &associated, &SystemRandom)
+        .unwrap();
+    rows.put(
+        &generation_row(id, generation),
+        GenerationRow { created_at_s: 1, key }.encode(),
+    );
+    rows.put(
+        &key_row(id),
+        KeyRow {
+            state,
+            created_at_s: 1,
+            newest: generation,
+        }
+        .encode(),
+    );
 }
 
 /// The system's random source, which panics when it gives the same 12 bytes or more twice.

@@ -69,8 +69,8 @@ impl KeyMaterial {
     /// A new key.
     ///
     /// # Errors
-    /// [`RandomError`] if the system gives no random bytes.
-    pub fn random(random: &dyn Random) -> Result<Self, RandomError> {
+    /// [`SealError::Random`] if the system gives no random bytes.
+    pub fn random(random: &dyn Random) -> Result<Self, SealError> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         random.fill(bytes.as_mut())?;
         Ok(Self(bytes))
@@ -114,7 +114,12 @@ impl KeyMaterial {
         let mut nonce = [0; NONCE_BYTES];
         random.fill(&mut nonce)?;
         let mut sealed = Zeroizing::new(*key.expose());
-        let tag = seal_in_place(&self.derive(salt, associated)?, &nonce, associated, sealed.as_mut_slice())?;
+        let tag = seal_in_place(
+            &self.derive(salt, associated)?,
+            &nonce,
+            associated,
+            sealed.as_mut_slice(),
+        )?;
         let mut body = [0; WRAPPED_BYTES];
         let (head, tail) = body.split_at_mut(KEY_BYTES);
         head.copy_from_slice(sealed.as_slice());

@@ -2,16 +2,16 @@
 //! policies. So tags count for I4: every record of an access to the secret holds them all.
 
 /// Longest description, in bytes of UTF-8.
-pub const DESCRIPTION_BYTES_MAX: usize = 2_048;
+const DESCRIPTION_BYTES_MAX: usize = 2_048;
 /// Most tags of one secret.
-pub const TAGS_MAX: usize = 50;
+const TAGS_MAX: usize = 50;
 /// Longest tag key, in characters; the shortest has one.
-pub const TAG_KEY_CHARS_MAX: usize = 127;
+const TAG_KEY_CHARS_MAX: usize = 127;
 /// Longest tag value, in characters; it may be empty.
-pub const TAG_VALUE_CHARS_MAX: usize = 255;
+const TAG_VALUE_CHARS_MAX: usize = 255;
 /// All `key&value` texts of a secret together, as a JSON list, in bytes: they stand in each record of an access, and
 /// a record has 8 KiB.
-pub const TAGS_JSON_BYTES_MAX: usize = 1_536;
+const TAGS_JSON_BYTES_MAX: usize = 1_536;
 
 /// Why a description or tags are refused: `InvalidParameterValue`, but for the duplicate key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,11 @@ impl Description {
     /// [`MetadataError::Description`].
     pub fn new(text: impl Into<String>) -> Result<Self, MetadataError> {
         let text = text.into();
-        if text.len() <= DESCRIPTION_BYTES_MAX { Ok(Self(text)) } else { Err(MetadataError::Description) }
+        if text.len() <= DESCRIPTION_BYTES_MAX {
+            Ok(Self(text))
+        } else {
+            Err(MetadataError::Description)
+        }
     }
 
     /// The text.
@@ -101,12 +105,19 @@ impl Tags {
         }
         tags.iter().try_for_each(Tag::check)?;
         tags.sort();
-        let twice = tags.iter().zip(tags.iter().skip(1)).find(|(one, next)| one.key == next.key);
+        let twice = tags
+            .iter()
+            .zip(tags.iter().skip(1))
+            .find(|(one, next)| one.key == next.key);
         if let Some((tag, _)) = twice {
             return Err(MetadataError::TagKeysDuplicated(tag.key.clone()));
         }
         let tags = Self(tags);
-        if tags.json_bytes() > TAGS_JSON_BYTES_MAX { Err(MetadataError::TagsSize) } else { Ok(tags) }
+        if tags.json_bytes() > TAGS_JSON_BYTES_MAX {
+            Err(MetadataError::TagsSize)
+        } else {
+            Ok(tags)
+        }
     }
 
     /// The tags in order.
@@ -133,7 +144,10 @@ mod tests {
     use super::*;
 
     fn tag(key: impl Into<String>, value: impl Into<String>) -> Tag {
-        Tag { key: key.into(), value: value.into() }
+        Tag {
+            key: key.into(),
+            value: value.into(),
+        }
     }
 
     fn refusal(tags: Vec<Tag>) -> MetadataError {
@@ -144,7 +158,10 @@ mod tests {
     fn descriptions_are_at_most_2048_bytes() {
         assert_eq!(Description::new("").unwrap().as_str(), "");
         assert!(Description::new("é".repeat(1_024)).is_ok());
-        assert_eq!(Description::new(format!("{}x", "é".repeat(1_024))), Err(MetadataError::Description));
+        assert_eq!(
+            Description::new(format!("{}x", "é".repeat(1_024))),
+            Err(MetadataError::Description)
+        );
     }
 
     #[test]
@@ -187,7 +204,10 @@ mod tests {
         assert_eq!(refusal(many(51)), MetadataError::TagCount);
         // ["a&…","b&…", …]: 2 brackets, 6 times 2 quotes and `x&`, 5 commas.
         let sized = |last: String| {
-            let mut tags: Vec<_> = ["a", "b", "c", "d", "e"].into_iter().map(|key| tag(key, "x".repeat(255))).collect();
+            let mut tags: Vec<_> = ["a", "b", "c", "d", "e"]
+                .into_iter()
+                .map(|key| tag(key, "x".repeat(255)))
+                .collect();
             tags.push(tag("f", last));
             tags
         };
