@@ -73,7 +73,7 @@ pub(crate) fn root_key() -> RootKey {
     let folder = tempfile::tempdir().unwrap();
     let provider = FileProvider::new(folder.path().join("root.key"));
     provider.create(&SystemRandom).unwrap();
-    provider.root_key().unwrap()
+    provider.load().unwrap()
 }
 
 /// A new keyring, its root key and its rows.

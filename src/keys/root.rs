@@ -48,7 +48,7 @@ pub trait RootKeyProvider: Send + Sync {
     ///
     /// # Errors
     /// [`RootKeyError`], one line that says what to look at; the gateway does not start.
-    fn root_key(&self) -> Result<RootKey, RootKeyError>;
+    fn load(&self) -> Result<RootKey, RootKeyError>;
 }
 
 /// Why there is no root key.
@@ -176,7 +176,7 @@ impl FileProvider {
 }
 
 impl RootKeyProvider for FileProvider {
-    fn root_key(&self) -> Result<RootKey, RootKeyError> {
+    fn load(&self) -> Result<RootKey, RootKeyError> {
         let text = self.read()?;
         let key = parse(&text).map_err(|what| self.form(what))?;
         Ok(RootKey {

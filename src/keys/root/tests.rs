@@ -11,7 +11,7 @@ fn provider(folder: &tempfile::TempDir) -> FileProvider {
 }
 
 fn refusal(provider: &FileProvider) -> String {
-    provider.root_key().err().unwrap().to_string()
+    provider.load().err().unwrap().to_string()
 }
 
 /// Writes `text` with mode 0600 and says why it is refused.
@@ -31,7 +31,7 @@ fn a_created_root_key_is_read_back_and_only_its_owner_may_read_it() {
     let folder = tempfile::tempdir().unwrap();
     let provider = provider(&folder);
     let created = provider.create(&SystemRandom).unwrap();
-    assert!(provider.root_key().unwrap().key.expose() == created.key.expose());
+    assert!(provider.load().unwrap().key.expose() == created.key.expose());
     assert_eq!(fs::metadata(&provider.path).unwrap().mode() & 0o7777, 0o600);
     assert_eq!(created.place(), provider.path.display().to_string());
     assert_eq!(fs::read(&provider.path).unwrap().len(), FILE_BYTES);
@@ -69,7 +69,7 @@ fn attack_h03_root_key_open_to_others() {
     }
     for mode in [0o600, 0o400] {
         fs::set_permissions(&provider.path, Permissions::from_mode(mode)).unwrap();
-        assert!(provider.root_key().is_ok(), "{mode:o}");
+        assert!(provider.load().is_ok(), "{mode:o}");
     }
 }
 
