@@ -3,5 +3,9 @@
 //! How a request flows: [`access`]. The map of the code: `docs/ARCHITECTURE.md`.
 
 pub mod actions;
+pub mod clock;
+pub mod encoding;
+pub mod keys;
 pub mod principal;
 pub mod resource;
+pub mod secret;
