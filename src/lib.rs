@@ -3,5 +3,6 @@
 //! How a request flows: [`access`]. The map of the code: `docs/ARCHITECTURE.md`.
 
 pub mod actions;
+pub mod authz;
 pub mod principal;
 pub mod resource;

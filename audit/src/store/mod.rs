@@ -91,7 +91,10 @@ impl Key {
     /// The row at `bytes` in `family`.
     #[must_use]
     pub fn new(family: Family, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { family, bytes: bytes.into() }
+        Self {
+            family,
+            bytes: bytes.into(),
+        }
     }
 }
 
@@ -176,10 +179,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// [`StoreError::Closed`] while the store is being reopened; else what `read` answers.
-    fn snapshot(
-        &self,
-        read: &mut dyn FnMut(&dyn Snapshot) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
+    fn snapshot(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
     /// Writes all of `batch` or nothing, synced to disk, if all of `guards` hold.
     fn commit(&self, batch: &[Write], guards: &[Guard]) -> Commit;
