@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use casbin::rhai::Dynamic;
-use casbin::{CoreApi, DefaultModel, Enforcer, Model, NullAdapter, OperatorFunction};
+use casbin::function_map::OperatorFunction;
+use casbin::{CoreApi, DefaultModel, Enforcer, Model, NullAdapter};
 
 use super::decision::{Fault, Layer, StatementEffect};
 use super::document::{Match, Statement};
