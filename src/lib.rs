@@ -4,6 +4,7 @@
 
 pub mod actions;
 pub mod authn;
+pub mod authz;
 pub mod clock;
 pub mod encoding;
 pub mod keys;
