@@ -7,7 +7,6 @@
 
 use crate::note::INTEGER_MAX;
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 /// Values nested deeper than this are refused; a record needs six levels.
 pub(crate) const DEPTH_MAX: u32 = 32;
@@ -112,7 +111,7 @@ impl<'a> Pass<'a> {
 
     /// The next key of an object whose `{` is behind, its colon too; nothing at the `}`. `last` is the key before.
     #[inline]
-    pub(crate) fn next_key(&mut self, last: &mut Option<&'a [u8]>) -> Result<Option<&'a [u8]>, NotCanonical> {
+    pub(crate) fn next_key(&mut self, last: &mut Option<Inside<'a>>) -> Result<Option<&'a [u8]>, NotCanonical> {
         if self.eat(b'}') {
             return Ok(None);
         }
@@ -173,61 +172,73 @@ impl<'a> Pass<'a> {
 
     /// Steps over a string; the bytes between its quotes, escapes as they stand.
     #[inline]
-    fn string(&mut self) -> Result<&'a [u8], NotCanonical> {
-        self.expect(b'"')?;
-        let start = self.rest;
+    fn string(&mut self) -> Result<Inside<'a>, NotCanonical> {
+        let inside = self.rest.strip_prefix(b"\"").ok_or(NotCanonical)?;
+        let (mut rest, mut escaped) = (inside, false);
         loop {
-            self.skip_plain();
-            let (first, rest) = self.rest.split_first().ok_or(NotCanonical)?;
-            self.rest = rest;
-            match first {
-                b'"' => break,
-                b'\\' => self.escape()?,
+            rest = skip_plain(rest);
+            match rest.split_first() {
+                Some((b'"', behind)) => {
+                    self.rest = behind;
+                    break;
+                }
+                Some((b'\\', behind)) => rest = skip_escape(behind)?,
                 _ => return Err(NotCanonical),
             }
+            escaped = true;
         }
-        let taken = start.len().saturating_sub(self.rest.len()).saturating_sub(1);
-        Ok(start.get(..taken).unwrap_or_default())
+        let length = inside.len().saturating_sub(rest.len());
+        inside
+            .get(..length)
+            .map(|bytes| Inside { bytes, escaped })
+            .ok_or(NotCanonical)
     }
+}
 
-    /// Steps over bytes that stand for themselves in a string, eight at a time.
+/// What stands between the quotes of a string.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inside<'a> {
+    bytes: &'a [u8],
+    escaped: bool,
+}
+
+impl Inside<'_> {
+    /// Whether this key may follow that one: by the characters that they stand for.
     #[inline]
-    fn skip_plain(&mut self) {
-        while let Some((word, rest)) = self.rest.split_first_chunk::<8>() {
-            let special = special(u64::from_le_bytes(*word));
-            if special != 0 {
-                let plain = usize::try_from(special.trailing_zeros() / 8).unwrap_or_default();
-                self.rest = self.rest.get(plain..).unwrap_or_default();
-                return;
-            }
-            self.rest = rest;
+    fn follows(self, before: Self) -> bool {
+        if self.escaped || before.escaped {
+            return unescape(before.bytes) < unescape(self.bytes);
         }
-        let plain = self
-            .rest
-            .iter()
-            .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
-            .count();
-        self.rest = self.rest.get(plain..).unwrap_or_default();
+        before.bytes < self.bytes
     }
+}
 
-    /// Steps over an escape whose backslash is behind, if it is the shortest for its character.
-    fn escape(&mut self) -> Result<(), NotCanonical> {
-        let (kind, rest) = self.rest.split_first().ok_or(NotCanonical)?;
-        self.rest = rest;
-        match kind {
-            b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
-            b'u' => {
-                let (digits, rest) = self.rest.split_first_chunk::<4>().ok_or(NotCanonical)?;
-                self.rest = rest;
-                let [code] = crate::hex::unhex(
-                    std::str::from_utf8(digits.strip_prefix(b"00").ok_or(NotCanonical)?).unwrap_or_default(),
-                )
-                .ok_or(NotCanonical)?;
-                let long_only = code < 0x20 && !matches!(code, 0x08 | 0x09 | 0x0a | 0x0c | 0x0d);
-                if long_only { Ok(()) } else { Err(NotCanonical) }
-            }
-            _ => Err(NotCanonical),
+/// What is left behind the bytes that stand for themselves in a string; looks at eight at a time.
+#[inline]
+fn skip_plain(mut rest: &[u8]) -> &[u8] {
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            let plain = usize::try_from(special.trailing_zeros() / 8).unwrap_or_default();
+            return rest.get(plain..).unwrap_or_default();
         }
+        rest = behind;
+    }
+    let plain = rest
+        .iter()
+        .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
+        .count();
+    rest.get(plain..).unwrap_or_default()
+}
+
+/// What is left behind an escape whose backslash is behind, if it is the shortest for its character.
+fn skip_escape(escape: &[u8]) -> Result<&[u8], NotCanonical> {
+    match escape {
+        [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => Ok(rest),
+        // Control characters without a short form: not 08, 09, 0a, 0c, 0d.
+        [b'u', b'0', b'0', b'0', b'0'..=b'7' | b'b' | b'e' | b'f', rest @ ..] => Ok(rest),
+        [b'u', b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f', rest @ ..] => Ok(rest),
+        _ => Err(NotCanonical),
     }
 }
 
@@ -240,15 +251,6 @@ fn special(word: u64) -> u64 {
     let quote = word ^ ONES.wrapping_mul(0x22);
     let backslash = word ^ ONES.wrapping_mul(0x5c);
     (below(word, 0x20) | below(quote, 1) | below(backslash, 1)) & HIGHS
-}
-
-/// Orders keys by the characters that they stand for.
-fn compare(one: &[u8], other: &[u8]) -> Ordering {
-    match one.cmp(other) {
-        // An escape differs in order from its character only where a backslash decides.
-        order if one.contains(&b'\\') || other.contains(&b'\\') => unescape(one).cmp(&unescape(other)).then(order),
-        order => order,
-    }
 }
 
 /// The value of decimal digits, if it is at most 2^53 - 1.
