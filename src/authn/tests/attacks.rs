@@ -265,7 +265,7 @@ fn attack_a04_times_that_are_no_integers() {
     for name in ["exp", "nbf", "iat"] {
         for text in odd {
             let rest = but(name, None).to_string();
-            let claims = format!("{{\"{name}\":{text},{}", &rest[1..]);
+            let claims = format!("{{\"{name}\":{text},{}", rest.strip_prefix('{').unwrap());
             let cause = if text == "1e400" { "malformed" } else { "claim_format" };
             assert_eq!(
                 ask(&authenticator, &token_of(&ED, "EdDSA", r#"{"alg":"EdDSA"}"#, &claims)),
@@ -522,7 +522,7 @@ fn attack_a11_texts_that_read_two_ways() {
         let input = format!("{}.{}", b64(header), b64(claims));
         format!("{input}.{}", b64(ED.sign("EdDSA", input.as_bytes())))
     };
-    let twice = |name: &str, value: &str| format!("{{\"{name}\":{value},{}", &text[1..]);
+    let twice = |name: &str, value: &str| format!("{{\"{name}\":{value},{}", text.strip_prefix('{').unwrap());
     let header = br#"{"alg":"EdDSA"}"#;
     // The last character of 64 signature bytes has four bits to spare, of which none may be set.
     let stray = format!("{}.{}.{}", parts[0], parts[1], stray_bits(parts[2]));
@@ -589,7 +589,7 @@ fn stray_bits(part: &str) -> String {
     let (head, last) = part.split_at(part.len() - 1);
     let place = alphabet.find(last).unwrap();
     assert_eq!((part.len() % 4, place % 16), (2, 0));
-    format!("{head}{}", &alphabet[place + 1..place + 2])
+    format!("{head}{}", alphabet.chars().nth(place + 1).unwrap())
 }
 
 #[test]
@@ -635,11 +635,13 @@ fn attack_a14_only_the_token_itself_is_taken() {
         format!("Bearer {good_token}"),
         format!(" {good_token}"),
         format!("{good_token} "),
-        format!("{good_token}, {good_token}"),
         format!("token={good_token}"),
         format!("{good_token};x"),
     ];
-    all_refused(&authenticator(settings()), "malformed", texts);
+    let authenticator = authenticator(settings());
+    all_refused(&authenticator, "malformed", texts);
+    // Two of them have five parts, as an encrypted one has.
+    all_refused(&authenticator, "header", [format!("{good_token},{good_token}")]);
 }
 
 #[test]

@@ -186,9 +186,7 @@ fn every_kind_of_public_key_is_read_from_pem() {
 fn files_without_one_public_key_are_refused() {
     let pem = ED.pem();
     let cut = pem.replace("MCowBQ", "MCowBA");
-    let short_rsa =
-        "-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAMGPAdYWHGQ4\n-----END PUBLIC KEY-----\n"
-            .to_owned();
+    let short_rsa = "-----BEGIN PUBLIC KEY-----\nMIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCyXpIe1NyetTggiTaVuaVX+C5D\nMjj80SP9yH1CZpDQIOLj008e44RK1Fh3XwsIyO7bFAen0NguaKNB3SE23J5g1V1f\nvOruYf2mmhCLGrhXYx9f1Pf95f2inKuacQa5CHe7KH1g5/XAM3WKQafitx07wzfz\nKf1OttI+Anh9uSbRmQIDAQAB\n-----END PUBLIC KEY-----\n".to_owned();
     let cases = [
         (String::new(), "PEM"),
         ("hello".to_owned(), "PEM"),
@@ -198,7 +196,7 @@ fn files_without_one_public_key_are_refused() {
         (pem.replace("PUBLIC KEY", "CERTIFICATE"), "openssl x509"),
         (pem.replace("PUBLIC KEY", "RSA PUBLIC KEY"), "openssl"),
         (cut, "not an Ed25519"),
-        (short_rsa, "bytes"),
+        (short_rsa, "2,048"),
     ];
     for (text, expected) in cases {
         let (setting, message) = refused(IssuerSettings {
