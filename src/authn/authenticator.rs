@@ -98,7 +98,7 @@ impl Authenticator {
         }
         // Before the rows: a revocation that comes between is seen by the next use, and by the read set.
         let generation = revocations.generation();
-        if generation == entry.authenticated.revocations_seen() {
+        if generation == entry.authenticated.revocations_seen {
             return Ok(Some(Arc::clone(&entry.authenticated)));
         }
         if entry.authenticated.traces().are_revoked(revocations)? {

@@ -36,8 +36,8 @@ pub(super) fn read_public_key(pem: &[u8]) -> Result<PublicKey, Unfit> {
     if let Some(point) = spki.strip_prefix(&P384) {
         return PublicKey::p384(point);
     }
-    // One to three bytes of length stand before it.
-    if (3..=4).any(|at| spki.get(at..at + RSA.len()) == Some(&RSA)) {
+    // A tag and one to three bytes of length stand before it.
+    if (2..=4).any(|at| spki.get(at..at + RSA.len()) == Some(&RSA)) {
         return PublicKey::rsa_spki(&spki);
     }
     Err(Unfit::Kind)
