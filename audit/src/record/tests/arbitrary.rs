@@ -107,7 +107,7 @@ prop_compose! {
         texts in vec(text(), 2),
         optional in vec(of(text()), 11),
         user_agent in of(text()),
-        source_ip in of(any::<IpAddr>()),
+        source_ip in of(any::<IpAddr>().prop_map(|address| address.to_canonical())),
         answers in of(integer()),
         parts in (of(context()), of(credential()), of(decision()), of(policy())),
         parameters in btree_map(key(), value(), 0..4),
