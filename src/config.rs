@@ -277,10 +277,14 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the file and the setting.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|cause| ConfigError::Unreadable { path: file.to_owned(), cause })?;
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|error| ConfigError::Syntax { path: file.to_owned(), text: error.to_string().trim().to_owned() })?;
+        let text = std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable {
+            path: file.to_owned(),
+            cause,
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: file.to_owned(),
+            text: error.to_string().trim().to_owned(),
+        })?;
         config.file = file.to_owned();
         config.digest = format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())));
         config.check()?;
@@ -294,7 +298,11 @@ impl Config {
     }
 
     fn wrong(&self, setting: &str, rule: &str) -> ConfigError {
-        ConfigError::Value { path: self.file.clone(), setting: setting.to_owned(), rule: rule.to_owned() }
+        ConfigError::Value {
+            path: self.file.clone(),
+            setting: setting.to_owned(),
+            rule: rule.to_owned(),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -312,7 +320,10 @@ impl Config {
             return Err(self.wrong("limits.commit_deadline_ms", "must be 1 to 250"));
         }
         if self.limits.versions_per_secret == 0 || self.limits.queue_records == 0 {
-            return Err(self.wrong("limits", "must leave room: versions_per_secret and queue_records are at least 1"));
+            return Err(self.wrong(
+                "limits",
+                "must leave room: versions_per_secret and queue_records are at least 1",
+            ));
         }
         self.check_issuers()
     }
@@ -366,7 +377,10 @@ impl Config {
                 return Err(self.wrong(&setting, "needs exactly one of `public_key_file` and `secret_file`"));
             }
             if issuer.issuer.is_empty() || issuer.audience.is_empty() || issuer.algorithms.is_empty() {
-                return Err(self.wrong(&setting, "needs `issuer`, `audience` and `algorithms`, none of them empty"));
+                return Err(self.wrong(
+                    &setting,
+                    "needs `issuer`, `audience` and `algorithms`, none of them empty",
+                ));
             }
         }
         Ok(())
@@ -398,9 +412,17 @@ mod tests {
         assert_eq!(format!("{written:?}"), format!("{defaults:?}"));
         let fields = format!("{defaults:?}").matches(": ").count();
         assert!(fields > 30);
-        for line in format!("{:#?}", (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)).lines() {
+        for line in format!(
+            "{:#?}",
+            (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)
+        )
+        .lines()
+        {
             if let Some((key, _)) = line.trim().split_once(": ") {
-                assert!(template().contains(&format!("\n{key} = ")), "{key} is missing in the template");
+                assert!(
+                    template().contains(&format!("\n{key} = ")),
+                    "{key} is missing in the template"
+                );
             }
         }
     }
@@ -416,7 +438,9 @@ mod tests {
             ("lisen = \"x\"", "lisen"),
         ];
         for (line, named) in cases {
-            let error = load(&format!("[audit]\norigin = \"o\"\n[server]\n{line}\n")).unwrap_err().to_string();
+            let error = load(&format!("[audit]\norigin = \"o\"\n[server]\n{line}\n"))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(named), "{line}: {error}");
         }
     }
@@ -424,7 +448,9 @@ mod tests {
     #[test]
     fn issuers_are_distinct_and_have_one_source_of_keys() {
         let issuer = |name: &str, more: &str| {
-            format!("[[issuer]]\nname = \"{name}\"\nissuer = \"https://{name}\"\naudience = [\"k\"]\nalgorithms = [\"EdDSA\"]\n{more}\n")
+            format!(
+                "[[issuer]]\nname = \"{name}\"\nissuer = \"https://{name}\"\naudience = [\"k\"]\nalgorithms = [\"EdDSA\"]\n{more}\n"
+            )
         };
         let key = "public_key_file = \"a.pem\"";
         let load = |tables: &str| load(&format!("[audit]\norigin = \"o\"\n{tables}"));

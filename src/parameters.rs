@@ -51,7 +51,9 @@ impl Fields {
     /// # Errors
     /// `MissingParameter`, `InvalidParameter`.
     pub fn required_text(&mut self, name: &str) -> Result<String, ApiError> {
-        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| missing(name))
+        self.text(name)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| missing(name))
     }
 
     /// A text of which the empty one counts as absent.
@@ -138,7 +140,10 @@ impl Fields {
             None => Ok(()),
             Some(name) => {
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                Err(ApiError::new(Code::UnknownParameter, format!("the action has no parameter `{shown}`")))
+                Err(ApiError::new(
+                    Code::UnknownParameter,
+                    format!("the action has no parameter `{shown}`"),
+                ))
             }
         }
     }
@@ -147,13 +152,19 @@ impl Fields {
 /// `MissingParameter` for a field.
 #[must_use]
 pub fn missing(name: &str) -> ApiError {
-    ApiError::new(Code::MissingParameter, format!("the parameter `{name}` is missing or empty"))
+    ApiError::new(
+        Code::MissingParameter,
+        format!("the parameter `{name}` is missing or empty"),
+    )
 }
 
 /// `InvalidParameterValue` for a field, with the rule it breaks.
 #[must_use]
 pub fn invalid_value(name: &str, rule: impl std::fmt::Display) -> ApiError {
-    ApiError::new(Code::InvalidParameterValue, format!("the parameter `{name}` is not acceptable: {rule}"))
+    ApiError::new(
+        Code::InvalidParameterValue,
+        format!("the parameter `{name}` is not acceptable: {rule}"),
+    )
 }
 
 fn invalid(message: &str) -> ApiError {
@@ -185,9 +196,10 @@ mod tests {
 
     #[test]
     fn numbers_are_integers_or_digit_strings_and_nothing_else() {
-        let mut fields =
-            Fields::parse(br#"{"a":7,"b":"8","c":-1,"d":1.0,"e":"1e3","f":"+1","g":"","h":true,"i":"18446744073709551616"}"#)
-                .unwrap();
+        let mut fields = Fields::parse(
+            br#"{"a":7,"b":"8","c":-1,"d":1.0,"e":"1e3","f":"+1","g":"","h":true,"i":"18446744073709551616"}"#,
+        )
+        .unwrap();
         assert_eq!(fields.number("a").unwrap(), Some(7));
         assert_eq!(fields.number("b").unwrap(), Some(8));
         for name in ["c", "d", "e", "f", "g", "h", "i"] {

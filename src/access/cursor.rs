@@ -40,19 +40,27 @@ impl CursorKey {
     /// The cursor of `position` under `filters`; empty if none can be made.
     pub(super) fn write(&self, filters: &[u8], position: Position) -> String {
         let mut bytes = [position.size.to_be_bytes(), position.before.to_be_bytes()].concat();
-        let Some(mac) = self.mac(filters, &bytes) else { return String::new() };
+        let Some(mac) = self.mac(filters, &bytes) else {
+            return String::new();
+        };
         bytes.extend(mac.finalize().into_bytes().iter().take(16));
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// The position of a cursor made here under the same filters.
     pub(super) fn read(&self, filters: &[u8], text: &str) -> Option<Position> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() == CURSOR_BYTES)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .ok()
+            .filter(|bytes| bytes.len() == CURSOR_BYTES)?;
         let (position, mac) = bytes.split_at_checked(16)?;
         self.mac(filters, position)?.verify_truncated_left(mac).ok()?;
         let (size, before) = position.split_at_checked(8)?;
         let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
-        Some(Position { size: number(size)?, before: number(before)? })
+        Some(Position {
+            size: number(size)?,
+            before: number(before)?,
+        })
     }
 }
 
@@ -63,7 +71,10 @@ mod tests {
     #[test]
     fn a_cursor_holds_for_its_key_and_filters_only_and_no_byte_of_it_can_change() {
         let (key, other) = (CursorKey(Zeroizing::new([1; 32])), CursorKey(Zeroizing::new([2; 32])));
-        let position = Position { size: 70_000, before: 12 };
+        let position = Position {
+            size: 70_000,
+            before: 12,
+        };
         let text = key.write(b"filters", position);
         assert_eq!(key.read(b"filters", &text), Some(position));
         assert_eq!(key.read(b"others", &text), None);
@@ -72,7 +83,11 @@ mod tests {
         for place in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[place] ^= 1;
-            assert_eq!(key.read(b"filters", &URL_SAFE_NO_PAD.encode(changed)), None, "byte {place}");
+            assert_eq!(
+                key.read(b"filters", &URL_SAFE_NO_PAD.encode(changed)),
+                None,
+                "byte {place}"
+            );
         }
         assert_eq!(key.read(b"filters", ""), None);
         assert_eq!(key.read(b"filters", &format!("{text}=")), None);

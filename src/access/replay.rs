@@ -60,18 +60,28 @@ pub fn revision_rows(set: &PolicySet) -> Vec<Write> {
         document_characters_max: settings.document_characters_max,
         files: BTreeMap::new(),
         foreign_services: settings.foreign_services.clone(),
-        issuers: settings.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.groups_required)).collect(),
+        issuers: settings
+            .issuers
+            .iter()
+            .map(|issuer| (issuer.name.clone(), issuer.groups_required))
+            .collect(),
         region: settings.place.region.clone(),
     };
     let mut writes = Vec::new();
     for file in set.files() {
         let digest = hex::encode(Sha256::digest(&file.bytes));
         let key = Key::new(Family::Texts, text_key(&digest));
-        writes.push(Write { key, value: Some(file.bytes.clone()) });
+        writes.push(Write {
+            key,
+            value: Some(file.bytes.clone()),
+        });
         manifest.files.insert(file.path.clone(), digest);
     }
     let key = Key::new(Family::Texts, manifest_key(set.revision()));
-    writes.push(Write { key, value: serde_json::to_vec(&manifest).ok() });
+    writes.push(Write {
+        key,
+        value: serde_json::to_vec(&manifest).ok(),
+    });
     writes
 }
 
@@ -89,17 +99,30 @@ pub fn stored_revision(
     let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|_| differs())?;
     let mut files = Vec::new();
     for (path, digest) in manifest.files {
-        files.push(PolicyFile { path, bytes: get(&text_key(&digest))?.ok_or_else(missing)? });
+        files.push(PolicyFile {
+            path,
+            bytes: get(&text_key(&digest))?.ok_or_else(missing)?,
+        });
     }
-    let issuers = manifest.issuers.into_iter().map(|(name, groups_required)| IssuerRule { name, groups_required });
+    let issuers = manifest
+        .issuers
+        .into_iter()
+        .map(|(name, groups_required)| IssuerRule { name, groups_required });
     let settings = Settings {
-        place: Place { region: manifest.region, account: manifest.account },
+        place: Place {
+            region: manifest.region,
+            account: manifest.account,
+        },
         issuers: issuers.collect(),
         foreign_services: manifest.foreign_services,
         document_characters_max: manifest.document_characters_max,
     };
     let set = PolicySet::load(&files, &settings).map_err(|_| differs())?;
-    if set.revision() == revision { Ok(set) } else { Err(differs()) }
+    if set.revision() == revision {
+        Ok(set)
+    } else {
+        Err(differs())
+    }
 }
 
 /// What a record says was decided.
@@ -125,7 +148,10 @@ pub fn recorded(record: &Record) -> Option<Decision> {
         document: layer.document.clone(),
         statement: layer.statement,
     });
-    Some(Decision { outcome, layers: layers.collect() })
+    Some(Decision {
+        outcome,
+        layers: layers.collect(),
+    })
 }
 
 /// Decides a recorded request again under `set`.
@@ -142,7 +168,8 @@ pub fn decide_again(record: &Record, set: &PolicySet) -> Result<Decision, Replay
     let principal = principal.ok_or(incomplete("principal"))?;
     let proved = |texts: &std::collections::BTreeSet<String>| -> Vec<Principal> {
         let all = texts.iter().filter_map(|text| Principal::parse(text).ok());
-        all.filter(|principal| principal.issuer() != Some(crate::principal::LOCAL)).collect()
+        all.filter(|principal| principal.issuer() != Some(crate::principal::LOCAL))
+            .collect()
     };
     let (groups, roles) = (proved(&recorded.groups), proved(&recorded.roles));
     let mut context = Context::default();
@@ -151,7 +178,10 @@ pub fn decide_again(record: &Record, set: &PolicySet) -> Result<Decision, Replay
         context.values.insert(key, values.iter().cloned().collect());
     }
     let creator = context.values.get(&ConditionKey::Uin).and_then(|values| values.first());
-    let creator = creator.and_then(|text| text.parse().ok()).and_then(CreatorNumber::new).ok_or(incomplete("qcs:uin"))?;
+    let creator = creator
+        .and_then(|text| text.parse().ok())
+        .and_then(CreatorNumber::new)
+        .ok_or(incomplete("qcs:uin"))?;
     let target = draft.resource.as_deref().map(|text| target(text, set)).transpose()?;
     let question = Question {
         caller: Caller {
@@ -164,7 +194,10 @@ pub fn decide_again(record: &Record, set: &PolicySet) -> Result<Decision, Replay
         },
         action,
         target: match &target {
-            Some((creator, name)) => Target::Secret { creator: *creator, name },
+            Some((creator, name)) => Target::Secret {
+                creator: *creator,
+                name,
+            },
             None => Target::Operation,
         },
         context: &context,
@@ -179,7 +212,11 @@ fn target(text: &str, set: &PolicySet) -> Result<(Option<CreatorNumber>, SecretN
     if let Some((creator, name)) = place.parse_secret(text) {
         return Ok((Some(creator), name));
     }
-    let name = text.split_once("/*/").and_then(|(_, name)| SecretName::parse(name).ok());
+    let name = text
+        .split_once("/*/")
+        .and_then(|(_, name)| SecretName::parse(name).ok());
     let unknown = name.filter(|name| place.secret(None, name) == text);
-    unknown.map(|name| (None, name)).ok_or(ReplayError::Incomplete("a resource of this gateway"))
+    unknown
+        .map(|name| (None, name))
+        .ok_or(ReplayError::Incomplete("a resource of this gateway"))
 }

@@ -2,9 +2,9 @@
 
 use crate::actions::Operation;
 use crate::error::{ApiError, Code};
+use crate::keys::KeyId;
 use crate::parameters::{Fields, invalid_value, missing};
 use crate::resource::SecretName;
-use crate::keys::KeyId;
 use crate::secret::{Description, Limits, MetadataError, Plaintext, PlaintextError, Tag, Tags, VersionId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -190,7 +190,12 @@ impl Request {
             },
             Operation::ExportRecords => read_export(fields)?,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields)?),
-            _ => return Err(ApiError::new(Code::UnsupportedOperation, "this build does not offer the action")),
+            _ => {
+                return Err(ApiError::new(
+                    Code::UnsupportedOperation,
+                    "this build does not offer the action",
+                ));
+            }
         })
     }
 }
@@ -200,7 +205,10 @@ fn read_get(fields: &mut Fields) -> Result<Request, ApiError> {
         refuse_if_set(fields, name)?;
     }
     let name = secret_name(fields)?;
-    let version = fields.nonempty_text("VersionId")?.map(|text| parse_version(&text)).transpose()?;
+    let version = fields
+        .nonempty_text("VersionId")?
+        .map(|text| parse_version(&text))
+        .transpose()?;
     Ok(Request::GetSecretValue(name, version))
 }
 
@@ -214,7 +222,10 @@ fn read_export(fields: &mut Fields) -> Result<Request, ApiError> {
 fn refuse_if_set(fields: &mut Fields, name: &str) -> Result<(), ApiError> {
     match fields.nonempty_text(name)? {
         None => Ok(()),
-        Some(_) => Err(ApiError::new(Code::UnsupportedOperation, format!("`{name}` is not offered"))),
+        Some(_) => Err(ApiError::new(
+            Code::UnsupportedOperation,
+            format!("`{name}` is not offered"),
+        )),
     }
 }
 
@@ -222,7 +233,10 @@ fn refuse_unless(fields: &mut Fields, name: &str, only: u64) -> Result<(), ApiEr
     match fields.number(name)? {
         None => Ok(()),
         Some(number) if number == only => Ok(()),
-        Some(_) => Err(ApiError::new(Code::UnsupportedOperation, format!("`{name}` other than {only} is not offered"))),
+        Some(_) => Err(ApiError::new(
+            Code::UnsupportedOperation,
+            format!("`{name}` other than {only} is not offered"),
+        )),
     }
 }
 
@@ -247,12 +261,12 @@ fn value(fields: &mut Fields, limits: &Limits) -> Result<Plaintext, ApiError> {
     match (text, binary) {
         (None, None) => Err(missing("SecretString` or `SecretBinary")),
         (Some(_), Some(_)) => Err(invalid_value("SecretString", "give it or `SecretBinary`, not both")),
-        (Some(mut text), None) => {
-            Plaintext::text(std::mem::take(&mut *text), limits).map_err(refused)
-        }
+        (Some(mut text), None) => Plaintext::text(std::mem::take(&mut *text), limits).map_err(refused),
         (None, Some(binary)) => {
             let rule = "it must be padded standard base64 without white space";
-            let bytes = STANDARD.decode(binary.as_bytes()).map_err(|_| invalid_value("SecretBinary", rule))?;
+            let bytes = STANDARD
+                .decode(binary.as_bytes())
+                .map_err(|_| invalid_value("SecretBinary", rule))?;
             Plaintext::binary(bytes, limits).map_err(refused)
         }
     }
@@ -265,14 +279,22 @@ impl CreateSecret {
         refuse_if_set(fields, "AdditionalConfig")?;
         refuse_if_set(fields, "KmsHsmClusterId")?;
         let name = secret_name(fields)?;
-        let version = fields.nonempty_text("VersionId")?.map(|text| parse_version(&text)).transpose()?;
-        let key = fields.nonempty_text("KmsKeyId")?.map(|text| KeyId::parse(&text)).transpose();
+        let version = fields
+            .nonempty_text("VersionId")?
+            .map(|text| parse_version(&text))
+            .transpose()?;
+        let key = fields
+            .nonempty_text("KmsKeyId")?
+            .map(|text| KeyId::parse(&text))
+            .transpose();
         let description = Description::new(fields.text("Description")?.unwrap_or_default());
         Ok(Self {
             name,
             version: version.unwrap_or_else(VersionId::unnamed),
             description: description.map_err(|error| metadata_error("Description", &error))?,
-            key: key.map_err(|error| invalid_value("KmsKeyId", error))?.unwrap_or_else(KeyId::default_key),
+            key: key
+                .map_err(|error| invalid_value("KmsKeyId", error))?
+                .unwrap_or_else(KeyId::default_key),
             tags: tags(fields)?,
             value: value(fields, limits)?,
         })
@@ -283,7 +305,10 @@ fn tags(fields: &mut Fields) -> Result<Tags, ApiError> {
     let mut tags = Vec::new();
     for mut tag in fields.objects("Tags")? {
         let value = tag.text("TagValue")?.ok_or_else(|| missing("TagValue"))?;
-        tags.push(Tag { key: tag.required_text("TagKey")?, value });
+        tags.push(Tag {
+            key: tag.required_text("TagKey")?,
+            value,
+        });
         tag.finish()?;
     }
     Tags::new(tags).map_err(|error| metadata_error("Tags", &error))
@@ -390,8 +415,17 @@ impl RevokeToken {
             (None, None, Some(subject), before) => Selected::Subject(subject, before),
             (None, None, None, _) => return Err(missing("Jti`, `CredentialHash` or `Subject")),
             (_, _, _, Some(_)) => return Err(invalid_value("IssuedBefore", "it goes with `Subject` only")),
-            _ => return Err(invalid_value("Jti", "give exactly one of `Jti`, `CredentialHash` and `Subject`")),
+            _ => {
+                return Err(invalid_value(
+                    "Jti",
+                    "give exactly one of `Jti`, `CredentialHash` and `Subject`",
+                ));
+            }
         };
-        Ok(Self { issuer, selector, reason })
+        Ok(Self {
+            issuer,
+            selector,
+            reason,
+        })
     }
 }

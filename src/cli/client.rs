@@ -13,7 +13,13 @@ use zeroize::Zeroizing;
 #[derive(clap::Args)]
 pub(super) struct ServerOptions {
     /// The gateway's address, for verbs that ask a running gateway
-    #[arg(long, global = true, env = "KEYWARD_ADDR", default_value = "http://127.0.0.1:8743", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "KEYWARD_ADDR",
+        default_value = "http://127.0.0.1:8743",
+        value_name = "URL"
+    )]
     addr: String,
     /// A file that holds the token; else the environment variable KEYWARD_TOKEN does
     #[arg(long, global = true, env = "KEYWARD_TOKEN_FILE", value_name = "FILE")]
@@ -38,11 +44,11 @@ pub(super) struct Refused {
     request: String,
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        match refused.status {
-            401 | 403 => Self::Denied(refused.to_string()),
-            _ => Self::Failed(anyhow!(refused)),
+impl Refused {
+    fn into_failure(self) -> Failure {
+        match self.status {
+            401 | 403 => Failure::Denied(self.to_string()),
+            _ => Failure::Failed(anyhow!(self)),
         }
     }
 }
@@ -64,7 +70,12 @@ impl Client {
             .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { http, addr, authorization, runtime })
+        Ok(Self {
+            http,
+            addr,
+            authorization,
+            runtime,
+        })
     }
 
     fn request(&self, action: &str, parameters: &Value) -> Result<reqwest::RequestBuilder, Failure> {
@@ -73,7 +84,9 @@ impl Client {
         let body = serde_json::to_vec(parameters)?;
         let request = self.http.post(format!("{}/v1/{action}", self.addr));
         let request = request.header(AUTHORIZATION, self.authorization.clone());
-        Ok(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body))
+        Ok(request
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .body(body))
     }
 
     /// Calls an action and answers its result.
@@ -107,7 +120,10 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         if error.is_connect() {
-            anyhow!("no gateway answers at {} (is `keyward serve` running? is KEYWARD_ADDR right?)", self.addr)
+            anyhow!(
+                "no gateway answers at {} (is `keyward serve` running? is KEYWARD_ADDR right?)",
+                self.addr
+            )
         } else {
             anyhow!("the gateway at {} did not answer: {error}", self.addr)
         }
@@ -127,12 +143,13 @@ async fn accepted(response: reqwest::Response) -> Result<reqwest::Response, Fail
         message: text("/Error/Message"),
         request: text("/RequestId"),
     }
-    .into())
+    .into_failure())
 }
 
 fn token(options: &ServerOptions) -> Result<Zeroizing<String>, Failure> {
     if let Some(file) = &options.token_file {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the token in `{}`", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the token in `{}`", file.display()))?;
         return Ok(Zeroizing::new(text));
     }
     match std::env::var("KEYWARD_TOKEN") {

@@ -42,7 +42,11 @@ fn check(context: &Context, dir: Option<PathBuf>) -> Result<(), Failure> {
     let settings = setup::policy_settings(&config);
     match authz::read_folder(&dir).and_then(|files| PolicySet::load(&files, &settings)) {
         Ok(set) => {
-            let documents = set.files().iter().filter(|file| file.path.starts_with("documents/")).count();
+            let documents = set
+                .files()
+                .iter()
+                .filter(|file| file.path.starts_with("documents/"))
+                .count();
             if context.output.is_json() {
                 output::line(&json!({"valid": true, "revision": set.revision(), "documents": documents}).to_string());
             } else {
@@ -57,7 +61,11 @@ fn check(context: &Context, dir: Option<PathBuf>) -> Result<(), Failure> {
             } else {
                 findings.iter().for_each(|finding| output::line(&finding.to_string()));
             }
-            Err(Failure::Invalid(format!("`{}` has {} error(s)", dir.display(), findings.len())))
+            Err(Failure::Invalid(format!(
+                "`{}` has {} error(s)",
+                dir.display(),
+                findings.len()
+            )))
         }
     }
 }
@@ -74,8 +82,7 @@ fn finding_row(finding: &Finding) -> Value {
 }
 
 fn uin(context: &Context, principal: &str) -> Result<(), Failure> {
-    let principal =
-        Principal::parse(principal).map_err(|error| Failure::Usage(format!("`{principal}`: {error}")))?;
+    let principal = Principal::parse(principal).map_err(|error| Failure::Usage(format!("`{principal}`: {error}")))?;
     let config = Config::load(&context.config)?;
     let root = FileProvider::new(config.path(&config.keys.path)).load()?;
     let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;

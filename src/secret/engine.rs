@@ -42,6 +42,15 @@ pub enum OpenError<E> {
     },
 }
 
+impl<E> OpenError<E> {
+    /// The event whose value it was, and where its record is.
+    pub fn into_parts(self) -> (E, Locator) {
+        match self {
+            Self::Integrity { event, locator } | Self::KeyGone { event, locator } => (event, locator),
+        }
+    }
+}
+
 /// Why a value was not sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealValueError {

@@ -92,7 +92,11 @@ pub(super) struct Parts {
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
-        let covered = Covered { mode: Mode::Serving, durable: parts.durable, uncovered_since_us: None };
+        let covered = Covered {
+            mode: Mode::Serving,
+            durable: parts.durable,
+            uncovered_since_us: None,
+        };
         Self {
             lanes: Lanes::new(&parts.limits),
             id: ChainId::of(&parts.chain_start),
