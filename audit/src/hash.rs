@@ -75,3 +75,6 @@ pub fn chain_id(start: &Digest) -> [u8; 8] {
 pub fn sha256(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
+
+#[cfg(test)]
+mod tests;

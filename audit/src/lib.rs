@@ -16,6 +16,9 @@ pub mod statement;
 pub mod store;
 pub mod tree;
 
+#[cfg(test)]
+pub(crate) mod samples;
+
 pub use environment::{Clock, Environment, Random, RandomError};
 pub use event::{Changes, CommitError, Committed, Event, Generation, Lane, Locator, ReadSet, Refused};
 pub use log::Log;

@@ -193,7 +193,7 @@ fn read_parts(text: &str) -> Result<(&str, &str, Zeroizing<[u8; KEY_BYTES]>), Ke
 
 /// A name that a note can carry: not empty, no Unicode space, no plus sign, no control character.
 pub(super) fn check_name(name: &str) -> Result<(), KeyError> {
-    let unfit = |c: char| c.is_whitespace() || c.is_control() || c == '+';
+    let unfit = |c: char| c.is_whitespace() || c < ' ' || c == '+';
     if name.is_empty() || name.chars().any(unfit) {
         Err(KeyError::Name(name.to_owned()))
     } else {

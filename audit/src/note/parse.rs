@@ -192,7 +192,7 @@ fn read_lines(lines: &str, signatures_max: usize) -> Result<Vec<Signature>, Note
 
 /// A text that can be signed: not empty, ends in a line feed, no other control character below U+0020.
 pub(super) fn check_text(text: &str) -> Result<(), NoteError> {
-    if text.ends_with('\n') && text != "\n" && !has_control(text) {
+    if text.ends_with('\n') && !has_control(text) {
         Ok(())
     } else {
         Err(NoteError::Text)
