@@ -25,6 +25,9 @@ use rocksdb::{
     DBCompressionType, DBRecoveryMode, ErrorKind, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+#[cfg(test)]
+use rocksdb::{CompactionDecision, SliceTransform};
+
 use super::{Commit, Family, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
 use crate::recovery;
 
