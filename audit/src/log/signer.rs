@@ -62,6 +62,7 @@ impl Signer {
                 drop(self.log.requested.wait_timeout(requests, self.pause()));
             }
         }
+        self.finish();
     }
 
     /// One turn: a checkpoint if one is due, the log line if a minute has passed.
