@@ -34,7 +34,7 @@ mod start;
 mod sync;
 mod watch;
 
-pub use check::{Finding, Report, Verify};
+pub use check::{Finding, Report, Verify, each_record};
 pub use export::{Export, ExportError};
 pub use loss::{AcceptError, Acceptance, Accepted, accept};
 pub use marked::SignError;

@@ -85,7 +85,7 @@ impl SearchRecords {
             outcome,
         ];
         let numbers = [start_time, end_time, start_index, end_index];
-        serde_json::to_vec(&(texts, numbers)).unwrap_or_default()
+        serde_json::to_vec(&(texts, decision, outcome, numbers)).unwrap_or_default()
     }
 
     fn query(&self, asked: &Asked<'_>, position: Option<Position>, size: u64) -> Query {
@@ -130,6 +130,8 @@ pub(super) fn checkpoint(gateway: &Gateway) -> Carried {
 
 /// GetInclusionProof
 pub(super) fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) -> Result<Carried, StoreError> {
+    let newest = || gateway.log().newest_checkpoint().map_or(0, |newest| newest.checkpoint().size);
+    let size = size.unwrap_or_else(newest);
     let Some(proof) = gateway.log().inclusion_proof(index, size)? else {
         let message = "there is no record of that index under a checkpoint of that size";
         return Ok(Carried::Failed(ApiError::new(Code::ResourceNotFound, message)));
@@ -138,9 +140,9 @@ pub(super) fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) 
     let answer = json!({
         "Index": index,
         "Leaf": STANDARD.encode(proof.leaf),
-        "Size": proof.checkpoint.checkpoint().size,
+        "Size": proof.checkpoint.size,
         "Hashes": hashes,
-        "Checkpoint": proof.checkpoint.note(),
+        "Checkpoint": proof.note,
         "Proof": proof.text(),
     });
     Ok(Carried::Done(object(answer), Changes::default()))

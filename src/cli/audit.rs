@@ -297,7 +297,7 @@ fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
     let mut decided = None;
     if decisions {
         let progress = counting_bar("deciding again");
-        let replayed = replay::whole_trail(&store, origin, report.size, &mut |done, all| {
+        let replayed = replay::whole_trail(&store, origin, &mut |done, all| {
             advance(&progress, done, all)
         })?;
         progress.finish_and_clear();

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Table, TableStyle};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Write as _;
@@ -85,7 +85,7 @@ impl Output {
 fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::NOTHING)
+        .load_style(TableStyle::nothing())
         .set_content_arrangement(ContentArrangement::Dynamic);
     if !heads.is_empty() {
         table.set_header(heads.iter().map(|head| head.to_uppercase()));
