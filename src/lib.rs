@@ -3,6 +3,8 @@
 //! How a request flows: [`access`]. The map of the code: `docs/ARCHITECTURE.md`.
 
 pub mod actions;
+pub mod authn;
+pub mod authz;
 pub mod clock;
 pub mod encoding;
 pub mod keys;

@@ -8,6 +8,9 @@ use crate::keys::KeyId;
 use crate::secret::{Description, Limits, MetadataError, Plaintext, PlaintextError, Tag, Tags, VersionId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use keyward_audit::record::{Decision, Outcome};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 /// Rows that ListSecrets answers when no limit is given, and at most.
@@ -117,9 +120,9 @@ pub struct SearchRecords {
     /// Full action name.
     pub action: Option<String>,
     /// `allow`, `deny`, `error`.
-    pub decision: Option<String>,
+    pub decision: Option<Decision>,
     /// `ok`, `denied`, `failed`, `pending`, `unknown`.
-    pub outcome: Option<String>,
+    pub outcome: Option<Outcome>,
     /// Epoch seconds, included.
     pub start_time: Option<u64>,
     /// Epoch seconds, not included.
@@ -335,13 +338,11 @@ impl ListSecrets {
     }
 }
 
-fn one_of(fields: &mut Fields, name: &str, values: &[&str]) -> Result<Option<String>, ApiError> {
-    match fields.nonempty_text(name)? {
-        Some(text) if !values.contains(&text.as_str()) => {
-            Err(invalid_value(name, format!("it is one of {}", values.join(", "))))
-        }
-        text => Ok(text),
-    }
+/// One word of a closed list, as records write it.
+fn word<T: DeserializeOwned>(fields: &mut Fields, name: &str) -> Result<Option<T>, ApiError> {
+    let parse = |text: String| serde_json::from_value(Value::String(text));
+    let word = fields.nonempty_text(name)?.map(parse).transpose();
+    word.map_err(|_| invalid_value(name, "it is not one of the words of records"))
 }
 
 impl SearchRecords {
@@ -353,8 +354,8 @@ impl SearchRecords {
             resource: fields.nonempty_text("Resource")?,
             resource_prefix: fields.nonempty_text("ResourcePrefix")?,
             action: fields.nonempty_text("Action")?,
-            decision: one_of(fields, "Decision", &["allow", "deny", "error"])?,
-            outcome: one_of(fields, "Outcome", &["ok", "denied", "failed", "pending", "unknown"])?,
+            decision: word(fields, "Decision")?,
+            outcome: word(fields, "Outcome")?,
             start_time: fields.number("StartTime")?,
             end_time: fields.number("EndTime")?,
             start_index: fields.number("StartIndex")?,

@@ -1,12 +1,12 @@
 //! What the configuration makes of each part: issuers, policy settings, the log.
 
 use crate::authn::{Algorithm, ClaimNames, GroupsRule, IssuerSettings, KeySource};
-use crate::authz::{IssuerRule, Settings};
+use crate::authz::{self, IssuerRule};
 use crate::config::{Config, Groups, Issuer};
 use crate::resource::Place;
 use keyward_audit::disk::{self, Share, Thresholds};
 use keyward_audit::note::SigningKey;
-use keyward_audit::settings::{self, Limits, Room};
+use keyward_audit::log::{Limits, Room, Settings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,21 +91,31 @@ fn one_issuer(config: &Config, issuer: &Issuer) -> Result<IssuerSettings, SetupE
     })
 }
 
-/// Where the log lies, under which name it signs, and its limits.
+/// The log's signing key, which must be that of the configured origin.
 ///
 /// # Errors
-/// [`SetupError`] if the signing key cannot be used.
-pub fn log_settings(config: &Config) -> Result<settings::Settings, SetupError> {
+/// [`SetupError`] naming the file.
+pub fn signing_key(config: &Config) -> Result<SigningKey, SetupError> {
     let path = config.path(&config.audit.signing_key);
     let text = read("audit.signing_key", &path)?;
     let wrong = |cause: String| SetupError::SigningKey { path: path.clone(), cause };
     let text = std::str::from_utf8(&text).map_err(|_| wrong("it is not text".to_owned()))?;
     let key = SigningKey::parse(text).map_err(|error| wrong(error.to_string()))?;
-    if key.name() != config.audit.origin {
-        return Err(wrong(format!("it is the key of `{}`, not of the origin `{}`", key.name(), config.audit.origin)));
+    let name = key.verifying_key().name();
+    if name != config.audit.origin {
+        return Err(wrong(format!("it is the key of `{name}`, not of the origin `{}`", config.audit.origin)));
     }
+    Ok(key)
+}
+
+/// Where the log lies, under which name it signs, and its limits.
+///
+/// # Errors
+/// [`SetupError`] if the signing key cannot be used.
+pub fn log_settings(config: &Config) -> Result<Settings, SetupError> {
+    let key = signing_key(config)?;
     let limits = &config.limits;
-    Ok(settings::Settings {
+    Ok(Settings {
         store: config.path(&config.storage.path),
         high_water_mark: config.path(&config.audit.high_water_mark),
         origin: config.audit.origin.clone(),
@@ -138,12 +148,12 @@ fn disk_settings(config: &Config) -> disk::Settings {
 
 /// What of the configuration enters the load checks and the policy revision.
 #[must_use]
-pub fn policy_settings(config: &Config) -> Settings {
+pub fn policy_settings(config: &Config) -> authz::Settings {
     let issuers = config
         .issuers
         .iter()
         .map(|issuer| IssuerRule { name: issuer.name.clone(), groups_required: issuer.groups == Groups::Required });
-    Settings {
+    authz::Settings {
         place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
         issuers: issuers.collect(),
         foreign_services: config.policy.foreign_services.clone(),

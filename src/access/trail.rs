@@ -12,9 +12,12 @@ use crate::parameters::invalid_value;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyward_audit::Changes;
-use keyward_audit::query::Query;
+use keyward_audit::log::Query;
 use keyward_audit::store::StoreError;
 use serde_json::{Map, Value, json};
+
+/// Rows that one page looks at before it ends early.
+const SCAN_MAX: usize = 200_000;
 
 /// SearchRecords
 pub(super) fn search(gateway: &Gateway, asked: &Asked<'_>, search: &SearchRecords) -> Result<Carried, StoreError> {
@@ -67,7 +70,6 @@ impl SearchRecords {
 
     fn query(&self, asked: &Asked<'_>, position: Option<Position>, size: u64) -> Query {
         let micros = |seconds: u64| seconds.saturating_mul(1_000_000);
-        let end = self.end_index.unwrap_or(size).min(size);
         Query {
             principal: self.principal.clone(),
             issuer: self.issuer.clone(),
@@ -75,13 +77,16 @@ impl SearchRecords {
             resource: asked.resource(),
             resource_prefix: self.resource_prefix.clone(),
             action: self.action.clone(),
-            decision: self.decision.clone(),
-            outcome: self.outcome.clone(),
+            decision: self.decision,
+            outcome: self.outcome,
             start_time_us: self.start_time.map(micros),
             end_time_us: self.end_time.map(micros),
-            start_index: self.start_index.unwrap_or(0),
-            end_index: position.map_or(end, |position| position.before.min(end)),
+            start_index: self.start_index,
+            end_index: self.end_index,
+            before: position.map(|position| position.before),
+            size: Some(size),
             limit: usize::try_from(self.limit).unwrap_or(usize::MAX),
+            scan_max: SCAN_MAX,
             full_scan: false,
         }
     }
