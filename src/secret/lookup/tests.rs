@@ -127,13 +127,13 @@ fn the_quota_holds_over_real_rows() {
 
 #[test]
 fn attack_h05_two_creations_of_a_batch_meet_in_a_row_that_both_read() {
-    let limits = Limits::default();
+    let (engine, limits) = (engine(), Limits::default());
     let view = |of: &str| creation(&MemoryRows::default(), &name(of), creator()).unwrap();
     let writes = |of: &str| {
         let view = view(of);
         let binding = binding(of, "v1");
         let id = binding.secret;
-        let sealed = engine().seal(&text("x"), binding, &KeyId::default_key()).unwrap();
+        let sealed = engine.seal(&text("x"), binding, &KeyId::default_key()).unwrap();
         let writes = create(&view, new_secret(id), &sealed, &limits).unwrap().writes;
         writes.into_iter().map(|write| write.key).collect::<BTreeSet<_>>()
     };

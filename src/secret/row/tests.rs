@@ -159,6 +159,27 @@ fn a_row_that_breaks_a_rule_on_versions_is_refused() {
 }
 
 #[test]
+fn tags_in_another_order_or_twice_are_refused() {
+    let tag = |key: &str| Tag {
+        key: key.to_owned(),
+        value: "x".to_owned(),
+    };
+    let tags = Tags::new(vec![tag("first"), tag("other")]).unwrap();
+    let row = SecretRow {
+        tags,
+        ..created(&engine(), "prod/db").row
+    }
+    .encode();
+    let at = |key: &[u8]| row.windows(5).position(|window| window == key).unwrap();
+    for (first, other) in [(b"other", b"first"), (b"first", b"first")] {
+        let mut changed = row.clone();
+        changed[at(b"first")..][..5].copy_from_slice(first);
+        changed[at(b"other")..][..5].copy_from_slice(other);
+        assert_eq!(SecretRow::decode(&changed), Err(Damaged("tags")));
+    }
+}
+
+#[test]
 fn i06_a_row_with_a_name_that_is_not_canonical_is_refused() {
     let row = created(&engine(), "prod/db").row.encode();
     let at = row.windows(7).position(|window| window == b"prod/db").unwrap();
