@@ -283,6 +283,6 @@ impl Ask {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        self.question(None, |question| Facts::of(question)).unwrap()
+        self.question(None, Facts::of).unwrap()
     }
 }
