@@ -21,6 +21,7 @@ mod facts;
 mod finding;
 mod folder;
 mod json;
+mod load;
 mod operator;
 mod pattern;
 mod resource_pattern;
