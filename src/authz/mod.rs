@@ -1,7 +1,7 @@
 //! Who may do what: Tencent Cloud's CAM policy language, decided through casbin.
 //!
-//! A policy folder is parsed whole (`PolicySet::load`): what is not understood is refused then, with every finding
-//! at once, and never skipped when a request is decided. A decision (`PolicySet::decide`) selects the statements
+//! A policy folder is parsed whole ([`PolicySet::load`]): what is not understood is refused then, with every finding
+//! at once, and never skipped when a request is decided. A decision ([`PolicySet::decide`]) selects the statements
 //! attached to the caller that name the action, and lets casbin combine them under `policies/model.conf`; casbin's one
 //! registered function decides resource and condition of one statement.
 //!
@@ -9,14 +9,39 @@
 //! I10 (total), and the policy half of I4 (nothing but [`Question`] enters a decision). Nothing here is written to
 //! disk: if the process dies, the folder is read again.
 
+mod action_pattern;
+mod attachments;
+mod caller;
+mod condition;
 mod decision;
+mod document;
+mod engine;
+mod explain;
+mod facts;
+mod finding;
+mod folder;
+mod json;
+mod operator;
+mod pattern;
+mod resource_pattern;
+mod revision;
+mod role;
 mod session;
+mod set;
+#[cfg(test)]
+mod testing;
+mod value;
+mod variable;
 
 pub use decision::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Fault, Layer, Question, Reason, StatementEffect,
     Target, Verdict,
 };
+pub use explain::{Explanation, WhyNot};
+pub use finding::{Code, Finding};
+pub use folder::read_folder;
 pub use session::SessionPolicy;
+pub use set::PolicySet;
 
 use crate::resource::Place;
 
