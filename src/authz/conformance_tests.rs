@@ -743,7 +743,7 @@ fn a_documents_size_is_counted_without_white_space() {
         let text = document(json!([{"effect": "allow", "action": "ssm:GetSecretValue", "resource": list}])).to_string();
         let files = [
             file("attachments.json", r#"{"version":1}"#),
-            file("documents/p.json", text + &" ".repeat(spaces)),
+            file("documents/p.json", format!("{text}{}", " ".repeat(spaces))),
         ];
         let found = PolicySet::load(&files, &settings()).err().unwrap_or_default();
         found.iter().map(|finding| finding.code.name()).collect::<Vec<_>>()

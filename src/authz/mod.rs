@@ -13,16 +13,24 @@ mod action_pattern;
 mod attachments;
 mod caller;
 mod condition;
+#[cfg(test)]
+mod conformance_tests;
 mod decision;
 mod document;
 mod engine;
+#[cfg(test)]
+mod example_tests;
 mod explain;
 mod facts;
 mod finding;
 mod folder;
 mod json;
 mod operator;
+#[cfg(test)]
+mod oracle_tests;
 mod pattern;
+#[cfg(test)]
+mod reference;
 mod resource_pattern;
 mod revision;
 mod role;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
+use super::question::{near_ipv4, near_ipv6};
 
 const STRING: [&str; 6] = [
     "string_equal",
@@ -115,12 +116,12 @@ fn clause(dice: &mut Dice, key: &str) -> (String, Value) {
 
 fn base(dice: &mut Dice, key: &str) -> (String, Value) {
     match key {
-        "qcs:current_time" => (format!("date_{}", dice.one(&RELATIONS)), values(dice, &DATES)),
+        "qcs:current_time" => (format!("date_{}", dice.one(&RELATIONS)), some(dice, date)),
         "qcs:ip" => (
             dice.one(&["ip_equal", "ip_not_equal"]).to_owned(),
             values(dice, &RANGES),
         ),
-        "keyward:recovery_window" => (format!("numeric_{}", dice.one(&RELATIONS)), numbers(dice)),
+        "keyward:recovery_window" => (format!("numeric_{}", dice.one(&RELATIONS)), some(dice, number)),
         "keyward:secure_transport" => ("bool_equal".to_owned(), bools(dice)),
         "qcs:resource_tag" | "qcs:request_tag" => strings(dice, &TAGS, &TAG_PATTERNS),
         "keyward:door" => strings(dice, &DOORS, &DOOR_PATTERNS),
@@ -148,8 +149,18 @@ fn values(dice: &mut Dice, list: &[&str]) -> Value {
     }
 }
 
-fn numbers(dice: &mut Dice) -> Value {
-    let one = |dice: &mut Dice| match dice.below(8) {
+/// One value, alone or in a list, or a few.
+fn some(dice: &mut Dice, one: impl Fn(&mut Dice) -> Value) -> Value {
+    let list: Vec<Value> = (0..=dice.below(3)).map(|_| one(dice)).collect();
+    if list.len() == 1 && dice.percent(50) {
+        list[0].clone()
+    } else {
+        Value::Array(list)
+    }
+}
+
+fn number(dice: &mut Dice) -> Value {
+    match dice.below(10) {
         0 => json!(7),
         1 => json!("7.0"),
         2 => json!("6.999999999"),
@@ -157,12 +168,38 @@ fn numbers(dice: &mut Dice) -> Value {
         4 => json!(7.5),
         5 => json!("30"),
         6 => json!("-0.0"),
-        _ => json!("007"),
-    };
+        7 => json!("007"),
+        8 => json!("7.000000001"),
+        _ => json!("999999999999999999.999999999"),
+    }
+}
+
+/// A date within two seconds of the questions' own, written in any of the forms.
+fn date(dice: &mut Dice) -> Value {
     if dice.percent(50) {
-        one(dice)
+        return json!(dice.one(&DATES));
+    }
+    let minutes = i64::try_from(dice.below(2 * 1_439 + 1)).expect("small") - 1_439;
+    let second = i64::try_from(dice.below(5)).expect("small") - 2 + minutes * 60;
+    let (day, second) = if second < 0 {
+        ("2026-05-31", second + 86_400)
     } else {
-        json!([one(dice), one(dice)])
+        ("2026-06-01", second)
+    };
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let (sign, ahead) = if minutes < 0 { ('-', -minutes) } else { ('+', minutes) };
+    json!(format!(
+        "{day}T{hour:02}:{minute:02}:{second:02}{sign}{:02}:{:02}",
+        ahead / 60,
+        ahead % 60
+    ))
+}
+
+fn range(dice: &mut Dice) -> Value {
+    match dice.below(4) {
+        0 => json!(format!("{}/{}", near_ipv4(dice), dice.below(33))),
+        1 => json!(format!("{}/{}", near_ipv6(dice), dice.below(129))),
+        _ => json!(dice.one(&RANGES)),
     }
 }
 

@@ -43,6 +43,12 @@ impl Dice {
         drawn
     }
 
+    /// A text of one to `most` characters of an alphabet.
+    pub(super) fn word(&mut self, alphabet: &str, most: usize) -> String {
+        let letters: Vec<char> = alphabet.chars().collect();
+        (0..=self.below(most)).map(|_| self.one(&letters)).collect()
+    }
+
     /// The same things in another order.
     pub(super) fn shuffle<T>(&mut self, list: &mut [T]) {
         for at in (1..list.len()).rev() {

@@ -192,7 +192,12 @@ fn form(dice: &mut Dice, principal: &str) -> Form {
 }
 
 fn target(dice: &mut Dice, action: &Action, own: CreatorNumber) -> What {
-    let name = SecretName::parse(dice.one(&SECRETS)).expect("a name");
+    let name = if dice.percent(20) {
+        dice.word("ab", 7)
+    } else {
+        dice.one(&SECRETS).to_owned()
+    };
+    let name = SecretName::parse(&name).expect("a name");
     match action.level {
         Level::Operation => What::Operation,
         Level::SecretOrOperation if dice.percent(50) => What::Operation,
@@ -208,7 +213,11 @@ fn target(dice: &mut Dice, action: &Action, own: CreatorNumber) -> What {
 fn context(dice: &mut Dice, action: &Action, uin: u64, target: &What) -> Context {
     let mut values = BTreeMap::new();
     for key in action.keys() {
-        let drawn = value(dice, key, uin, target);
+        let drawn = if dice.percent(3) {
+            Vec::new()
+        } else {
+            value(dice, key, uin, target)
+        };
         if !drawn.is_empty() || dice.percent(10) {
             values.insert(key, drawn);
         }
@@ -224,18 +233,10 @@ fn value(dice: &mut Dice, key: ConditionKey, uin: u64, target: &What) -> Vec<Str
             one(dice.one(&["2026-06-01T00:00:00Z", "2026-05-31T23:59:59Z", "2026-06-01T00:00:01Z"]))
         }
         ConditionKey::Ip if dice.percent(25) => Vec::new(),
-        ConditionKey::Ip => one(dice.one(&[
-            "10.1.2.3",
-            "10.1.3.9",
-            "11.0.0.1",
-            "2001:db8::1",
-            "::1",
-            "::ffff:10.1.2.3",
-            "10.1.2.2",
-        ])),
+        ConditionKey::Ip => one(&address(dice)),
         ConditionKey::Uin => one(&uin.to_string()),
         ConditionKey::OwnerUin => one("1"),
-        ConditionKey::Door => one(dice.one(&["native", "tencent"])),
+        ConditionKey::Door => one(dice.one(&["native", "native", "tencent", "tencent", ""])),
         ConditionKey::SecureTransport => one(dice.one(&["true", "false"])),
         ConditionKey::RecoveryWindow => one(dice.one(&["0", "7", "8", "30"])),
         ConditionKey::RequestTag => tags(dice),
@@ -250,6 +251,38 @@ fn value(dice: &mut Dice, key: ConditionKey, uin: u64, target: &What) -> Vec<Str
     }
 }
 
+fn address(dice: &mut Dice) -> String {
+    match dice.below(3) {
+        0 => dice
+            .one(&[
+                "10.1.2.3",
+                "10.1.3.9",
+                "11.0.0.1",
+                "::ffff:10.1.2.3",
+                "2001:db8::1",
+                "::1",
+            ])
+            .to_owned(),
+        1 => near_ipv4(dice),
+        _ => near_ipv6(dice),
+    }
+}
+
+/// 10.1.2.3 with a bit changed.
+pub(super) fn near_ipv4(dice: &mut Dice) -> String {
+    std::net::Ipv4Addr::from_bits(0x0a01_0203 ^ (1 << dice.below(32))).to_string()
+}
+
+/// 2001:db8::1, or ::ffff:10.1.2.3, with a bit changed.
+pub(super) fn near_ipv6(dice: &mut Dice) -> String {
+    let base = dice.one(&[0x2001_0db8_u128 << 96 | 1, 0xffff_0a01_0203]);
+    std::net::Ipv6Addr::from_bits(base ^ (1 << dice.below(128))).to_string()
+}
+
 fn tags(dice: &mut Dice) -> Vec<String> {
-    dice.some(&TAGS, 0, 3).into_iter().map(str::to_owned).collect()
+    let mut tags: Vec<String> = dice.some(&TAGS, 0, 3).into_iter().map(str::to_owned).collect();
+    if dice.percent(15) {
+        tags.push(format!("k&{}", dice.word("ab", 5)));
+    }
+    tags
 }

@@ -163,5 +163,10 @@ fn secret_pattern(dice: &mut Dice) -> String {
     if dice.percent(20) {
         return dice.one(&["*", "secret/*", "secret/creatorUin/*"]).to_owned();
     }
-    format!("secret/creatorUin/{}/{}", dice.one(&CREATORS), dice.one(&NAME_PATTERNS))
+    let name = if dice.percent(25) {
+        dice.word("ab**", 7)
+    } else {
+        dice.one(&NAME_PATTERNS).to_owned()
+    };
+    format!("secret/creatorUin/{}/{name}", dice.one(&CREATORS))
 }
