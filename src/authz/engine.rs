@@ -18,8 +18,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use casbin::rhai::Dynamic;
 use casbin::function_map::OperatorFunction;
+use casbin::rhai::Dynamic;
 use casbin::{CoreApi, DefaultModel, Enforcer, Model, NullAdapter};
 
 use super::decision::{Fault, Layer, StatementEffect};

@@ -525,7 +525,8 @@ mod tests {
         #[test]
         fn strings_come_back(text in any::<String>()) {
             let written = serde_json::to_string(&text).unwrap();
-            prop_assert_eq!(read(written.as_bytes()).unwrap().as_str(), Some(text.as_str()));
+            let node = read(written.as_bytes()).unwrap();
+            prop_assert_eq!(node.as_str(), Some(text.as_str()));
         }
     }
 }
