@@ -27,6 +27,3 @@ pub use note::{Checkpoint, NoteError, Vkey};
 pub use report::{Finding, Place, Report};
 pub use source::Source;
 pub use verify::{CheckError, Options, verify};
-
-#[cfg(test)]
-mod tests;
