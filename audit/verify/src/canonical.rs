@@ -377,3 +377,105 @@ pub(crate) fn text(value: &[u8]) -> Option<String> {
     let inside = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     String::from_utf8(unescape(inside).into_owned()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn is_canonical(text: &str) -> bool {
+        let mut pass = Pass::new(text.as_bytes());
+        pass.value(&Shape::Any, 0).is_ok() && pass.at_end()
+    }
+
+    /// The same by another parser: what it writes back are the same bytes.
+    fn is_canonical_by_rewriting(text: &str) -> bool {
+        fn plain(value: &Value) -> bool {
+            match value {
+                Value::Null => false,
+                Value::Number(number) => number.as_u64().is_some_and(|number| number <= INTEGER_MAX),
+                Value::Array(values) => values.iter().all(plain),
+                Value::Object(members) => members.iter().all(|(key, value)| key.is_ascii() && plain(value)),
+                Value::Bool(_) | Value::String(_) => true,
+            }
+        }
+        let value: Option<Value> = serde_json::from_str(text).ok().filter(plain);
+        value.map(|value| value.to_string()).as_deref() == Some(text)
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaves = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            (0..=INTEGER_MAX).prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[\\x00-\\x7f]{0,20}".prop_map(Value::from),
+        ];
+        leaves.prop_recursive(4, 30, 5, |inner| {
+            let members = proptest::collection::btree_map("[\\x00-\\x7f]{0,5}", inner.clone(), 0..5);
+            let object = members.prop_map(|members| Value::Object(members.into_iter().collect()));
+            prop_oneof![proptest::collection::vec(inner, 0..5).prop_map(Value::Array), object]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_written_canonically_passes_and_its_members_are_found(value in values()) {
+            let bytes = value.to_string();
+            prop_assert!(is_canonical(&bytes));
+            for (key, inner) in value.as_object().into_iter().flatten() {
+                // Names with escapes are none that a schema asks for.
+                if !Value::from(key.as_str()).to_string().contains('\\') {
+                    let inner = inner.to_string();
+                    prop_assert_eq!(member(bytes.as_bytes(), key), Some(inner.as_bytes()));
+                }
+            }
+            if let Value::String(inside) = &value {
+                prop_assert_eq!(text(bytes.as_bytes()), Some(inside.clone()));
+            }
+        }
+
+        #[test]
+        fn a_changed_text_passes_if_and_only_if_rewriting_gives_the_same_bytes(
+            value in values(), place in any::<prop::sample::Index>(), new in "[\\x00-\\x7f\u{e9}]{0,2}"
+        ) {
+            let mut characters: Vec<char> = value.to_string().chars().collect();
+            let place = place.index(characters.len());
+            characters.splice(place..=place, new.chars());
+            let text: String = characters.into_iter().collect();
+            prop_assert_eq!(is_canonical(&text), is_canonical_by_rewriting(&text), "{}", text);
+        }
+
+        #[test]
+        fn any_text_passes_if_and_only_if_rewriting_gives_the_same_bytes(text in "[\\[\\]{}\":,0-9a-ftrulens\\\\ .-]{0,12}") {
+            prop_assert_eq!(is_canonical(&text), is_canonical_by_rewriting(&text), "{}", text);
+        }
+    }
+
+    #[test]
+    fn nesting_has_its_limit() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(is_canonical(&nested(32)));
+        assert!(!is_canonical(&nested(33)));
+        assert!(!is_canonical(&nested(100_000)));
+    }
+
+    #[test]
+    fn integers_end_at_2_to_the_53() {
+        for (text, canonical) in [
+            ("0", true),
+            ("9007199254740991", true),
+            ("9007199254740992", false),
+            ("99999999999999999999999", false),
+            ("00", false),
+            ("01", false),
+            ("-1", false),
+            ("1.0", false),
+            ("1e3", false),
+        ] {
+            assert_eq!(is_canonical(text), canonical, "{text}");
+        }
+    }
+}

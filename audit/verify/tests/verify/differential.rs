@@ -1,11 +1,10 @@
 //! Both verifiers, written apart from each other, give the same verdict line for line on random and tampered logs.
 
 use super::generator::{Log, Numbers, change_bytes, tamper};
-use super::{testdata, verdict};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use super::{Verdict, python_verdicts, verdict};
+use std::path::PathBuf;
 
-const CASES: u64 = 400;
+const CASES: u64 = 300;
 
 /// A file, its vkeys and remembered checkpoints.
 struct Case {
@@ -44,60 +43,32 @@ fn case(seed: u64) -> Case {
     }
 }
 
-/// Runs the Python verifier over every case in one process.
-const DRIVER: &str = "
-import contextlib, io, sys
-sys.path.insert(0, sys.argv[1])
-import verify
-for line in sys.stdin:
-    arguments, out = line.rstrip('\\n').split('\\t'), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-        code = verify.main(arguments)
-    print(code, *out.getvalue().splitlines(), sep='\\t')
-";
-
-fn python_verdicts(cases: &[Case]) -> Vec<(i32, Vec<String>)> {
+fn python_verdicts_on(cases: &[Case]) -> Vec<Verdict> {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut jobs = String::new();
+    let mut jobs = Vec::new();
     for (number, case) in cases.iter().enumerate() {
-        let path = |suffix: &str| folder.path().join(format!("{number}.{suffix}")).display().to_string();
-        std::fs::write(path("raw"), &case.file).expect("room");
-        std::fs::write(path("vkey"), &case.vkeys).expect("room");
-        let mut job = vec![path("raw"), "--vkey".to_owned(), path("vkey")];
+        let path = |suffix: &str| folder.path().join(format!("{number}.{suffix}"));
+        let write = |path: PathBuf, bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("room");
+            path
+        };
+        let mut job = vec![
+            write(path("raw"), &case.file),
+            "--vkey".into(),
+            write(path("vkey"), case.vkeys.as_bytes()),
+        ];
         for (n, note) in case.since.iter().enumerate() {
-            std::fs::write(path(&format!("since{n}")), note).expect("room");
-            job.extend(["--since".to_owned(), path(&format!("since{n}"))]);
+            job.extend(["--since".into(), write(path(&format!("since{n}")), note)]);
         }
-        jobs.push_str(&format!("{}\n", job.join("\t")));
+        jobs.push(job);
     }
-    let mut child = Command::new("python3")
-        .args(["-c", DRIVER])
-        .arg(testdata())
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 runs");
-    child
-        .stdin
-        .take()
-        .expect("piped")
-        .write_all(jobs.as_bytes())
-        .expect("python3 reads");
-    let output = child.wait_with_output().expect("python3 ends");
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).expect("text");
-    let parse = |line: &str| {
-        let mut parts = line.split('\t').map(str::to_owned);
-        (parts.next().expect("a code").parse().expect("a code"), parts.collect())
-    };
-    text.lines().map(parse).collect()
+    python_verdicts(&jobs)
 }
 
 #[test]
 fn i07_both_verifiers_agree_on_random_and_tampered_logs() {
     let cases: Vec<Case> = (0..CASES).map(case).collect();
-    let python = python_verdicts(&cases);
+    let python = python_verdicts_on(&cases);
     assert_eq!(python.len(), cases.len());
     let mut codes = std::collections::BTreeMap::new();
     for (number, (case, python)) in cases.iter().zip(python).enumerate() {
@@ -109,7 +80,7 @@ fn i07_both_verifiers_agree_on_random_and_tampered_logs() {
         *codes.entry(own.0).or_insert(0) += 1;
     }
     // The generator has to reach every verdict, or the test proves little.
-    assert!(codes[&4] > 150 && codes[&0] >= 100, "{codes:?}");
+    assert!(codes[&4] > 150 && codes[&0] >= 75, "{codes:?}");
 }
 
 #[test]
@@ -126,7 +97,7 @@ fn honest_logs_of_every_size_to_130_pass() {
 
 #[test]
 fn each_bit_of_each_record_is_found_at_its_index() {
-    let log = Log::random(&mut Numbers(3), 6);
+    let log = Log::random(&mut Numbers(3), 3);
     let good = log.export(&log.checkpoint(), &log.leaf_lines());
     let mut place = 0;
     for (index, record) in log.records.iter().enumerate() {

@@ -390,7 +390,7 @@ fn edit_field(numbers: &mut Numbers, record: &mut String) {
         return;
     };
     let number = target[name].as_u64();
-    let edited = match (numbers.below(4), number) {
+    match (numbers.below(4), number) {
         (0, _) => drop(target.remove(name)),
         (1, _) => drop(target.insert(
             ["colour", "zz", "answers", "item"][numbers.below(4)].to_owned(),
@@ -402,7 +402,6 @@ fn edit_field(numbers: &mut Numbers, record: &mut String) {
         )),
         (_, Some(number)) => drop(target.insert(name.clone(), json!((number + 2).saturating_sub(numbers.next() % 4)))),
         _ => drop(target.insert(name.clone(), json!("00"))),
-    };
+    }
     *record = value.to_string();
-    edited
 }

@@ -1,9 +1,9 @@
 //! Every golden log gets the verdict of `expected.json` from both programs. The names `t01` to `t13` are the
 //! specification's tamper tests.
 
-use super::testdata;
+use super::{Verdict, python_verdicts, testdata};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn texts(value: &Value) -> Vec<String> {
@@ -15,63 +15,85 @@ fn texts(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Runs a verifier over each case and tells where the verdict is another.
-fn disagreements(program: &dyn Fn() -> Command) -> Vec<String> {
+/// A case of the table: arguments of a verifier, exit code and lines.
+fn cases() -> Vec<(Vec<PathBuf>, Verdict)> {
     let logs = testdata().join("logs");
     let table = std::fs::read_to_string(logs.join("expected.json")).expect("the table of verdicts");
-    let cases: Vec<Value> = table
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("a case"))
-        .collect();
-    assert!(cases.len() > 90, "only {} cases", cases.len());
-    let path = |name: &str| logs.join(name);
-    cases
-        .iter()
-        .filter_map(|case| disagreement(program(), case, &path))
-        .collect()
-}
-
-fn disagreement(mut command: Command, case: &Value, path: &dyn Fn(&str) -> std::path::PathBuf) -> Option<String> {
-    let text = |name: &str| case[name].as_str().expect("a text");
-    command.arg(path(text("file"))).arg("--vkey").arg(path(text("vkey")));
-    for since in texts(&case["since"]) {
-        command.arg("--since").arg(path(&since));
-    }
-    let output = command.output().expect("the verifier runs");
-    let lines: Vec<String> = String::from_utf8(output.stdout)
-        .expect("text")
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    let (code, wanted) = (output.status.code(), case["exit"].as_i64());
-    let same = code.map(i64::from) == wanted && lines == texts(&case["lines"]);
-    (!same).then(|| {
-        format!(
-            "{}: exit {code:?}, not {wanted:?}; {lines:?}, not {:?}",
-            text("file"),
-            case["lines"]
-        )
-    })
+    let parse = |line: &str| {
+        let case: Value = serde_json::from_str(line).expect("a case");
+        let path = |name: &Value| logs.join(name.as_str().expect("a text"));
+        let mut arguments = vec![path(&case["file"]), "--vkey".into(), path(&case["vkey"])];
+        for since in case["since"].as_array().expect("a list") {
+            arguments.extend(["--since".into(), path(since)]);
+        }
+        let code = i32::try_from(case["exit"].as_i64().expect("a code")).expect("small");
+        (arguments, (code, texts(&case["lines"])))
+    };
+    table.lines().map(parse).collect()
 }
 
 fn own() -> Command {
     Command::new(env!("CARGO_BIN_EXE_keyward-audit-verify"))
 }
 
-fn python() -> Command {
-    let mut command = Command::new("python3");
-    command.arg(testdata().join("verify.py"));
-    command
-}
-
 #[test]
 fn i07_each_golden_log_gets_its_verdict() {
-    assert_eq!(disagreements(&own), Vec::<String>::new());
+    let cases = cases();
+    assert!(cases.len() > 90, "only {} cases", cases.len());
+    for (arguments, expected) in cases {
+        let output = own().args(&arguments).output().expect("the verifier runs");
+        let lines = String::from_utf8(output.stdout)
+            .expect("text")
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(
+            (output.status.code().expect("a code"), lines),
+            expected,
+            "{arguments:?}"
+        );
+    }
 }
 
 #[test]
 fn i07_each_golden_log_gets_its_verdict_from_the_python_verifier() {
-    assert_eq!(disagreements(&python), Vec::<String>::new());
+    let (arguments, expected): (Vec<_>, Vec<_>) = cases().into_iter().unzip();
+    for ((arguments, expected), got) in arguments.iter().zip(expected).zip(python_verdicts(&arguments)) {
+        assert_eq!(got, expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_python_verifier_runs_as_a_program() {
+    let logs = testdata().join("logs");
+    let run = |file: &str| {
+        let mut python = Command::new("python3");
+        python
+            .arg(testdata().join("verify.py"))
+            .arg(logs.join(file))
+            .arg("--vkey")
+            .arg(logs.join("old.vkey"));
+        python.output().expect("python3 runs").status.code()
+    };
+    assert_eq!(run("sample.raw"), Some(0));
+    assert_eq!(run("t02-swap.raw"), Some(4));
+    assert_eq!(run("absent.raw"), Some(1));
+}
+
+/// Names with which several cases begin: each of the specification's tamper tests that concern an export.
+#[test]
+fn each_tamper_test_of_an_export_has_its_golden_logs() {
+    let cases = cases();
+    for name in [
+        "t01-", "t02-", "t03-", "t04-", "t05-", "t07-", "t10-", "t11-", "t13-", "rule-",
+    ] {
+        let named = |(arguments, _): &&(Vec<PathBuf>, _)| {
+            arguments[0]
+                .file_name()
+                .is_some_and(|file| file.to_string_lossy().starts_with(name))
+        };
+        assert!(cases.iter().filter(named).count() >= 2, "{name}");
+    }
 }
 
 #[test]
