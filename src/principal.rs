@@ -24,7 +24,9 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrincipalError {
     /// Not one of the four forms.
-    #[error("a principal is `user/<issuer>/<sub>`, `group/<issuer>/<group>`, `role/<issuer>/<role>` or `service/<name>`")]
+    #[error(
+        "a principal is `user/<issuer>/<sub>`, `group/<issuer>/<group>`, `role/<issuer>/<role>` or `service/<name>`"
+    )]
     Form,
     /// The issuer's name is not `[a-z0-9-]{1,32}`.
     #[error("an issuer's name is 1 to 32 of `a-z`, `0-9` and `-`")]

@@ -33,7 +33,11 @@ impl SecretName {
         let start = bytes.first().is_some_and(u8::is_ascii_alphanumeric);
         let characters = bytes.iter().all(|b| is_secret_name_byte(*b));
         let parts = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        if length && start && characters && parts { Ok(Self(text.to_owned())) } else { Err(SecretNameError) }
+        if length && start && characters && parts {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(SecretNameError)
+        }
     }
 
     /// The name.
@@ -63,7 +67,11 @@ impl CreatorNumber {
     /// A number below 2^52.
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number < CREATOR_LIMIT { Some(Self(number)) } else { None }
+        if number < CREATOR_LIMIT {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 
     /// The top 52 bits of a MAC's first 8 bytes.
@@ -99,6 +107,19 @@ impl Place {
     #[must_use]
     pub fn secret(&self, creator: Option<CreatorNumber>, name: &SecretName) -> String {
         let creator = creator.map_or_else(|| "*".to_owned(), |number| number.to_string());
-        format!("qcs::ssm:{}:uin/{}:secret/creatorUin/{creator}/{name}", self.region, self.account)
+        format!(
+            "qcs::ssm:{}:uin/{}:secret/creatorUin/{creator}/{name}",
+            self.region, self.account
+        )
+    }
+
+    /// Creator and name of a secret's six segments, exactly as [`Place::secret`] writes them with a known creator.
+    #[must_use]
+    pub fn parse_secret(&self, text: &str) -> Option<(CreatorNumber, SecretName)> {
+        let prefix = format!("qcs::ssm:{}:uin/{}:secret/creatorUin/", self.region, self.account);
+        let (creator, name) = text.strip_prefix(&prefix)?.split_once('/')?;
+        let creator = CreatorNumber::new(creator.parse().ok()?)?;
+        let name = SecretName::parse(name).ok()?;
+        (self.secret(Some(creator), &name) == text).then_some((creator, name))
     }
 }
