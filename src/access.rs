@@ -86,21 +86,22 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         let committed = match attempt::run(gateway, ask).await {
             Attempt::Value(grant, reads) => release(gateway, grant, reads).await,
             Attempt::Done(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::done),
-            Attempt::Export(grant, reads) => commit(gateway, grant, Changes::default(), reads)
-                .await
-                .map(Answer::export),
-            Attempt::Denied(denial, reads) => commit(gateway, denial, Changes::default(), reads)
-                .await
-                .map(Answer::denied),
-            Attempt::Failed(failure, reads) => commit(gateway, failure, Changes::default(), reads)
-                .await
-                .map(Answer::failed),
+            Attempt::Export(grant, reads) => {
+                commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
+            }
+            Attempt::Denied(denial, reads) => {
+                commit(gateway, denial, Changes::default(), reads).await.map(Answer::denied)
+            }
+            Attempt::Failed(failure, reads) => {
+                commit(gateway, failure, Changes::default(), reads).await.map(Answer::failed)
+            }
             Attempt::Refused(refusal) => return refuse(gateway, ask, refusal).await,
             Attempt::Unrecorded(cause) => Err(Stopped::Unrecorded(cause)),
         };
         match committed {
             Ok(answer) => return answer,
-            Err(Stopped::Conflict) => {}
+            // A revision that is in the log is about to be swapped in; anything else is read anew at once.
+            Err(Stopped::Conflict) => gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await,
             Err(Stopped::TooLarge) => return too_large(gateway, ask).await,
             Err(Stopped::Unrecorded(cause)) => return Answer::unrecorded(cause),
         }
@@ -121,15 +122,11 @@ async fn commit<E: Event>(
     changes: Changes,
     reads: ReadSet,
 ) -> Result<Committed<E>, Stopped> {
-    gateway
-        .log()
-        .commit(event, changes, reads)
-        .await
-        .map_err(|error| match error {
-            CommitError::Conflict(_) => Stopped::Conflict,
-            CommitError::TooLarge(_) => Stopped::TooLarge,
-            CommitError::Unavailable(_, refused) => Stopped::Unrecorded(Unrecorded::Log(refused)),
-        })
+    gateway.log().commit(event, changes, reads).await.map_err(|error| match error {
+        CommitError::Conflict(_) => Stopped::Conflict,
+        CommitError::TooLarge(_) => Stopped::TooLarge,
+        CommitError::Unavailable(_, refused) => Stopped::Unrecorded(Unrecorded::Log(refused)),
+    })
 }
 
 /// INVARIANT I1: record, then open. A row that fails its integrity check releases nothing, and an `outcome` record
@@ -140,19 +137,11 @@ async fn release(gateway: &Gateway, grant: Grant<Read>, reads: ReadSet) -> Resul
         Ok((value, grant, locator)) => Ok(Answer::value(value, grant, locator)),
         Err(error) => {
             let (grant, locator) = error.into_parts();
-            tracing::error!(
-                index = locator.index,
-                "a stored value failed its integrity check; nothing was released"
-            );
+            tracing::error!(index = locator.index, "a stored value failed its integrity check; nothing was released");
             metrics::counter!("keyward_integrity_failures_total").increment(1);
-            let error = ApiError::new(
-                Code::InternalError,
-                "the value failed its integrity check and was not released",
-            );
+            let error = ApiError::new(Code::InternalError, "the value failed its integrity check and was not released");
             let outcome = recording::integrity_outcome(grant.draft(), &locator, error);
-            commit(gateway, outcome, Changes::default(), ReadSet::default())
-                .await
-                .map(Answer::failed)
+            commit(gateway, outcome, Changes::default(), ReadSet::default()).await.map(Answer::failed)
         }
     }
 }
@@ -164,14 +153,10 @@ async fn refuse(gateway: &Gateway, ask: &Ask, refusal: attempt::Refusal) -> Answ
         Admission::Single => {
             let committed = if refusal.is_credential {
                 let denial = recording::unauthenticated(ask, refusal);
-                commit(gateway, denial, Changes::default(), ReadSet::default())
-                    .await
-                    .map(Answer::denied)
+                commit(gateway, denial, Changes::default(), ReadSet::default()).await.map(Answer::denied)
             } else {
                 let failure = recording::malformed(ask, refusal);
-                commit(gateway, failure, Changes::default(), ReadSet::default())
-                    .await
-                    .map(Answer::failed)
+                commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed)
             };
             settled(committed)
         }
@@ -180,30 +165,16 @@ async fn refuse(gateway: &Gateway, ask: &Ask, refusal: attempt::Refusal) -> Answ
 
 /// The record would pass 8 KiB: 413, with a record that leaves out what makes it large.
 async fn too_large(gateway: &Gateway, ask: &Ask) -> Answer {
-    let error = ApiError::new(
-        Code::RequestSizeLimitExceeded,
-        "the record of this call would pass 8192 bytes",
-    );
+    let error = ApiError::new(Code::RequestSizeLimitExceeded, "the record of this call would pass 8192 bytes");
     let failure = recording::undecided(gateway, ask, "record_too_large", error);
-    settled(
-        commit(gateway, failure, Changes::default(), ReadSet::default())
-            .await
-            .map(Answer::failed),
-    )
+    settled(commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed))
 }
 
 /// Decided as often as allowed, each time on something that changed: 503, with a record that has no read set.
 async fn contended(gateway: &Gateway, ask: &Ask) -> Answer {
-    let error = ApiError::new(
-        Code::ServiceUnavailable,
-        "what this was decided on kept changing; try again",
-    );
+    let error = ApiError::new(Code::ServiceUnavailable, "what this was decided on kept changing; try again");
     let failure = recording::undecided(gateway, ask, "contention", error);
-    settled(
-        commit(gateway, failure, Changes::default(), ReadSet::default())
-            .await
-            .map(Answer::failed),
-    )
+    settled(commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed))
 }
 
 /// A call whose task panicked: 500, recorded.
@@ -212,11 +183,7 @@ pub async fn record_fault(gateway: &Gateway, witness: Witness) -> Answer {
     metrics::counter!("keyward_panics_total").increment(1);
     let error = ApiError::new(Code::InternalError, "the request could not be served");
     let failure = recording::fault(witness, error);
-    settled(
-        commit(gateway, failure, Changes::default(), ReadSet::default())
-            .await
-            .map(Answer::failed),
-    )
+    settled(commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed))
 }
 
 /// An answer to an event without a read set, which cannot conflict.

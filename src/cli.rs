@@ -26,13 +26,7 @@ use std::process::ExitCode;
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 found invalid (a policy, or the log).")]
 struct Cli {
     /// The configuration file
-    #[arg(
-        long,
-        global = true,
-        env = "KEYWARD_CONFIG",
-        default_value = "keyward.toml",
-        value_name = "FILE"
-    )]
+    #[arg(long, global = true, env = "KEYWARD_CONFIG", default_value = "keyward.toml", value_name = "FILE")]
     config: PathBuf,
     /// Tables for people, or JSON, one object a line, for programs
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
@@ -103,11 +97,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let context = Context {
-        config: cli.config,
-        server: cli.server,
-        output: Output::new(cli.output),
-    };
+    let context = Context { config: cli.config, server: cli.server, output: Output::new(cli.output) };
     match run(cli.verb, &context) {
         Ok(code) => code,
         Err(failure) => report(&context.output, failure),

@@ -19,9 +19,7 @@ impl SystemClock {
     /// A clock whose monotonic reading starts at 0 now.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 }
 

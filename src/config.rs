@@ -277,10 +277,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the file and the setting.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable {
-            path: file.to_owned(),
-            cause,
-        })?;
+        let text =
+            std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable { path: file.to_owned(), cause })?;
         let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
             path: file.to_owned(),
             text: error.to_string().trim().to_owned(),
@@ -298,11 +296,7 @@ impl Config {
     }
 
     fn wrong(&self, setting: &str, rule: &str) -> ConfigError {
-        ConfigError::Value {
-            path: self.file.clone(),
-            setting: setting.to_owned(),
-            rule: rule.to_owned(),
-        }
+        ConfigError::Value { path: self.file.clone(), setting: setting.to_owned(), rule: rule.to_owned() }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -320,10 +314,7 @@ impl Config {
             return Err(self.wrong("limits.commit_deadline_ms", "must be 1 to 250"));
         }
         if self.limits.versions_per_secret == 0 || self.limits.queue_records == 0 {
-            return Err(self.wrong(
-                "limits",
-                "must leave room: versions_per_secret and queue_records are at least 1",
-            ));
+            return Err(self.wrong("limits", "must leave room: versions_per_secret and queue_records are at least 1"));
         }
         self.check_issuers()
     }
@@ -377,10 +368,7 @@ impl Config {
                 return Err(self.wrong(&setting, "needs exactly one of `public_key_file` and `secret_file`"));
             }
             if issuer.issuer.is_empty() || issuer.audience.is_empty() || issuer.algorithms.is_empty() {
-                return Err(self.wrong(
-                    &setting,
-                    "needs `issuer`, `audience` and `algorithms`, none of them empty",
-                ));
+                return Err(self.wrong(&setting, "needs `issuer`, `audience` and `algorithms`, none of them empty"));
             }
         }
         Ok(())
@@ -412,17 +400,10 @@ mod tests {
         assert_eq!(format!("{written:?}"), format!("{defaults:?}"));
         let fields = format!("{defaults:?}").matches(": ").count();
         assert!(fields > 30);
-        for line in format!(
-            "{:#?}",
-            (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)
-        )
-        .lines()
+        for line in format!("{:#?}", (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)).lines()
         {
             if let Some((key, _)) = line.trim().split_once(": ") {
-                assert!(
-                    template().contains(&format!("\n{key} = ")),
-                    "{key} is missing in the template"
-                );
+                assert!(template().contains(&format!("\n{key} = ")), "{key} is missing in the template");
             }
         }
     }
@@ -438,9 +419,7 @@ mod tests {
             ("lisen = \"x\"", "lisen"),
         ];
         for (line, named) in cases {
-            let error = load(&format!("[audit]\norigin = \"o\"\n[server]\n{line}\n"))
-                .unwrap_err()
-                .to_string();
+            let error = load(&format!("[audit]\norigin = \"o\"\n[server]\n{line}\n")).unwrap_err().to_string();
             assert!(error.contains(named), "{line}: {error}");
         }
     }

@@ -96,9 +96,6 @@ impl ApiError {
     /// An error of `code` saying `message`.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 }

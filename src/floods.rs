@@ -84,10 +84,7 @@ impl Floods {
     /// An empty count under `budget`.
     #[must_use]
     pub fn new(budget: Budget) -> Self {
-        Self {
-            budget,
-            window: Mutex::default(),
-        }
+        Self { budget, window: Mutex::default() }
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
@@ -134,19 +131,12 @@ impl Floods {
             match network {
                 Some(network) if place < ROWS_NAMED_MAX => {
                     summary.count = summary.count.saturating_add(count);
-                    summary.rows.push(Row {
-                        count,
-                        network: network_text(network),
-                        reason,
-                    });
+                    summary.rows.push(Row { count, network: network_text(network), reason });
                 }
                 _ => add(&mut summary.others, reason, count),
             }
         }
-        summary.count = summary
-            .others
-            .values()
-            .fold(summary.count, |sum, count| sum.saturating_add(*count));
+        summary.count = summary.others.values().fold(summary.count, |sum, count| sum.saturating_add(*count));
         (summary.count > 0).then_some(summary)
     }
 
@@ -165,11 +155,7 @@ impl Floods {
 
 impl Window {
     fn touch(&mut self, first_us: u64, last_us: u64) {
-        self.first_us = if self.first_us == 0 {
-            first_us
-        } else {
-            self.first_us.min(first_us)
-        };
+        self.first_us = if self.first_us == 0 { first_us } else { self.first_us.min(first_us) };
         self.last_us = self.last_us.max(last_us);
     }
 
@@ -208,10 +194,7 @@ fn network_text(network: IpAddr) -> String {
 mod tests {
     use super::*;
 
-    const BUDGET: Budget = Budget {
-        total: 5,
-        per_network: 3,
-    };
+    const BUDGET: Budget = Budget { total: 5, per_network: 3 };
     const SECOND: u64 = 1_000_000;
 
     fn peer(text: &str) -> Option<IpAddr> {
@@ -229,17 +212,10 @@ mod tests {
 
     #[test]
     fn i03_every_counted_request_is_in_the_summary_exactly_once() {
-        let floods = Floods::new(Budget {
-            total: 0,
-            per_network: 0,
-        });
+        let floods = Floods::new(Budget { total: 0, per_network: 0 });
         for n in 0..10_000_u32 {
             let address = IpAddr::V4(Ipv4Addr::from_bits(n << 8));
-            floods.admit(
-                Some(address),
-                if n % 3 == 0 { "expired" } else { "malformed" },
-                SECOND + u64::from(n),
-            );
+            floods.admit(Some(address), if n % 3 == 0 { "expired" } else { "malformed" }, SECOND + u64::from(n));
         }
         floods.admit(None, "malformed", 3 * SECOND);
         let summary = floods.take().unwrap();
@@ -255,10 +231,7 @@ mod tests {
 
     #[test]
     fn the_largest_rows_come_first_and_networks_are_24_and_64_bits() {
-        let floods = Floods::new(Budget {
-            total: 0,
-            per_network: 0,
-        });
+        let floods = Floods::new(Budget { total: 0, per_network: 0 });
         for _ in 0..3 {
             floods.admit(peer("2001:db8:7::1"), "expired", SECOND);
             floods.admit(peer("2001:db8:7::2"), "expired", SECOND);

@@ -103,12 +103,7 @@ mod tests {
 
     #[test]
     fn equal_keys_are_refused_at_any_depth_however_they_are_spelled() {
-        for text in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":{"b":1,"b":2}}"#,
-            r#"{"a":1,"\u0061":2}"#,
-            r#"[{"x":1,"x":1}]"#,
-        ] {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":1,"\u0061":2}"#, r#"[{"x":1,"x":1}]"#] {
             assert!(parse(text.as_bytes(), 8).is_err(), "{text}");
         }
         assert!(parse(br#"{"a":1,"b":{"a":1}}"#, 8).is_ok());
@@ -118,15 +113,7 @@ mod tests {
     fn depth_trailing_bytes_and_broken_text_are_refused() {
         assert!(parse(b"[[[1]]]", 3).is_ok());
         assert!(parse(b"[[[1]]]", 2).is_err());
-        for bytes in [
-            &b"{} x"[..],
-            b"",
-            b"\"\xff\"",
-            br#""\ud800""#,
-            b"\xef\xbb\xbf{}",
-            b"{\"a\":1,}",
-            b"nul",
-        ] {
+        for bytes in [&b"{} x"[..], b"", b"\"\xff\"", br#""\ud800""#, b"\xef\xbb\xbf{}", b"{\"a\":1,}", b"nul"] {
             assert!(parse(bytes, 8).is_err(), "{bytes:?}");
         }
     }

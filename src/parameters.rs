@@ -51,9 +51,7 @@ impl Fields {
     /// # Errors
     /// `MissingParameter`, `InvalidParameter`.
     pub fn required_text(&mut self, name: &str) -> Result<String, ApiError> {
-        self.text(name)?
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| missing(name))
+        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| missing(name))
     }
 
     /// A text of which the empty one counts as absent.
@@ -140,10 +138,7 @@ impl Fields {
             None => Ok(()),
             Some(name) => {
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                Err(ApiError::new(
-                    Code::UnknownParameter,
-                    format!("the action has no parameter `{shown}`"),
-                ))
+                Err(ApiError::new(Code::UnknownParameter, format!("the action has no parameter `{shown}`")))
             }
         }
     }
@@ -152,19 +147,13 @@ impl Fields {
 /// `MissingParameter` for a field.
 #[must_use]
 pub fn missing(name: &str) -> ApiError {
-    ApiError::new(
-        Code::MissingParameter,
-        format!("the parameter `{name}` is missing or empty"),
-    )
+    ApiError::new(Code::MissingParameter, format!("the parameter `{name}` is missing or empty"))
 }
 
 /// `InvalidParameterValue` for a field, with the rule it breaks.
 #[must_use]
 pub fn invalid_value(name: &str, rule: impl std::fmt::Display) -> ApiError {
-    ApiError::new(
-        Code::InvalidParameterValue,
-        format!("the parameter `{name}` is not acceptable: {rule}"),
-    )
+    ApiError::new(Code::InvalidParameterValue, format!("the parameter `{name}` is not acceptable: {rule}"))
 }
 
 fn invalid(message: &str) -> ApiError {

@@ -76,9 +76,8 @@ impl Ask {
     ) -> Result<(&'static Action, Request), (Option<&'static Action>, ApiError)> {
         let unknown = || (None, ApiError::new(Code::InvalidAction, "there is no such action"));
         let name = call.operation.as_deref().ok_or_else(unknown)?;
-        let action = actions::by_name(name)
-            .filter(|action| action.served != actions::Served::Internal)
-            .ok_or_else(unknown)?;
+        let action =
+            actions::by_name(name).filter(|action| action.served != actions::Served::Internal).ok_or_else(unknown)?;
         let request = Request::parse(action.operation, &call.body, &gateway.secret_limits())
             .map_err(|error| (Some(action), error))?;
         Ok((action, request))
@@ -98,13 +97,7 @@ impl Ask {
 
     /// Whether serving it reads more than a few rows, so that it must not hold up the connections of its thread.
     fn is_wide(&self) -> bool {
-        matches!(
-            &self.wanted,
-            Ok((
-                _,
-                Request::ListSecrets(_) | Request::SearchRecords(_) | Request::ExportRecords
-            ))
-        )
+        matches!(&self.wanted, Ok((_, Request::ListSecrets(_) | Request::SearchRecords(_) | Request::ExportRecords)))
     }
 }
 
@@ -149,12 +142,8 @@ impl Refusal {
 }
 
 fn authenticate(gateway: &Gateway, presented: &Presented) -> Result<Arc<Authenticated>, Result<Refusal, Unrecorded>> {
-    let refusal = |reason, claimed| Refusal {
-        reason,
-        claimed,
-        error: credential_error(presented),
-        is_credential: true,
-    };
+    let refusal =
+        |reason, claimed| Refusal { reason, claimed, error: credential_error(presented), is_credential: true };
     let token = match presented {
         Presented::Bearer(token) => token,
         Presented::Nothing => return Err(Ok(refusal("no_credential", BTreeMap::new()))),
@@ -180,10 +169,7 @@ fn decide(
     let mut asked = Asked::new(gateway, ask, caller, action, request);
     asked.reads.as_of = as_of;
     asked.reads.generations.extend(live.seen());
-    asked
-        .reads
-        .generations
-        .push((tokens::REVOCATIONS, caller.revocations_seen));
+    asked.reads.generations.push((tokens::REVOCATIONS, caller.revocations_seen));
     let result = gateway.log().read(|snapshot| {
         asked.reads.rows.clear();
         let row = asked.secret_row(snapshot)?;

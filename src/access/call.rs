@@ -66,11 +66,7 @@ impl Call {
     /// See [`Witness`].
     #[must_use]
     pub fn witness(&self) -> Witness {
-        Witness {
-            request: self.request.clone(),
-            door: self.door,
-            peer: self.peer,
-        }
+        Witness { request: self.request.clone(), door: self.door, peer: self.peer }
     }
 }
 
@@ -89,11 +85,7 @@ pub enum Unrecorded {
 
 enum Content {
     Object(Map<String, Value>),
-    Secret {
-        name: String,
-        version: String,
-        value: Plaintext,
-    },
+    Secret { name: String, version: String, value: Plaintext },
     Stream(Box<ExportStream>),
     Error(ApiError),
 }
@@ -115,11 +107,7 @@ pub enum Body {
 
 impl Answer {
     fn new(locator: Option<Locator>, content: Content) -> Self {
-        Self {
-            locator,
-            checkpoint: None,
-            content,
-        }
+        Self { locator, checkpoint: None, content }
     }
 
     /// A change made, or metadata, a list or a proof answered.
@@ -133,21 +121,14 @@ impl Answer {
         let Read { name, version, .. } = grant.into_act();
         Self::new(
             Some(locator),
-            Content::Secret {
-                name: name.as_str().to_owned(),
-                version: version.as_str().to_owned(),
-                value,
-            },
+            Content::Secret { name: name.as_str().to_owned(), version: version.as_str().to_owned(), value },
         )
     }
 
     /// An export.
     pub(super) fn export(committed: Committed<Grant<Exported>>) -> Self {
         let locator = committed.locator();
-        Self::new(
-            Some(locator),
-            Content::Stream(Box::new(committed.into_event().into_act().0)),
-        )
+        Self::new(Some(locator), Content::Stream(Box::new(committed.into_event().into_act().0)))
     }
 
     /// 401 or 403.
@@ -171,14 +152,12 @@ impl Answer {
     #[must_use]
     pub fn unrecorded(cause: Unrecorded) -> Self {
         let (code, message) = match cause {
-            Unrecorded::Log(_) => (
-                Code::AuditUnavailable,
-                "the access cannot be recorded now; nothing was done or released",
-            ),
-            Unrecorded::Disk => (
-                Code::AuditUnavailable,
-                "the disk is too full to record accesses to secrets; nothing was done",
-            ),
+            Unrecorded::Log(_) => {
+                (Code::AuditUnavailable, "the access cannot be recorded now; nothing was done or released")
+            }
+            Unrecorded::Disk => {
+                (Code::AuditUnavailable, "the disk is too full to record accesses to secrets; nothing was done")
+            }
             Unrecorded::Store | Unrecorded::Random => {
                 (Code::ServiceUnavailable, "the gateway cannot serve now; try again")
             }
@@ -240,13 +219,8 @@ fn secret_body(name: &str, version: &str, value: &Plaintext, request: &str) -> V
         secret_string: &'a str,
         request_id: &'a str,
     }
-    let mut reply = Reply {
-        secret_name: name,
-        version_id: version,
-        secret_binary: "",
-        secret_string: "",
-        request_id: request,
-    };
+    let mut reply =
+        Reply { secret_name: name, version_id: version, secret_binary: "", secret_string: "", request_id: request };
     let bytes = value.expose();
     match (value.form(), std::str::from_utf8(bytes)) {
         (Form::Text, Ok(text)) => {

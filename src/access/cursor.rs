@@ -49,18 +49,12 @@ impl CursorKey {
 
     /// The position of a cursor made here under the same filters.
     pub(super) fn read(&self, filters: &[u8], text: &str) -> Option<Position> {
-        let bytes = URL_SAFE_NO_PAD
-            .decode(text)
-            .ok()
-            .filter(|bytes| bytes.len() == CURSOR_BYTES)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() == CURSOR_BYTES)?;
         let (position, mac) = bytes.split_at_checked(16)?;
         self.mac(filters, position)?.verify_truncated_left(mac).ok()?;
         let (size, before) = position.split_at_checked(8)?;
         let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
-        Some(Position {
-            size: number(size)?,
-            before: number(before)?,
-        })
+        Some(Position { size: number(size)?, before: number(before)? })
     }
 }
 
@@ -71,10 +65,7 @@ mod tests {
     #[test]
     fn a_cursor_holds_for_its_key_and_filters_only_and_no_byte_of_it_can_change() {
         let (key, other) = (CursorKey(Zeroizing::new([1; 32])), CursorKey(Zeroizing::new([2; 32])));
-        let position = Position {
-            size: 70_000,
-            before: 12,
-        };
+        let position = Position { size: 70_000, before: 12 };
         let text = key.write(b"filters", position);
         assert_eq!(key.read(b"filters", &text), Some(position));
         assert_eq!(key.read(b"others", &text), None);
@@ -83,11 +74,7 @@ mod tests {
         for place in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[place] ^= 1;
-            assert_eq!(
-                key.read(b"filters", &URL_SAFE_NO_PAD.encode(changed)),
-                None,
-                "byte {place}"
-            );
+            assert_eq!(key.read(b"filters", &URL_SAFE_NO_PAD.encode(changed)), None, "byte {place}");
         }
         assert_eq!(key.read(b"filters", ""), None);
         assert_eq!(key.read(b"filters", &format!("{text}=")), None);

@@ -13,9 +13,9 @@ use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvide
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
 use crate::secret::{self, Engine};
-use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::disk::Level;
 use keyward_audit::log::{Mode, Status};
+use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::StoreError;
 use keyward_audit::{Changes, Environment, Event, Lane, Log, RandomError, ReadSet};
 use std::sync::Arc;
@@ -105,10 +105,7 @@ impl Gateway {
             issuers: config.issuers.iter().map(|issuer| issuer.name.clone()).collect(),
             policies,
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
-            place: Place {
-                region: config.server.region.clone(),
-                account: config.server.account.clone(),
-            },
+            place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
             limits: config.limits.clone(),
             floods: Floods::new(Budget {
                 total: config.limits.unauthenticated_records,
@@ -124,28 +121,15 @@ impl Gateway {
 
     async fn record_start(&self, config: &Config) -> Result<(), OpenError> {
         let mut draft = self.system("start")?;
-        draft
-            .parameters
-            .insert("catalogue".to_owned(), Value::from(actions::CATALOGUE));
-        draft
-            .parameters
-            .insert("config".to_owned(), Value::from(config.digest.as_str()));
-        draft
-            .parameters
-            .insert("policy".to_owned(), Value::from(self.policies.live().set.revision()));
-        draft
-            .parameters
-            .insert("program".to_owned(), Value::from(crate::PROGRAM));
+        draft.parameters.insert("catalogue".to_owned(), Value::from(actions::CATALOGUE));
+        draft.parameters.insert("config".to_owned(), Value::from(config.digest.as_str()));
+        draft.parameters.insert("policy".to_owned(), Value::from(self.policies.live().set.revision()));
+        draft.parameters.insert("program".to_owned(), Value::from(crate::PROGRAM));
         self.record(draft).await.then_some(()).ok_or(OpenError::Unrecorded)
     }
 
     fn system(&self, event: &str) -> Result<Draft, RandomError> {
-        let mut draft = Draft::new(
-            Kind::System,
-            "keyward:System",
-            "internal",
-            self.environment.request_id()?,
-        );
+        let mut draft = Draft::new(Kind::System, "keyward:System", "internal", self.environment.request_id()?);
         draft.outcome = Some(Outcome::Ok);
         draft.principal = Some("service/gateway".to_owned());
         draft.parameters.insert("event".to_owned(), Value::from(event));
@@ -153,10 +137,7 @@ impl Gateway {
     }
 
     async fn record(&self, draft: Draft) -> bool {
-        self.log
-            .commit(Own(draft), Changes::default(), ReadSet::default())
-            .await
-            .is_ok()
+        self.log.commit(Own(draft), Changes::default(), ReadSet::default()).await.is_ok()
     }
 
     /// Writes the summary of what was only counted since the last one.
@@ -165,10 +146,7 @@ impl Gateway {
         let recorded = match self.environment.request_id() {
             Ok(request) => {
                 let event = super::recording::summary(&summary, request);
-                self.log
-                    .commit(event, Changes::default(), ReadSet::default())
-                    .await
-                    .is_ok()
+                self.log.commit(event, Changes::default(), ReadSet::default()).await.is_ok()
             }
             Err(_) => false,
         };
@@ -215,10 +193,7 @@ impl Gateway {
     /// How large a body may be and how long it may take.
     #[must_use]
     pub fn body_limits(&self) -> BodyLimits {
-        BodyLimits {
-            bytes: self.limits.body_bytes,
-            timeout_s: self.limits.body_timeout_s,
-        }
+        BodyLimits { bytes: self.limits.body_bytes, timeout_s: self.limits.body_timeout_s }
     }
 
     /// The live policy set and what watches the folder.
@@ -275,8 +250,7 @@ impl Gateway {
     }
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {
-        self.authenticator
-            .authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
+        self.authenticator.authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
 
     pub(super) fn known_caller(&self, presented: &Presented) -> Option<Arc<Authenticated>> {

@@ -90,19 +90,11 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn new(draft: Draft, error: ApiError) -> Self {
-        Self {
-            draft,
-            error,
-            lane: Lane::Caller,
-        }
+        Self { draft, error, lane: Lane::Caller }
     }
 
     pub(super) fn nameless(draft: Draft, error: ApiError) -> Self {
-        Self {
-            draft,
-            error,
-            lane: Lane::Nameless,
-        }
+        Self { draft, error, lane: Lane::Nameless }
     }
 
     pub(super) fn into_error(self) -> ApiError {

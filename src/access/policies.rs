@@ -177,19 +177,12 @@ impl Policies {
 
     /// Says once for each new cause that the folder is not live: structured log, metric, record.
     async fn refuse(&self, log: &Log, text: String) {
-        let known = self
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(text.clone());
+        let known = self.refused.lock().unwrap_or_else(PoisonError::into_inner).replace(text.clone());
         metrics::gauge!("keyward_policy_refused").set(1.0);
         if known.as_ref() == Some(&text) {
             return;
         }
-        tracing::error!(
-            cause = text,
-            "the policy folder is refused; the set before it serves on"
-        );
+        tracing::error!(cause = text, "the policy folder is refused; the set before it serves on");
         let Ok(request) = self.environment.request_id() else {
             return;
         };
@@ -203,11 +196,7 @@ impl Policies {
             ("event".to_owned(), Value::from("policy_refused")),
             ("policy".to_owned(), Value::from(self.live().set.revision())),
         ]);
-        if log
-            .commit(PolicyChange(draft), Changes::default(), ReadSet::default())
-            .await
-            .is_err()
-        {
+        if log.commit(PolicyChange(draft), Changes::default(), ReadSet::default()).await.is_err() {
             tracing::error!("that the policy folder is refused could not be recorded");
         }
     }
@@ -222,9 +211,7 @@ fn stored_live(log: &Log) -> Option<(PolicySet, u64)> {
     let generation = log.generation(POLICY);
     let row = log.read(|snapshot| snapshot.get(Family::Texts, LIVE)).ok()??;
     let revision = String::from_utf8(row).ok()?;
-    match replay::stored_revision(&revision, &mut |key| {
-        log.read(|snapshot| snapshot.get(Family::Texts, key))
-    }) {
+    match replay::stored_revision(&revision, &mut |key| log.read(|snapshot| snapshot.get(Family::Texts, key))) {
         Ok(set) => Some((set, generation)),
         Err(error) => {
             tracing::error!(revision, %error, "the live policy revision cannot be read back from the store");
@@ -246,36 +233,16 @@ async fn go_live(
     let mut draft = Draft::new(Kind::PolicyChange, "keyward:PolicyChange", "internal", request);
     draft.outcome = Some(Outcome::Ok);
     draft.principal = Some("service/policy".to_owned());
-    draft.parameters.insert(
-        "changes".to_owned(),
-        Value::List(changes(old.map_or(&[], PolicySet::files), set.files())),
-    );
+    draft.parameters.insert("changes".to_owned(), Value::List(changes(old.map_or(&[], PolicySet::files), set.files())));
     draft.parameters.insert("new".to_owned(), Value::from(set.revision()));
     if let Some(old) = old {
         draft.parameters.insert("old".to_owned(), Value::from(old.revision()));
     }
     draft.parameters.insert("trigger".to_owned(), Value::from(trigger));
     let mut writes = replay::revision_rows(set);
-    writes.push(Write {
-        key: Key::new(Family::Texts, LIVE),
-        value: Some(set.revision().as_bytes().to_vec()),
-    });
-    let reads = ReadSet {
-        as_of: log.as_of(),
-        rows: Vec::new(),
-        generations: vec![(POLICY, generation)],
-    };
-    match log
-        .commit(
-            PolicyChange(draft),
-            Changes {
-                writes,
-                bumps: vec![POLICY],
-            },
-            reads,
-        )
-        .await
-    {
+    writes.push(Write { key: Key::new(Family::Texts, LIVE), value: Some(set.revision().as_bytes().to_vec()) });
+    let reads = ReadSet { as_of: log.as_of(), rows: Vec::new(), generations: vec![(POLICY, generation)] };
+    match log.commit(PolicyChange(draft), Changes { writes, bumps: vec![POLICY] }, reads).await {
         Ok(committed) => Ok(committed.locator().index.saturating_add(1)),
         Err(CommitError::Conflict(_) | CommitError::TooLarge(_) | CommitError::Unavailable(..)) => {
             Err(ReloadError::Unrecorded)
@@ -287,10 +254,7 @@ async fn go_live(
 fn changes(old: &[PolicyFile], new: &[PolicyFile]) -> Vec<Value> {
     const NAMED_MAX: usize = 32;
     let by_path = |files: &[PolicyFile]| -> BTreeMap<String, Vec<u8>> {
-        files
-            .iter()
-            .map(|file| (file.path.clone(), file.bytes.clone()))
-            .collect()
+        files.iter().map(|file| (file.path.clone(), file.bytes.clone())).collect()
     };
     let (old, new) = (by_path(old), by_path(new));
     let mut all = Vec::new();
@@ -301,11 +265,7 @@ fn changes(old: &[PolicyFile], new: &[PolicyFile]) -> Vec<Value> {
             Some(_) => {}
         }
     }
-    all.extend(
-        old.keys()
-            .filter(|path| !new.contains_key(*path))
-            .map(|path| ("deleted", path)),
-    );
+    all.extend(old.keys().filter(|path| !new.contains_key(*path)).map(|path| ("deleted", path)));
     all.sort_by(|a, b| a.1.cmp(b.1));
     let change = |word: &str, path: &str| {
         Value::Object(Parameters::from([
@@ -313,16 +273,9 @@ fn changes(old: &[PolicyFile], new: &[PolicyFile]) -> Vec<Value> {
             ("path".to_owned(), Value::from(path)),
         ]))
     };
-    let mut named: Vec<Value> = all
-        .iter()
-        .take(NAMED_MAX)
-        .map(|(word, path)| change(word, path))
-        .collect();
+    let mut named: Vec<Value> = all.iter().take(NAMED_MAX).map(|(word, path)| change(word, path)).collect();
     if all.len() > NAMED_MAX {
-        named.push(change(
-            "more",
-            &format!("{} further files", all.len().saturating_sub(NAMED_MAX)),
-        ));
+        named.push(change("more", &format!("{} further files", all.len().saturating_sub(NAMED_MAX))));
     }
     named
 }
@@ -352,12 +305,7 @@ pub fn fingerprint(folder: &Path) -> Vec<Trace> {
                 continue;
             };
             let at = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
-            seen.push(Trace {
-                path: entry.path(),
-                size: meta.size(),
-                inode: meta.ino(),
-                at,
-            });
+            seen.push(Trace { path: entry.path(), size: meta.size(), inode: meta.ino(), at });
         }
     }
     seen.sort();

@@ -80,9 +80,7 @@ impl<'a> Asked<'a> {
 
     /// The six segments that a search of one secret is confined to.
     pub(super) fn resource(&self) -> Option<String> {
-        self.target
-            .as_ref()
-            .map(|(creator, name)| self.place.secret(*creator, name))
+        self.target.as_ref().map(|(creator, name)| self.place.secret(*creator, name))
     }
 
     /// Reads the row of the secret that the request names, and remembers that it did.
@@ -111,10 +109,7 @@ impl<'a> Asked<'a> {
             },
             action: self.action,
             target: match &self.target {
-                Some((creator, name)) => Target::Secret {
-                    creator: *creator,
-                    name,
-                },
+                Some((creator, name)) => Target::Secret { creator: *creator, name },
                 None => Target::Operation,
             },
             context: &self.context,
@@ -168,12 +163,7 @@ impl<'a> Asked<'a> {
     pub(super) fn draft(&self, decision: &Decision) -> Draft {
         let mut draft = recording::known(self.ask, self.caller);
         draft.resource = self.resource();
-        draft.context = Some(recording::context(
-            &self.context,
-            &self.groups,
-            &self.roles,
-            self.is_unknown(),
-        ));
+        draft.context = Some(recording::context(&self.context, &self.groups, &self.roles, self.is_unknown()));
         draft.policy = Some(recording::policy(decision, &self.revision));
         draft
     }
@@ -209,10 +199,7 @@ fn subject(request: &Request, place: &Place) -> (Option<SecretName>, Option<Crea
         | Request::EnableSecret(name)
         | Request::DisableSecret(name) => Some(name),
         Request::SearchRecords(search) => {
-            return search
-                .resource
-                .as_deref()
-                .map_or((None, None), |text| searched(text, place));
+            return search.resource.as_deref().map_or((None, None), |text| searched(text, place));
         }
         Request::ListSecrets(_)
         | Request::GetCheckpoint

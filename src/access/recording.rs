@@ -22,10 +22,8 @@ pub(super) const SEMANTICS: u32 = 1;
 
 /// An instant as `qcs:current_time` writes it: RFC 3339, UTC, whole seconds.
 pub(super) fn time_text(now_s: u64) -> String {
-    let instant = i64::try_from(now_s)
-        .ok()
-        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
-        .unwrap_or_default();
+    let instant =
+        i64::try_from(now_s).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_default();
     instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -66,21 +64,10 @@ pub(super) fn context(
     roles: &BTreeSet<String>,
     unknown: bool,
 ) -> Context {
-    let conditions = context
-        .values
-        .iter()
-        .map(|(key, values)| (key.name().to_owned(), values.iter().cloned().collect()));
-    let unknown = if unknown {
-        BTreeSet::from([Unknown::Creator, Unknown::Tags])
-    } else {
-        BTreeSet::new()
-    };
-    Context {
-        conditions: conditions.collect(),
-        groups: groups.clone(),
-        roles: roles.clone(),
-        unknown,
-    }
+    let conditions =
+        context.values.iter().map(|(key, values)| (key.name().to_owned(), values.iter().cloned().collect()));
+    let unknown = if unknown { BTreeSet::from([Unknown::Creator, Unknown::Tags]) } else { BTreeSet::new() };
+    Context { conditions: conditions.collect(), groups: groups.clone(), roles: roles.clone(), unknown }
 }
 
 /// What decided.
@@ -98,12 +85,7 @@ pub(super) fn policy(decision: &authz::Decision, revision: &str) -> Policy {
         },
         statement: deciding.statement,
     });
-    Policy {
-        layers: layers.collect(),
-        revision: revision.to_owned(),
-        semantics: SEMANTICS,
-        shadow: None,
-    }
+    Policy { layers: layers.collect(), revision: revision.to_owned(), semantics: SEMANTICS, shadow: None }
 }
 
 /// Allowed and done.
@@ -183,12 +165,7 @@ pub(super) fn fault(witness: Witness, error: ApiError) -> Failure {
 
 /// The read at `locator` said `ok`, and nothing was released after all.
 pub(super) fn integrity_outcome(read: &Draft, locator: &Locator, error: ApiError) -> Failure {
-    let mut draft = Draft::new(
-        Kind::Outcome,
-        read.action.clone(),
-        read.door.clone(),
-        read.request.clone(),
-    );
+    let mut draft = Draft::new(Kind::Outcome, read.action.clone(), read.door.clone(), read.request.clone());
     draft.answers = Some(locator.index);
     draft.outcome = Some(Outcome::Failed);
     draft.principal.clone_from(&read.principal);
@@ -211,14 +188,8 @@ pub(super) fn summary(summary: &Summary, request: String) -> Own {
             ("reason".to_owned(), Value::from(row.reason)),
         ]))
     };
-    let others = summary
-        .others
-        .values()
-        .fold(0, |sum: u64, count| sum.saturating_add(*count));
-    let reasons = summary
-        .others
-        .iter()
-        .map(|(reason, count)| ((*reason).to_owned(), Value::from(*count)));
+    let others = summary.others.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+    let reasons = summary.others.iter().map(|(reason, count)| ((*reason).to_owned(), Value::from(*count)));
     draft.parameters = Parameters::from([
         ("count".to_owned(), Value::from(summary.count)),
         ("first".to_owned(), Value::from(summary.first_us)),

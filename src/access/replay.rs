@@ -3,8 +3,8 @@
 
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
-    Caller, Context, CredentialForm, DecidingStatement, Decision, Layer, PolicyFile, PolicySet, Question,
-    Reason, Settings, StatementEffect, Target, Verdict,
+    Caller, Context, CredentialForm, DecidingStatement, Decision, Layer, PolicyFile, PolicySet, Question, Reason,
+    Settings, StatementEffect, Target, Verdict,
 };
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
@@ -56,17 +56,11 @@ pub fn revision_rows(set: &PolicySet) -> Vec<Write> {
     for file in set.files() {
         let digest = hex::encode(Sha256::digest(&file.bytes));
         let key = Key::new(Family::Texts, text_key(&digest));
-        writes.push(Write {
-            key,
-            value: Some(file.bytes.clone()),
-        });
+        writes.push(Write { key, value: Some(file.bytes.clone()) });
         manifest.files.insert(file.path.clone(), digest);
     }
     let key = Key::new(Family::Texts, manifest_key(set.revision()));
-    writes.push(Write {
-        key,
-        value: serde_json::to_vec(&manifest).ok(),
-    });
+    writes.push(Write { key, value: serde_json::to_vec(&manifest).ok() });
     writes
 }
 
@@ -84,18 +78,11 @@ pub fn stored_revision(
     let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|_| differs())?;
     let mut files = Vec::new();
     for (path, digest) in manifest.files {
-        files.push(PolicyFile {
-            path,
-            bytes: get(&text_key(&digest))?.ok_or_else(missing)?,
-        });
+        files.push(PolicyFile { path, bytes: get(&text_key(&digest))?.ok_or_else(missing)? });
     }
     let settings = Settings::of_revision(manifest.config.as_bytes()).ok_or_else(differs)?;
     let set = PolicySet::load(&files, &settings).map_err(|_| differs())?;
-    if set.revision() == revision {
-        Ok(set)
-    } else {
-        Err(differs())
-    }
+    if set.revision() == revision { Ok(set) } else { Err(differs()) }
 }
 
 /// What a record says was decided.
@@ -121,10 +108,7 @@ pub fn recorded(record: &Record) -> Option<Decision> {
         document: layer.document.clone(),
         statement: layer.statement,
     });
-    Some(Decision {
-        outcome,
-        layers: layers.collect(),
-    })
+    Some(Decision { outcome, layers: layers.collect() })
 }
 
 /// Decides a recorded request again under `set`.
@@ -141,8 +125,7 @@ pub fn decide_again(record: &Record, set: &PolicySet, place: &Place) -> Result<D
     let principal = principal.ok_or(incomplete("principal"))?;
     let proved = |texts: &std::collections::BTreeSet<String>| -> Vec<Principal> {
         let all = texts.iter().filter_map(|text| Principal::parse(text).ok());
-        all.filter(|principal| principal.issuer() != Some(crate::principal::LOCAL))
-            .collect()
+        all.filter(|principal| principal.issuer() != Some(crate::principal::LOCAL)).collect()
     };
     let (groups, roles) = (proved(&recorded.groups), proved(&recorded.roles));
     let mut context = Context::default();
@@ -151,10 +134,8 @@ pub fn decide_again(record: &Record, set: &PolicySet, place: &Place) -> Result<D
         context.values.insert(key, values.iter().cloned().collect());
     }
     let creator = context.values.get(&ConditionKey::Uin).and_then(|values| values.first());
-    let creator = creator
-        .and_then(|text| text.parse().ok())
-        .and_then(CreatorNumber::new)
-        .ok_or(incomplete("qcs:uin"))?;
+    let creator =
+        creator.and_then(|text| text.parse().ok()).and_then(CreatorNumber::new).ok_or(incomplete("qcs:uin"))?;
     let target = draft.resource.as_deref().map(|text| target(text, place)).transpose()?;
     let question = Question {
         caller: Caller {
@@ -167,10 +148,7 @@ pub fn decide_again(record: &Record, set: &PolicySet, place: &Place) -> Result<D
         },
         action,
         target: match &target {
-            Some((creator, name)) => Target::Secret {
-                creator: *creator,
-                name,
-            },
+            Some((creator, name)) => Target::Secret { creator: *creator, name },
             None => Target::Operation,
         },
         context: &context,
@@ -184,13 +162,9 @@ fn target(text: &str, place: &Place) -> Result<(Option<CreatorNumber>, SecretNam
     if let Some((creator, name)) = place.parse_secret(text) {
         return Ok((Some(creator), name));
     }
-    let name = text
-        .split_once("/*/")
-        .and_then(|(_, name)| SecretName::parse(name).ok());
+    let name = text.split_once("/*/").and_then(|(_, name)| SecretName::parse(name).ok());
     let unknown = name.filter(|name| place.secret(None, name) == text);
-    unknown
-        .map(|name| (None, name))
-        .ok_or(ReplayError::Incomplete("a resource of this gateway"))
+    unknown.map(|name| (None, name)).ok_or(ReplayError::Incomplete("a resource of this gateway"))
 }
 
 /// What deciding a whole trail again came to.

@@ -67,10 +67,7 @@ fn seal(gateway: &Gateway, id: SecretId, create: &CreateSecret, value: &Plaintex
         value: ValueId::random(gateway.random()).map_err(|_| internal("no random bytes"))?,
         form: value.form(),
     };
-    gateway
-        .engine()
-        .seal(value, binding, &create.key)
-        .map_err(|error| seal_error(&error))
+    gateway.engine().seal(value, binding, &create.key).map_err(|error| seal_error(&error))
 }
 
 /// PutSecretValue
@@ -81,9 +78,7 @@ pub(super) fn put(
     put: &PutSecretValue,
     draft: &mut Draft,
 ) -> Carried {
-    draft
-        .parameters
-        .insert("stage".to_owned(), RecordValue::from(put.stage));
+    draft.parameters.insert("stage".to_owned(), RecordValue::from(put.stage));
     let made = || {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
         let binding = Binding {
@@ -93,10 +88,7 @@ pub(super) fn put(
             value: ValueId::random(gateway.random()).map_err(|_| internal("no random bytes"))?,
             form: put.value.form(),
         };
-        let sealed = gateway
-            .engine()
-            .seal(&put.value, binding, &row.key)
-            .map_err(|error| seal_error(&error))?;
+        let sealed = gateway.engine().seal(&put.value, binding, &row.key).map_err(|error| seal_error(&error))?;
         let limits = gateway.secret_limits();
         change::put(row, &sealed, put.stage, asked.now_s(), &limits).map_err(|error| error_of(&error))
     };
@@ -118,27 +110,26 @@ pub(super) fn get(
     draft: &mut Draft,
 ) -> Result<Carried, StoreError> {
     let Some(row) = row else {
-        return Ok(Carried::Failed(ApiError::new(
-            Code::SecretNotExist,
-            SecretError::SecretNotFound.to_string(),
-        )));
+        return Ok(Carried::Failed(ApiError::new(Code::SecretNotExist, SecretError::SecretNotFound.to_string())));
     };
     let version = match row.serve(asked_for) {
         Ok(version) => version,
         Err(error) => return Ok(Carried::Failed(error_of(&error))),
     };
     name_version(version, draft);
-    let sealed = lookup::value(snapshot, &row, version)?;
+    let sealed = match lookup::value(snapshot, &row, version) {
+        Ok(sealed) => sealed,
+        Err(StoreError::Damaged(what)) => {
+            tracing::error!(what, "a stored value does not read; nothing is released");
+            return Ok(Carried::Failed(internal("the value failed its integrity check and was not released")));
+        }
+        Err(error) => return Err(error),
+    };
     if let Err(error) = gateway.engine().wrapping_key_usable(sealed.key(), sealed.generation()) {
         return Ok(Carried::Failed(key_error(&error)));
     }
     let binding = row.binding(version);
-    Ok(Carried::Value(Box::new(Read {
-        name: row.name.clone(),
-        version: version.id.clone(),
-        sealed,
-        binding,
-    })))
+    Ok(Carried::Value(Box::new(Read { name: row.name.clone(), version: version.id.clone(), sealed, binding })))
 }
 
 /// DescribeSecret
@@ -200,10 +191,7 @@ pub(super) fn list(snapshot: &dyn Snapshot, list: &ListSecrets) -> Result<Carrie
     });
     let (offset, limit) = (to_usize(list.offset), to_usize(list.limit));
     let page: Vec<Value> = rows.iter().skip(offset).take(limit).map(listed).collect();
-    Ok(Carried::Done(
-        object(json!({"TotalCount": rows.len(), "SecretMetadatas": page})),
-        Changes::default(),
-    ))
+    Ok(Carried::Done(object(json!({"TotalCount": rows.len(), "SecretMetadatas": page})), Changes::default()))
 }
 
 fn to_usize(number: u64) -> usize {
@@ -212,11 +200,7 @@ fn to_usize(number: u64) -> usize {
 
 fn listed(row: &SecretRow) -> Value {
     let mut fields = metadata(row);
-    let kind = if row.key == crate::keys::KeyId::default_key() {
-        "DEFAULT"
-    } else {
-        "CUSTOMER"
-    };
+    let kind = if row.key == crate::keys::KeyId::default_key() { "DEFAULT" } else { "CUSTOMER" };
     extend(
         &mut fields,
         json!({"KmsKeyType": kind, "RotationStatus": 0, "NextRotationTime": 0, "RotationBeginTime": ""}),
@@ -257,23 +241,16 @@ pub(super) fn list_versions(row: Option<SecretRow>) -> Carried {
         })
     });
     let shown: Vec<Value> = shown.collect();
-    Carried::Done(
-        object(json!({"SecretName": row.name.as_str(), "Versions": shown})),
-        Changes::default(),
-    )
+    Carried::Done(object(json!({"SecretName": row.name.as_str(), "Versions": shown})), Changes::default())
 }
 
 /// SetCurrentVersion
 pub(super) fn set_current(row: Option<SecretRow>, version: &VersionId, draft: &mut Draft) -> Carried {
-    let made = row
-        .ok_or(SecretError::SecretNotFound)
-        .and_then(|row| change::set_current(row, version));
+    let made = row.ok_or(SecretError::SecretNotFound).and_then(|row| change::set_current(row, version));
     match made {
         Ok(change) => {
             let previous = change.previous.as_ref().map_or("", VersionId::as_str).to_owned();
-            draft
-                .parameters
-                .insert("previous".to_owned(), RecordValue::from(previous.as_str()));
+            draft.parameters.insert("previous".to_owned(), RecordValue::from(previous.as_str()));
             let answer = json!({
                 "SecretName": change.row.name.as_str(),
                 "VersionId": version.as_str(),
@@ -314,13 +291,7 @@ fn done(change: Change, answer: Value, draft: &mut Draft) -> Carried {
     if let Some(version) = &change.version {
         name_version(version, draft);
     }
-    Carried::Done(
-        object(answer),
-        Changes {
-            writes: change.writes,
-            bumps: Vec::new(),
-        },
-    )
+    Carried::Done(object(answer), Changes { writes: change.writes, bumps: Vec::new() })
 }
 
 fn name_version(version: &VersionMeta, draft: &mut Draft) {

@@ -45,11 +45,7 @@ pub enum SetupError {
 
 fn read(setting: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
     let read = std::fs::read(path).map(Zeroizing::new);
-    read.map_err(|cause| SetupError::Unreadable {
-        setting: setting.to_owned(),
-        path: path.to_owned(),
-        cause,
-    })
+    read.map_err(|cause| SetupError::Unreadable { setting: setting.to_owned(), path: path.to_owned(), cause })
 }
 
 /// The issuers, with their key files read.
@@ -62,10 +58,7 @@ pub fn issuer_settings(config: &Config) -> Result<Vec<IssuerSettings>, SetupErro
 
 fn one_issuer(config: &Config, issuer: &Issuer) -> Result<IssuerSettings, SetupError> {
     let algorithm = |text: &String| {
-        let unknown = || SetupError::Algorithm {
-            issuer: issuer.name.clone(),
-            algorithm: text.clone(),
-        };
+        let unknown = || SetupError::Algorithm { issuer: issuer.name.clone(), algorithm: text.clone() };
         Algorithm::parse(text).ok_or_else(unknown)
     };
     let key = match (&issuer.public_key_file, &issuer.secret_file) {
@@ -105,18 +98,12 @@ fn one_issuer(config: &Config, issuer: &Issuer) -> Result<IssuerSettings, SetupE
 pub fn signing_key(config: &Config) -> Result<SigningKey, SetupError> {
     let path = config.path(&config.audit.signing_key);
     let text = read("audit.signing_key", &path)?;
-    let wrong = |cause: String| SetupError::SigningKey {
-        path: path.clone(),
-        cause,
-    };
+    let wrong = |cause: String| SetupError::SigningKey { path: path.clone(), cause };
     let text = std::str::from_utf8(&text).map_err(|_| wrong("it is not text".to_owned()))?;
     let key = SigningKey::parse(text).map_err(|error| wrong(error.to_string()))?;
     let name = key.verifying_key().name();
     if name != config.audit.origin {
-        return Err(wrong(format!(
-            "it is the key of `{name}`, not of the origin `{}`",
-            config.audit.origin
-        )));
+        return Err(wrong(format!("it is the key of `{name}`, not of the origin `{}`", config.audit.origin)));
     }
     Ok(key)
 }
@@ -134,10 +121,7 @@ pub fn log_settings(config: &Config) -> Result<Settings, SetupError> {
         origin: config.audit.origin.clone(),
         key: Arc::new(key),
         limits: Limits {
-            caller: Room {
-                records: limits.queue_records,
-                bytes: limits.queue_bytes,
-            },
+            caller: Room { records: limits.queue_records, bytes: limits.queue_bytes },
             deadline: Duration::from_millis(limits.commit_deadline_ms),
             ..Limits::default()
         },
@@ -165,15 +149,12 @@ fn disk_settings(config: &Config) -> disk::Settings {
 /// What of the configuration enters the load checks and the policy revision.
 #[must_use]
 pub fn policy_settings(config: &Config) -> authz::Settings {
-    let issuers = config.issuers.iter().map(|issuer| IssuerRule {
-        name: issuer.name.clone(),
-        groups_required: issuer.groups == Groups::Required,
-    });
+    let issuers = config
+        .issuers
+        .iter()
+        .map(|issuer| IssuerRule { name: issuer.name.clone(), groups_required: issuer.groups == Groups::Required });
     authz::Settings {
-        place: Place {
-            region: config.server.region.clone(),
-            account: config.server.account.clone(),
-        },
+        place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
         issuers: issuers.collect(),
         foreign_services: config.policy.foreign_services.clone(),
         document_characters_max: config.policy.document_characters_max,

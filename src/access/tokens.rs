@@ -43,14 +43,10 @@ pub(super) fn revoke(
         Ok(selected) => selected,
         Err(error) => return Ok(Carried::Failed(error)),
     };
-    let (Ok(key), Some(mut row)) = (
-        selector.key(&revoke.issuer),
-        Revocation::new(issued_before, asked.now_s(), &revoke.reason),
-    ) else {
-        return Ok(Carried::Failed(invalid_value(
-            "Issuer",
-            "no token can be selected by it",
-        )));
+    let (Ok(key), Some(mut row)) =
+        (selector.key(&revoke.issuer), Revocation::new(issued_before, asked.now_s(), &revoke.reason))
+    else {
+        return Ok(Carried::Failed(invalid_value("Issuer", "no token can be selected by it")));
     };
     let key = Key::new(Family::Revocations, key);
     asked.reads.rows.push(key.clone());
@@ -60,28 +56,13 @@ pub(super) fn revoke(
     }
     let bytes = row.encode().map_err(|error| StoreError::Engine(error.to_string()))?;
     let named = named(revoke);
-    draft.parameters.extend(
-        named
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), Value::from(text.as_str()))),
-    );
-    draft
-        .parameters
-        .insert("issued_before".to_owned(), Value::from(row.issued_before));
+    draft.parameters.extend(named.iter().map(|(name, text)| ((*name).to_owned(), Value::from(text.as_str()))));
+    draft.parameters.insert("issued_before".to_owned(), Value::from(row.issued_before));
     let mut answer: Map<String, serde_json::Value> = Map::new();
     answer.insert("Issuer".to_owned(), revoke.issuer.as_str().into());
-    answer.insert(
-        selector_field(&revoke.selector).to_owned(),
-        selected_text(&revoke.selector).into(),
-    );
+    answer.insert(selector_field(&revoke.selector).to_owned(), selected_text(&revoke.selector).into());
     answer.insert("IssuedBefore".to_owned(), row.issued_before.into());
-    let changes = Changes {
-        writes: vec![Write {
-            key,
-            value: Some(bytes),
-        }],
-        bumps: vec![REVOCATIONS],
-    };
+    let changes = Changes { writes: vec![Write { key, value: Some(bytes) }], bumps: vec![REVOCATIONS] };
     Ok(Carried::Done(answer, changes))
 }
 
@@ -91,22 +72,15 @@ fn select(gateway: &Gateway, now_s: u64, revoke: &RevokeToken) -> Result<(Select
     }
     match &revoke.selector {
         Selected::Jti(jti) => Ok((Selector::jti(jti).map_err(|error| invalid_value("Jti", error))?, 0)),
-        Selected::CredentialHash(hash) => Ok((
-            Selector::credential_hash(hash).map_err(|error| invalid_value("CredentialHash", error))?,
-            0,
-        )),
+        Selected::CredentialHash(hash) => {
+            Ok((Selector::credential_hash(hash).map_err(|error| invalid_value("CredentialHash", error))?, 0))
+        }
         Selected::Subject(subject, before) => {
             let before = before.unwrap_or(now_s);
             if before > now_s.saturating_add(AHEAD_S_MAX) {
-                return Err(invalid_value(
-                    "IssuedBefore",
-                    format!("it lies ahead by more than {AHEAD_S_MAX} seconds"),
-                ));
+                return Err(invalid_value("IssuedBefore", format!("it lies ahead by more than {AHEAD_S_MAX} seconds")));
             }
-            Ok((
-                Selector::subject(subject).map_err(|error| invalid_value("Subject", error))?,
-                before,
-            ))
+            Ok((Selector::subject(subject).map_err(|error| invalid_value("Subject", error))?, before))
         }
     }
 }
@@ -133,10 +107,7 @@ fn named(revoke: &RevokeToken) -> Vec<(&'static str, String)> {
         Selected::CredentialHash(_) => "credential_hash",
         Selected::Subject(..) => "subject",
     };
-    let mut named = vec![
-        ("issuer", revoke.issuer.clone()),
-        (selector, selected_text(&revoke.selector).to_owned()),
-    ];
+    let mut named = vec![("issuer", revoke.issuer.clone()), (selector, selected_text(&revoke.selector).to_owned())];
     if !revoke.reason.is_empty() {
         named.push(("reason", revoke.reason.clone()));
     }

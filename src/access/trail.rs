@@ -27,24 +27,15 @@ pub(super) fn search(gateway: &Gateway, asked: &Asked<'_>, search: &SearchRecord
         Some(cursor) => match gateway.cursors().read(&filters, cursor) {
             Some(position) => Some(position),
             None => {
-                return Ok(Carried::Failed(invalid_value(
-                    "Cursor",
-                    "it is not one that this search was given",
-                )));
+                return Ok(Carried::Failed(invalid_value("Cursor", "it is not one that this search was given")));
             }
         },
     };
     let size = position.map_or_else(|| gateway.log().as_of(), |position| position.size);
     let query = search.query(asked, position, size);
     let page = gateway.log().search(&query)?;
-    let next = page
-        .next_before
-        .map(|before| gateway.cursors().write(&filters, Position { size, before }));
-    let records: Result<Vec<Value>, _> = page
-        .records
-        .iter()
-        .map(|(_, bytes)| serde_json::from_slice(bytes))
-        .collect();
+    let next = page.next_before.map(|before| gateway.cursors().write(&filters, Position { size, before }));
+    let records: Result<Vec<Value>, _> = page.records.iter().map(|(_, bytes)| serde_json::from_slice(bytes)).collect();
     let records = records.map_err(|_| StoreError::Damaged("a record is not JSON".to_owned()))?;
     let answer = json!({
         "Records": records,
@@ -74,16 +65,7 @@ impl SearchRecords {
             limit: _,
             cursor: _,
         } = self;
-        let texts = [
-            principal,
-            issuer,
-            group,
-            resource,
-            resource_prefix,
-            action,
-            decision,
-            outcome,
-        ];
+        let texts = [principal, issuer, group, resource, resource_prefix, action];
         let numbers = [start_time, end_time, start_index, end_index];
         serde_json::to_vec(&(texts, decision, outcome, numbers)).unwrap_or_default()
     }
@@ -115,10 +97,7 @@ impl SearchRecords {
 /// GetCheckpoint
 pub(super) fn checkpoint(gateway: &Gateway) -> Carried {
     let Some(newest) = gateway.log().newest_checkpoint() else {
-        return Carried::Failed(ApiError::new(
-            Code::ResourceNotFound,
-            "no checkpoint has been signed yet",
-        ));
+        return Carried::Failed(ApiError::new(Code::ResourceNotFound, "no checkpoint has been signed yet"));
     };
     let answer = json!({
         "Checkpoint": newest.note(),
@@ -154,10 +133,9 @@ pub(super) fn export(gateway: &Gateway) -> Result<Carried, StoreError> {
     let export = tokio::runtime::Handle::current().block_on(gateway.log().export());
     Ok(match export {
         Ok(blocks) => Carried::Export(Exported(ExportStream::new(blocks))),
-        Err(_) => Carried::Failed(ApiError::new(
-            Code::ServiceUnavailable,
-            "no checkpoint can be signed now; try again",
-        )),
+        Err(_) => {
+            Carried::Failed(ApiError::new(Code::ServiceUnavailable, "no checkpoint can be signed now; try again"))
+        }
     })
 }
 

@@ -110,12 +110,7 @@ impl Authenticated {
 
     /// About how many bytes it takes in memory.
     pub(super) fn weight(&self) -> usize {
-        let names: usize = self
-            .groups
-            .iter()
-            .chain(&self.roles)
-            .map(|name| name.as_str().len() + 32)
-            .sum();
+        let names: usize = self.groups.iter().chain(&self.roles).map(|name| name.as_str().len() + 32).sum();
         512 + self.issuer.len() + self.principal.as_str().len() + names
     }
 }
@@ -124,11 +119,7 @@ impl Authenticated {
 ///
 /// It covers no signature, so a second signature over the same content (ECDSA allows one) is the same credential.
 fn credential_hash(signing_input: &str) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(b"keyward-credential/1")
-        .chain_update(signing_input)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(b"keyward-credential/1").chain_update(signing_input).finalize().into()
 }
 
 #[cfg(test)]

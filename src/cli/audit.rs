@@ -131,24 +131,12 @@ impl Query {
         let mut shown = 0_usize;
         loop {
             let page = client.call("SearchRecords", &Value::Object(parameters.clone()))?;
-            let records = page
-                .get("Records")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
+            let records = page.get("Records").and_then(Value::as_array).cloned().unwrap_or_default();
             shown = shown.saturating_add(records.len());
             show(context, records);
-            let next = page
-                .get("NextCursor")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
+            let next = page.get("NextCursor").and_then(Value::as_str).unwrap_or_default().to_owned();
             if next.is_empty() || !self.all {
-                let more = if next.is_empty() {
-                    ""
-                } else {
-                    "; more with --all or a larger --limit"
-                };
+                let more = if next.is_empty() { "" } else { "; more with --all or a larger --limit" };
                 context.output.say(&format!("{shown} records{more}"));
                 return Ok(());
             }
@@ -174,12 +162,8 @@ impl Query {
             ("EndIndex", self.end_index),
             ("Limit", Some(self.limit)),
         ];
-        let texts = texts
-            .into_iter()
-            .filter_map(|(name, text)| Some((name.to_owned(), Value::from(text.as_deref()?))));
-        let numbers = numbers
-            .into_iter()
-            .filter_map(|(name, number)| Some((name.to_owned(), Value::from(number?))));
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::from(text.as_deref()?))));
+        let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), Value::from(number?))));
         texts.chain(numbers).collect()
     }
 }
@@ -187,10 +171,7 @@ impl Query {
 fn show(context: &Context, mut records: Vec<Value>) {
     if !context.output.is_json() {
         for record in &mut records {
-            let time = record
-                .get("time")
-                .and_then(Value::as_u64)
-                .map(|time| output::utc(time / 1_000_000));
+            let time = record.get("time").and_then(Value::as_u64).map(|time| output::utc(time / 1_000_000));
             let resource = record.get("resource").and_then(Value::as_str);
             // The name alone: the five segments before it are the same for every secret of this gateway.
             let name = resource.and_then(|text| text.splitn(4, '/').nth(3)).map(str::to_owned);
@@ -264,13 +245,7 @@ fn print_text(context: &Context, answer: &Value, pointer: &str) {
     if context.output.is_json() {
         output::line(&answer.to_string());
     } else {
-        output::line(
-            answer
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .trim_end(),
-        );
+        output::line(answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default().trim_end());
     }
 }
 
@@ -281,33 +256,18 @@ fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
     let mark = MarkFile::open(&config.path(&config.audit.high_water_mark))?.newest();
     let origin = &config.audit.origin;
     let progress = counting_bar("verifying");
-    let report = Verify {
-        origin,
-        mark,
-        indexes: true,
-    }
-    .run(&store, &mut |done, all| advance(&progress, done, all))?;
+    let report = Verify { origin, mark, indexes: true }.run(&store, &mut |done, all| advance(&progress, done, all))?;
     progress.finish_and_clear();
-    let mut findings: Vec<Value> = report
-        .findings
-        .iter()
-        .map(|finding| json!({"index": finding.index, "reason": finding.reason}))
-        .collect();
+    let mut findings: Vec<Value> =
+        report.findings.iter().map(|finding| json!({"index": finding.index, "reason": finding.reason})).collect();
     let mut total = report.total;
     let mut decided = None;
     if decisions {
         let progress = counting_bar("deciding again");
-        let replayed = replay::whole_trail(&store, origin, &mut |done, all| {
-            advance(&progress, done, all)
-        })?;
+        let replayed = replay::whole_trail(&store, origin, &mut |done, all| advance(&progress, done, all))?;
         progress.finish_and_clear();
         total = total.saturating_add(replayed.differences.len() as u64);
-        findings.extend(
-            replayed
-                .differences
-                .iter()
-                .map(|(index, reason)| json!({"index": index, "reason": reason})),
-        );
+        findings.extend(replayed.differences.iter().map(|(index, reason)| json!({"index": index, "reason": reason})));
         decided = Some(replayed.decided);
     }
     print_verdict(context, &report, &findings, total, decided)
@@ -339,13 +299,9 @@ fn print_verdict(
     if total > 0 {
         return Err(Failure::Invalid(format!("the log is not valid: {total} finding(s)")));
     }
-    context
-        .output
-        .say(&format!("valid, {} records, root {root}", report.size));
+    context.output.say(&format!("valid, {} records, root {root}", report.size));
     if let Some(decided) = decided {
-        context.output.say(&format!(
-            "{decided} decisions made again under their own revisions: no difference"
-        ));
+        context.output.say(&format!("{decided} decisions made again under their own revisions: no difference"));
     }
     Ok(())
 }
@@ -433,10 +389,7 @@ fn write_new_key(config: &Config, key: &SigningKey, unique: &[u8]) -> anyhow::Re
     let mut file = output::new_private_file(&config.path(&path))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    std::fs::write(
-        config.path(&path).with_extension("vkey"),
-        format!("{}\n", key.verifying_key()),
-    )?;
+    std::fs::write(config.path(&path).with_extension("vkey"), format!("{}\n", key.verifying_key()))?;
     Ok(path)
 }
 

@@ -13,13 +13,7 @@ use zeroize::Zeroizing;
 #[derive(clap::Args)]
 pub(super) struct ServerOptions {
     /// The gateway's address, for verbs that ask a running gateway
-    #[arg(
-        long,
-        global = true,
-        env = "KEYWARD_ADDR",
-        default_value = "http://127.0.0.1:8743",
-        value_name = "URL"
-    )]
+    #[arg(long, global = true, env = "KEYWARD_ADDR", default_value = "http://127.0.0.1:8743", value_name = "URL")]
     addr: String,
     /// A file that holds the token; else the environment variable KEYWARD_TOKEN does
     #[arg(long, global = true, env = "KEYWARD_TOKEN_FILE", value_name = "FILE")]
@@ -70,12 +64,7 @@ impl Client {
             .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self {
-            http,
-            addr,
-            authorization,
-            runtime,
-        })
+        Ok(Self { http, addr, authorization, runtime })
     }
 
     fn request(&self, action: &str, parameters: &Value) -> Result<reqwest::RequestBuilder, Failure> {
@@ -84,9 +73,7 @@ impl Client {
         let body = serde_json::to_vec(parameters)?;
         let request = self.http.post(format!("{}/v1/{action}", self.addr));
         let request = request.header(AUTHORIZATION, self.authorization.clone());
-        Ok(request
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(body))
+        Ok(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body))
     }
 
     /// Calls an action and answers its result.
@@ -120,10 +107,7 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         if error.is_connect() {
-            anyhow!(
-                "no gateway answers at {} (is `keyward serve` running? is KEYWARD_ADDR right?)",
-                self.addr
-            )
+            anyhow!("no gateway answers at {} (is `keyward serve` running? is KEYWARD_ADDR right?)", self.addr)
         } else {
             anyhow!("the gateway at {} did not answer: {error}", self.addr)
         }

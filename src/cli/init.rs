@@ -20,22 +20,10 @@ use zeroize::Zeroizing;
 
 /// Documents that `init` writes: name and text.
 const PRESETS: [(&str, &str); 4] = [
-    (
-        "QcloudAccessForSSMRole",
-        include_str!("../../policies/presets/QcloudAccessForSSMRole.json"),
-    ),
-    (
-        "QcloudAuditFullAccess",
-        include_str!("../../policies/presets/QcloudAuditFullAccess.json"),
-    ),
-    (
-        "QcloudSSMFullAccess",
-        include_str!("../../policies/presets/QcloudSSMFullAccess.json"),
-    ),
-    (
-        "QcloudSSMReadOnlyAccess",
-        include_str!("../../policies/presets/QcloudSSMReadOnlyAccess.json"),
-    ),
+    ("QcloudAccessForSSMRole", include_str!("../../policies/presets/QcloudAccessForSSMRole.json")),
+    ("QcloudAuditFullAccess", include_str!("../../policies/presets/QcloudAuditFullAccess.json")),
+    ("QcloudSSMFullAccess", include_str!("../../policies/presets/QcloudSSMFullAccess.json")),
+    ("QcloudSSMReadOnlyAccess", include_str!("../../policies/presets/QcloudSSMReadOnlyAccess.json")),
 ];
 /// Documents of `init --dev`.
 const DEV_DOCUMENTS: [(&str, &str); 2] = [
@@ -99,15 +87,7 @@ impl Init {
 
     /// Builds everything under `dir`; answers the log's vkey.
     fn build(&self, dir: &Path, environment: &Environment) -> anyhow::Result<String> {
-        for part in [
-            "",
-            "keys",
-            "data",
-            "policies",
-            "policies/documents",
-            "policies/roles",
-            "policies/tests",
-        ] {
+        for part in ["", "keys", "data", "policies", "policies/documents", "policies/roles", "policies/tests"] {
             let path = dir.join(part);
             fs::DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
         }
@@ -131,9 +111,7 @@ impl Init {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let log = Log::open(&settings, environment)?;
-            let recorded = log
-                .commit(Made(made(environment)?), changes(keys), ReadSet::default())
-                .await;
+            let recorded = log.commit(Made(made(environment)?), changes(keys), ReadSet::default()).await;
             log.stop().await;
             if recorded.is_err() {
                 bail!("the making of the installation could not be recorded");
@@ -188,9 +166,7 @@ fn random<const N: usize>(environment: &Environment) -> anyhow::Result<[u8; N]> 
 }
 
 fn scratch_beside(dir: &Path, environment: &Environment) -> anyhow::Result<PathBuf> {
-    let name = dir
-        .file_name()
-        .with_context(|| format!("`{}` names no directory", dir.display()))?;
+    let name = dir.file_name().with_context(|| format!("`{}` names no directory", dir.display()))?;
     let unique = hex::encode(random::<4>(environment)?);
     Ok(dir.with_file_name(format!(".{}.init-{unique}", name.to_string_lossy())))
 }
@@ -242,15 +218,10 @@ fn made(environment: &Environment) -> anyhow::Result<Draft> {
     draft.outcome = Some(Outcome::Ok);
     draft.principal = Some("service/operator".to_owned());
     draft.parameters.insert("event".to_owned(), Value::from("init"));
-    draft
-        .parameters
-        .insert("program".to_owned(), Value::from(crate::PROGRAM));
+    draft.parameters.insert("program".to_owned(), Value::from(crate::PROGRAM));
     Ok(draft)
 }
 
 fn changes(writes: Vec<keyward_audit::store::Write>) -> Changes {
-    Changes {
-        writes,
-        bumps: Vec::new(),
-    }
+    Changes { writes, bumps: Vec::new() }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, TableStyle};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Write as _;
@@ -61,11 +61,7 @@ impl Output {
         let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
         let mut table = table(&heads);
         for row in rows {
-            table.add_row(
-                columns
-                    .iter()
-                    .map(|(_, field)| row.pointer(field).map(text).unwrap_or_default()),
-            );
+            table.add_row(columns.iter().map(|(_, field)| row.pointer(field).map(text).unwrap_or_default()));
         }
         line(&table.to_string());
     }
@@ -84,9 +80,7 @@ impl Output {
 
 fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(TableStyle::nothing())
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !heads.is_empty() {
         table.set_header(heads.iter().map(|head| head.to_uppercase()));
     }
@@ -125,21 +119,15 @@ fn printable(text: &str) -> String {
 
 /// Epoch seconds as people read them, in UTC.
 pub(super) fn utc(seconds: u64) -> String {
-    let instant = i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
-    instant
-        .map(|instant| instant.format("%Y-%m-%d %H:%M:%SZ").to_string())
-        .unwrap_or_default()
+    let instant = i64::try_from(seconds).ok().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
+    instant.map(|instant| instant.format("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }
 
 /// A new file that only its owner may read; refuses to overwrite.
 pub(super) fn new_private_file(path: &Path) -> anyhow::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o600);
-    options
-        .open(path)
-        .with_context(|| format!("cannot create `{}`", path.display()))
+    options.open(path).with_context(|| format!("cannot create `{}`", path.display()))
 }
 
 #[cfg(test)]

@@ -42,11 +42,7 @@ fn check(context: &Context, dir: Option<PathBuf>) -> Result<(), Failure> {
     let settings = setup::policy_settings(&config);
     match authz::read_folder(&dir).and_then(|files| PolicySet::load(&files, &settings)) {
         Ok(set) => {
-            let documents = set
-                .files()
-                .iter()
-                .filter(|file| file.path.starts_with("documents/"))
-                .count();
+            let documents = set.files().iter().filter(|file| file.path.starts_with("documents/")).count();
             if context.output.is_json() {
                 output::line(&json!({"valid": true, "revision": set.revision(), "documents": documents}).to_string());
             } else {
@@ -61,11 +57,7 @@ fn check(context: &Context, dir: Option<PathBuf>) -> Result<(), Failure> {
             } else {
                 findings.iter().for_each(|finding| output::line(&finding.to_string()));
             }
-            Err(Failure::Invalid(format!(
-                "`{}` has {} error(s)",
-                dir.display(),
-                findings.len()
-            )))
+            Err(Failure::Invalid(format!("`{}` has {} error(s)", dir.display(), findings.len())))
         }
     }
 }

@@ -29,15 +29,10 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let client = Client::new(context)?;
-        let (program, arguments) = self
-            .command
-            .split_first()
-            .ok_or_else(|| Failure::Usage("no program to run".to_owned()))?;
+        let (program, arguments) =
+            self.command.split_first().ok_or_else(|| Failure::Usage("no program to run".to_owned()))?;
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_remove("KEYWARD_TOKEN")
-            .env_remove("KEYWARD_TOKEN_FILE");
+        command.args(arguments).env_remove("KEYWARD_TOKEN").env_remove("KEYWARD_TOKEN_FILE");
         for secret in &self.secrets {
             // A secret's name may hold `=`, a variable's may not.
             let (name, variable) = secret
@@ -57,9 +52,6 @@ impl Run {
 }
 
 fn is_variable(text: &str) -> bool {
-    let start = text
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    let start = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     start && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

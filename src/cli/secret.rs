@@ -119,37 +119,21 @@ impl Secret {
         let client = Client::new(context)?;
         let out = &context.output;
         match self {
-            Self::Create {
-                name,
-                value,
-                version,
-                description,
-                tags,
-            } => {
+            Self::Create { name, value, version, description, tags } => {
                 let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
                 let mut parameters = json!({"SecretName": name, "Description": description, "Tags": tags?});
                 set(&mut parameters, "VersionId", version.map(Value::from));
                 value.put_into(&mut parameters)?;
                 out.object(&client.call("CreateSecret", &parameters)?);
             }
-            Self::Put {
-                name,
-                version,
-                value,
-                stage,
-            } => {
+            Self::Put { name, version, value, stage } => {
                 let mut parameters = json!({"SecretName": name, "VersionId": version, "Stage": stage});
                 value.put_into(&mut parameters)?;
                 out.object(&client.call("PutSecretValue", &parameters)?);
             }
             Self::Get { name, version, to } => get(context, &client, &name, version, to)?,
             Self::Describe { name } => out.object(&client.call("DescribeSecret", &json!({"SecretName": name}))?),
-            Self::List {
-                search,
-                tags,
-                offset,
-                limit,
-            } => list(context, &client, &search, &tags, offset, limit)?,
+            Self::List { search, tags, offset, limit } => list(context, &client, &search, &tags, offset, limit)?,
             Self::Versions { name } => versions(context, &client, &name)?,
             Self::SetCurrent { name, version } => {
                 let parameters = json!({"SecretName": name, "VersionId": version});
@@ -169,9 +153,7 @@ fn set(parameters: &mut Value, name: &str, value: Option<Value>) {
 }
 
 fn tag_value(text: &str) -> Result<Value, Failure> {
-    let (key, value) = text
-        .split_once('=')
-        .ok_or_else(|| Failure::Usage(format!("`{text}` is not KEY=VALUE")))?;
+    let (key, value) = text.split_once('=').ok_or_else(|| Failure::Usage(format!("`{text}` is not KEY=VALUE")))?;
     Ok(json!({"TagKey": key, "TagValue": value}))
 }
 
@@ -200,10 +182,7 @@ impl ValueFrom {
                 return Err(Failure::Usage(text.to_owned()));
             }
             None => {
-                std::io::stdin()
-                    .lock()
-                    .take(VALUE_BYTES_MAX + 1)
-                    .read_to_end(&mut bytes)?;
+                std::io::stdin().lock().take(VALUE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
             }
         }
         Ok(bytes)
@@ -214,9 +193,7 @@ impl ValueFrom {
 pub(super) fn answered_value(answer: &Value) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     match (field("SecretString"), field("SecretBinary")) {
-        ("", binary) => Ok(Zeroizing::new(
-            STANDARD.decode(binary).context("the answer is not base64")?,
-        )),
+        ("", binary) => Ok(Zeroizing::new(STANDARD.decode(binary).context("the answer is not base64")?)),
         (text, _) => Ok(Zeroizing::new(text.as_bytes().to_vec())),
     }
 }
@@ -266,17 +243,9 @@ fn list(
         .collect();
     let parameters = json!({"SearchSecretName": search, "TagFilters": filters, "Offset": offset, "Limit": limit});
     let answer = client.call("ListSecrets", &parameters)?;
-    let rows = answer
-        .get("SecretMetadatas")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let columns = [
-        ("name", "/SecretName"),
-        ("status", "/Status"),
-        ("created", "/Created"),
-        ("description", "/Description"),
-    ];
+    let rows = answer.get("SecretMetadatas").and_then(Value::as_array).cloned().unwrap_or_default();
+    let columns =
+        [("name", "/SecretName"), ("status", "/Status"), ("created", "/Created"), ("description", "/Description")];
     context.output.rows(&columns, &with_times(context, rows));
     let total = answer.get("TotalCount").and_then(Value::as_u64).unwrap_or_default();
     context.output.say(&format!("{total} in all"));
@@ -285,17 +254,8 @@ fn list(
 
 fn versions(context: &Context, client: &Client, name: &str) -> Result<(), Failure> {
     let answer = client.call("ListSecretVersionIds", &json!({"SecretName": name}))?;
-    let rows = answer
-        .get("Versions")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let columns = [
-        ("version", "/VersionId"),
-        ("created", "/Created"),
-        ("current", "/Current"),
-        ("staged", "/Staged"),
-    ];
+    let rows = answer.get("Versions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let columns = [("version", "/VersionId"), ("created", "/Created"), ("current", "/Current"), ("staged", "/Staged")];
     context.output.rows(&columns, &with_times(context, rows));
     Ok(())
 }

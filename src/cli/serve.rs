@@ -15,9 +15,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     actix_web::rt::System::new().block_on(async {
         let gateway = Gateway::open(&config, clock::system()).await?;
         let listen = config.server.listen;
-        http::server::serve(gateway, &config, metrics)
-            .await
-            .with_context(|| format!("cannot serve on {listen}"))?;
+        http::server::serve(gateway, &config, metrics).await.with_context(|| format!("cannot serve on {listen}"))?;
         Ok(())
     })
 }

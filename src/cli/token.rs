@@ -69,18 +69,8 @@ pub(super) struct Which {
 impl Token {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
-            Self::Issue {
-                sub,
-                groups,
-                roles,
-                ttl,
-            } => issue(context, &sub, &groups, &roles, &ttl),
-            Self::Revoke {
-                issuer,
-                which,
-                issued_before,
-                reason,
-            } => {
+            Self::Issue { sub, groups, roles, ttl } => issue(context, &sub, &groups, &roles, &ttl),
+            Self::Revoke { issuer, which, issued_before, reason } => {
                 let mut parameters = json!({"Issuer": issuer, "Reason": reason});
                 let given = [
                     ("Jti", which.jti.map(Value::from)),
@@ -89,15 +79,9 @@ impl Token {
                     ("IssuedBefore", issued_before.map(Value::from)),
                 ];
                 if let Some(object) = parameters.as_object_mut() {
-                    object.extend(
-                        given
-                            .into_iter()
-                            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
-                    );
+                    object.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
                 }
-                context
-                    .output
-                    .object(&Client::new(context)?.call("RevokeToken", &parameters)?);
+                context.output.object(&Client::new(context)?.call("RevokeToken", &parameters)?);
                 Ok(())
             }
         }
@@ -108,10 +92,7 @@ fn issue(context: &Context, sub: &str, groups: &[String], roles: &[String], ttl:
     let ttl_s = seconds(ttl).ok_or_else(|| Failure::Usage(format!("`{ttl}` is no duration such as 90s, 15m or 1h")))?;
     let config = Config::load(&context.config)?;
     let issuer = config.issuers.iter().find(|issuer| issuer.name == DEV).ok_or_else(|| {
-        anyhow!(
-            "`{}` has no issuer `dev`; tokens of other issuers come from them",
-            context.config.display()
-        )
+        anyhow!("`{}` has no issuer `dev`; tokens of other issuers come from them", context.config.display())
     })?;
     if ttl_s > issuer.max_lifetime_s {
         let text = format!("the issuer's longest lifetime is {} s", issuer.max_lifetime_s);
@@ -151,10 +132,7 @@ fn seconds(text: &str) -> Option<u64> {
         Some(digits) => (digits, text.chars().next_back()?),
         None => (text, 's'),
     };
-    let number: u64 = digits
-        .parse()
-        .ok()
-        .filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let number: u64 = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     number.checked_mul(match unit {
         'm' => 60,
         'h' => 3_600,
@@ -168,12 +146,7 @@ mod tests {
 
     #[test]
     fn durations_are_seconds_or_a_number_with_a_unit() {
-        for (text, expected) in [
-            ("90", Some(90)),
-            ("90s", Some(90)),
-            ("15m", Some(900)),
-            ("2h", Some(7_200)),
-        ] {
+        for (text, expected) in [("90", Some(90)), ("90s", Some(90)), ("15m", Some(900)), ("2h", Some(7_200))] {
             assert_eq!(seconds(text), expected);
         }
         for text in ["", "h", "-1h", "+1h", "1d", "1.5h", "18446744073709551615h"] {

@@ -69,15 +69,9 @@ fn head(http: &HttpRequest, request: String) -> Call {
 
 /// The operation's name, from `/v1/<Action>`.
 fn route(http: &HttpRequest) -> Result<String, ApiError> {
-    let Some(operation) = http
-        .path()
-        .strip_prefix("/v1/")
-        .filter(|name| !name.is_empty() && !name.contains('/'))
+    let Some(operation) = http.path().strip_prefix("/v1/").filter(|name| !name.is_empty() && !name.contains('/'))
     else {
-        return Err(ApiError::new(
-            Code::ResourceNotFound,
-            "there is no such path; actions are `POST /v1/<Action>`",
-        ));
+        return Err(ApiError::new(Code::ResourceNotFound, "there is no such path; actions are `POST /v1/<Action>`"));
     };
     if http.method() != Method::POST {
         return Err(ApiError::new(Code::UnsupportedProtocol, "actions are called with POST"));
@@ -91,26 +85,17 @@ fn check_head(http: &HttpRequest) -> Result<(), ApiError> {
         sum.saturating_add(name.as_str().len()).saturating_add(value.len())
     });
     if bytes > HEADER_BYTES_MAX {
-        return Err(ApiError::new(
-            Code::HeaderTooLarge,
-            "request line and headers are over 32768 bytes",
-        ));
+        return Err(ApiError::new(Code::HeaderTooLarge, "request line and headers are over 32768 bytes"));
     }
     if http.method() != Method::POST || !http.path().starts_with("/v1/") {
         return Ok(());
     }
     if !http.query_string().is_empty() {
-        return Err(ApiError::new(
-            Code::InvalidRequest,
-            "parameters belong in the body, not in the query",
-        ));
+        return Err(ApiError::new(Code::InvalidRequest, "parameters belong in the body, not in the query"));
     }
     let json = only(headers, &header::CONTENT_TYPE).is_some_and(is_json);
     if !json {
-        return Err(ApiError::new(
-            Code::InvalidRequest,
-            "the header Content-Type must be `application/json`",
-        ));
+        return Err(ApiError::new(Code::InvalidRequest, "the header Content-Type must be `application/json`"));
     }
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(ApiError::new(Code::InvalidRequest, "an encoded body is not accepted"));
@@ -120,9 +105,7 @@ fn check_head(http: &HttpRequest) -> Result<(), ApiError> {
 
 fn is_json(value: &HeaderValue) -> bool {
     let text = value.to_str().unwrap_or("");
-    text.split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// A header's value, if it stands there exactly once.
@@ -134,11 +117,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 /// What the Authorization header holds. SECURITY: the token is taken from nowhere else.
 fn credential(headers: &HeaderMap) -> Presented {
     let Some(value) = only(headers, &header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-        return if headers.contains_key(header::AUTHORIZATION) {
-            Presented::Malformed
-        } else {
-            Presented::Nothing
-        };
+        return if headers.contains_key(header::AUTHORIZATION) { Presented::Malformed } else { Presented::Nothing };
     };
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {
@@ -150,11 +129,7 @@ fn credential(headers: &HeaderMap) -> Presented {
 
 fn user_agent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
-    let kept: String = text
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(USER_AGENT_BYTES_MAX)
-        .collect();
+    let kept: String = text.chars().filter(|c| !c.is_control()).take(USER_AGENT_BYTES_MAX).collect();
     (!kept.is_empty()).then_some(kept)
 }
 
@@ -183,9 +158,7 @@ async fn body(payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<
 
 /// Writes an answer in this door's form.
 fn write(answer: Answer, request: &str) -> HttpResponse {
-    let status = answer
-        .error()
-        .map_or(StatusCode::OK, |error| problem::status(error.code));
+    let status = answer.error().map_or(StatusCode::OK, |error| problem::status(error.code));
     let mut response = HttpResponseBuilder::new(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     response.insert_header(("Keyward-Request-Id", request));

@@ -13,9 +13,7 @@ pub fn route() -> Resource {
 #[must_use]
 pub fn document() -> Value {
     let served = ACTIONS.iter().filter(|action| action.served == Served::Door);
-    let paths: Map<String, Value> = served
-        .map(|action| (format!("/v1/{}", action.name), path(action)))
-        .collect();
+    let paths: Map<String, Value> = served.map(|action| (format!("/v1/{}", action.name), path(action))).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -67,9 +65,7 @@ fn resource_text(level: Level) -> &'static str {
 /// catalogue.
 fn request_schema(action: &Action) -> Value {
     let all: Map<String, Value> = serde_json::from_str(include_str!("openapi/parameters.json")).unwrap_or_default();
-    all.get(action.name)
-        .cloned()
-        .unwrap_or_else(|| json!({ "type": "object" }))
+    all.get(action.name).cloned().unwrap_or_else(|| json!({ "type": "object" }))
 }
 
 fn error_schema() -> Value {
@@ -100,11 +96,8 @@ mod tests {
     fn the_description_has_every_served_action_with_its_parameters_and_no_other() {
         let all: Map<String, Value> = serde_json::from_str(include_str!("openapi/parameters.json")).unwrap();
         let described: Vec<&str> = all.keys().map(String::as_str).collect();
-        let mut served: Vec<&str> = ACTIONS
-            .iter()
-            .filter(|action| action.served == Served::Door)
-            .map(|action| action.name)
-            .collect();
+        let mut served: Vec<&str> =
+            ACTIONS.iter().filter(|action| action.served == Served::Door).map(|action| action.name).collect();
         served.sort_unstable();
         assert_eq!(described, served);
         assert_eq!(document()["paths"].as_object().unwrap().len(), served.len());

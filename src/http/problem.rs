@@ -40,10 +40,7 @@ mod tests {
     #[test]
     fn every_code_has_an_error_status() {
         for code in Code::ALL {
-            assert!(
-                status(*code).is_client_error() || status(*code).is_server_error(),
-                "{code}"
-            );
+            assert!(status(*code).is_client_error() || status(*code).is_server_error(), "{code}");
         }
     }
 }

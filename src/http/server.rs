@@ -69,10 +69,7 @@ fn door(
                 app.service(health::metrics_route(metrics));
             }
         };
-        App::new()
-            .app_data(gateway.clone())
-            .configure(routes)
-            .default_service(web::to(native::serve))
+        App::new().app_data(gateway.clone()).configure(routes).default_service(web::to(native::serve))
     });
     Ok(server
         .workers(workers)
@@ -121,10 +118,7 @@ async fn watch_policies(gateway: Arc<Gateway>) {
         if asked || (still && now != loaded) {
             let trigger = if asked { "signal" } else { "file" };
             // What was refused is said by the set itself, and read again when the folder changes again.
-            if !matches!(
-                gateway.reload_policies(trigger).await,
-                Err(policies::ReloadError::Unrecorded)
-            ) {
+            if !matches!(gateway.reload_policies(trigger).await, Err(policies::ReloadError::Unrecorded)) {
                 loaded = now;
             }
         }

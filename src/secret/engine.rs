@@ -137,12 +137,7 @@ impl Engine {
         let generation = self.keyring.newest(key)?;
         let material = self.keyring.material(key, generation)?;
         let installation = self.keyring.installation().id();
-        let under = Wrapping {
-            installation,
-            key,
-            generation,
-            material,
-        };
+        let under = Wrapping { installation, key, generation, material };
         Ok(seal(plaintext, binding, &under, &*self.random)?)
     }
 

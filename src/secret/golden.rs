@@ -29,13 +29,8 @@ fn rows() -> MemoryRows {
     let mut rows = MemoryRows::default();
     for line in include_str!("golden/rows.txt").lines() {
         let [family, key, row] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
-        let family = if family == "keys" {
-            Family::Keys
-        } else {
-            Family::Secrets
-        };
-        rows.0
-            .insert((family, hex::decode(key).unwrap()), hex::decode(row).unwrap());
+        let family = if family == "keys" { Family::Keys } else { Family::Secrets };
+        rows.0.insert((family, hex::decode(key).unwrap()), hex::decode(row).unwrap());
     }
     rows
 }
@@ -49,15 +44,9 @@ fn i08_rows_of_a_second_implementation_open_and_are_written_the_same() {
     let version = row.serve(None).unwrap();
     let sealed = lookup::value(&rows, &row, version).unwrap();
     let engine = Engine::new(keyring.into(), std::sync::Arc::new(SystemRandom));
-    assert_eq!(
-        opened(&engine, &sealed, &row.binding(version)).unwrap().expose(),
-        "golden välue".as_bytes()
-    );
+    assert_eq!(opened(&engine, &sealed, &row.binding(version)).unwrap().expose(), "golden välue".as_bytes());
 
-    let write = |key, value| Write {
-        key,
-        value: Some(value),
-    };
+    let write = |key, value| Write { key, value: Some(value) };
     let mut again = rows.clone();
     again.apply(&[
         write(address::secret(&row.name), row.encode()),

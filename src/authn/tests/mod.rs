@@ -44,20 +44,10 @@ pub(super) static ED: LazyLock<Signer> =
     LazyLock::new(|| Signer::Ed(Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap()));
 pub(super) static OTHER_ED: LazyLock<Signer> =
     LazyLock::new(|| Signer::Ed(Ed25519KeyPair::from_seed_unchecked(&[2; 32]).unwrap()));
-pub(super) static P256: LazyLock<Signer> = LazyLock::new(|| {
-    Signer::Ec(
-        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
-        "P-256",
-        32,
-    )
-});
-pub(super) static P384: LazyLock<Signer> = LazyLock::new(|| {
-    Signer::Ec(
-        EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(),
-        "P-384",
-        48,
-    )
-});
+pub(super) static P256: LazyLock<Signer> =
+    LazyLock::new(|| Signer::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(), "P-256", 32));
+pub(super) static P384: LazyLock<Signer> =
+    LazyLock::new(|| Signer::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(), "P-384", 48));
 pub(super) static RSA: LazyLock<Signer> =
     LazyLock::new(|| Signer::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
 pub(super) static SECRET: LazyLock<Signer> = LazyLock::new(|| Signer::Secret(vec![9; 32]));
@@ -108,10 +98,7 @@ impl Signer {
             .chunks(64)
             .map(|line| String::from_utf8(line.to_vec()).unwrap())
             .collect();
-        format!(
-            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-            lines.join("\n")
-        )
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
     pub(super) fn jwk(&self, kid: &str) -> Value {
@@ -179,25 +166,14 @@ pub(super) fn settings() -> IssuerSettings {
 
 /// The usual issuer with a key set and every algorithm of public keys.
 pub(super) fn set_settings(keys: &[Value]) -> IssuerSettings {
-    let algorithms = Algorithm::ALL
-        .into_iter()
-        .filter(|algorithm| !algorithm.name().starts_with("HS"))
-        .collect();
+    let algorithms = Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.name().starts_with("HS")).collect();
     let set = json!({"keys": keys}).to_string().into_bytes();
-    IssuerSettings {
-        algorithms,
-        key: KeySource::public(set),
-        ..settings()
-    }
+    IssuerSettings { algorithms, key: KeySource::public(set), ..settings() }
 }
 
 pub(super) fn secret_settings(secret: &[u8]) -> IssuerSettings {
     let algorithms = vec![Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
-    IssuerSettings {
-        algorithms,
-        key: KeySource::Secret(Zeroizing::new(secret.to_vec())),
-        ..settings()
-    }
+    IssuerSettings { algorithms, key: KeySource::Secret(Zeroizing::new(secret.to_vec())), ..settings() }
 }
 
 pub(super) fn authenticator(settings: IssuerSettings) -> Authenticator {

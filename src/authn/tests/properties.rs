@@ -14,10 +14,7 @@ static DEV: LazyLock<Authenticator> = LazyLock::new(|| authenticator(settings())
 fn no_changed_signature_authenticates() {
     let start = TOKEN.rfind('.').unwrap() + 1;
     for place in start..TOKEN.len() {
-        for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.+/ "
-            .iter()
-            .step_by(3)
-        {
+        for byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.+/ ".iter().step_by(3) {
             let mut bytes = TOKEN.clone().into_bytes();
             if bytes[place] != *byte {
                 bytes[place] = *byte;

@@ -24,21 +24,12 @@ fn attack_a13_a_revoked_token_is_refused_on_its_next_use() {
     let hash = |claims: &Value| {
         let claims = &mut claims.clone();
         claims.as_object_mut().unwrap().remove("jti");
-        let who = authenticator(settings())
-            .authenticate(&token(claims), NOW, &Rows::default())
-            .unwrap();
-        (
-            token(claims),
-            Selector::credential_hash(who.credential.hash.as_deref().unwrap()).unwrap(),
-        )
+        let who = authenticator(settings()).authenticate(&token(claims), NOW, &Rows::default()).unwrap();
+        (token(claims), Selector::credential_hash(who.credential.hash.as_deref().unwrap()).unwrap())
     };
     let (hashed, hash) = hash(&good());
     let subject = Selector::subject("svc-billing").unwrap();
-    let cases = [
-        (token(&good()), jti("t-1"), 0),
-        (hashed, hash, 0),
-        (token(&good()), subject, NOW),
-    ];
+    let cases = [(token(&good()), jti("t-1"), 0), (hashed, hash, 0), (token(&good()), subject, NOW)];
     for (token, selector, issued_before) in cases {
         let (authenticator, rows) = (authenticator(settings()), Rows::default());
         let ask = || word(&authenticator.authenticate(&token, NOW, &rows));
@@ -47,11 +38,7 @@ fn attack_a13_a_revoked_token_is_refused_on_its_next_use() {
         assert_eq!((ask(), ask()), ("revoked", "revoked"), "{selector:?}, remembered");
         // A process that has never seen the token, over the same rows.
         let restarted = super::authenticator(settings());
-        assert_eq!(
-            word(&restarted.authenticate(&token, NOW, &rows)),
-            "revoked",
-            "{selector:?}, after a restart"
-        );
+        assert_eq!(word(&restarted.authenticate(&token, NOW, &rows)), "revoked", "{selector:?}, after a restart");
     }
 }
 
@@ -62,11 +49,7 @@ fn attack_a13_the_whole_second_counts_as_before() {
     let authenticator = authenticator(settings());
     for (issued, expected) in [(NOW - 1, "revoked"), (NOW, "revoked"), (NOW + 1, "ok")] {
         let token = token(&but("iat", Some(json!(issued))));
-        assert_eq!(
-            word(&authenticator.authenticate(&token, NOW, &rows)),
-            expected,
-            "{issued}"
-        );
+        assert_eq!(word(&authenticator.authenticate(&token, NOW, &rows)), expected, "{issued}");
     }
 }
 
@@ -81,10 +64,7 @@ fn attack_a13_a_revocation_takes_only_what_it_names() {
     }
     let of_another_issuer = Revocation::new(0, NOW, "").unwrap().encode().unwrap();
     rows.put(jti("t-1").key("corp").unwrap(), of_another_issuer);
-    assert_eq!(
-        word(&authenticator(settings()).authenticate(&token(&good()), NOW, &rows)),
-        "ok"
-    );
+    assert_eq!(word(&authenticator(settings()).authenticate(&token(&good()), NOW, &rows)), "ok");
 }
 
 #[test]
@@ -145,9 +125,7 @@ fn i05_unreadable_revocations_are_no_pass() {
 #[test]
 fn i05_a_row_that_cannot_be_decoded_is_no_pass() {
     let good_row = Revocation::new(0, NOW, "r").unwrap().encode().unwrap();
-    let newer = String::from_utf8(good_row.clone())
-        .unwrap()
-        .replace("\"version\":1", "\"version\":2");
+    let newer = String::from_utf8(good_row.clone()).unwrap().replace("\"version\":1", "\"version\":2");
     for row in [b"".to_vec(), b"{}".to_vec(), good_row[1..].to_vec(), newer.into_bytes()] {
         let rows = Rows::default();
         rows.put(jti("t-1").key("dev").unwrap(), row);
@@ -158,22 +136,10 @@ fn i05_a_row_that_cannot_be_decoded_is_no_pass() {
 
 #[test]
 fn a_remembered_token_dies_with_its_key_its_issuer_or_its_terms() {
-    let other_key = || IssuerSettings {
-        key: KeySource::PublicKeyPem(OTHER_ED.pem().into_bytes()),
-        ..settings()
-    };
-    let other_issuer = || IssuerSettings {
-        issuer: "https://elsewhere".to_owned(),
-        ..settings()
-    };
-    let other_audience = || IssuerSettings {
-        audience: vec!["other".to_owned()],
-        ..settings()
-    };
-    let shorter = || IssuerSettings {
-        max_lifetime_s: 899,
-        ..settings()
-    };
+    let other_key = || IssuerSettings { key: KeySource::PublicKeyPem(OTHER_ED.pem().into_bytes()), ..settings() };
+    let other_issuer = || IssuerSettings { issuer: "https://elsewhere".to_owned(), ..settings() };
+    let other_audience = || IssuerSettings { audience: vec!["other".to_owned()], ..settings() };
+    let shorter = || IssuerSettings { max_lifetime_s: 899, ..settings() };
     let cases = [
         (other_key(), "signature"),
         (other_issuer(), "issuer"),
@@ -190,16 +156,9 @@ fn a_remembered_token_dies_with_its_key_its_issuer_or_its_terms() {
     }
     let (authenticator, token) = (authenticator(settings()), token(&good()));
     assert_eq!(ask(&authenticator, &token), "ok");
-    let unusable = IssuerSettings {
-        key: KeySource::PublicKeyPem(Vec::new()),
-        ..settings()
-    };
+    let unusable = IssuerSettings { key: KeySource::PublicKeyPem(Vec::new()), ..settings() };
     assert!(authenticator.replace(vec![unusable]).is_err());
-    assert_eq!(
-        ask(&authenticator, &token),
-        "ok",
-        "a refused replacement changes nothing"
-    );
+    assert_eq!(ask(&authenticator, &token), "ok", "a refused replacement changes nothing");
     authenticator.replace(Vec::new()).unwrap();
     assert_eq!(ask(&authenticator, &token), "issuer");
 }
@@ -217,10 +176,7 @@ fn refusals_are_not_remembered() {
 fn keys_of_revocations_are_fixed_and_apart() {
     assert_eq!(jti("a").key("dev").unwrap(), b"dev\0ja");
     assert_eq!(Selector::subject("a").unwrap().key("dev").unwrap(), b"dev\0sa");
-    assert_eq!(
-        Selector::CredentialHash([1; 32]).key("dev").unwrap(),
-        [b"dev\0h".as_slice(), &[1; 32]].concat()
-    );
+    assert_eq!(Selector::CredentialHash([1; 32]).key("dev").unwrap(), [b"dev\0h".as_slice(), &[1; 32]].concat());
     assert!(jti("a").key("de\0v").is_err());
     assert!(Selector::jti("").is_err() && Selector::jti("a\n").is_err() && Selector::subject("").is_err());
     let upper = "AB".repeat(32);
@@ -232,10 +188,7 @@ fn keys_of_revocations_are_fixed_and_apart() {
 fn rows_of_revocations_are_canonical_and_never_give_back() {
     let row = Revocation::new(NOW, NOW + 1, "left").unwrap();
     let bytes = row.encode().unwrap();
-    let text = format!(
-        "{{\"issued_before\":{NOW},\"reason\":\"left\",\"revoked_at\":{},\"version\":1}}",
-        NOW + 1
-    );
+    let text = format!("{{\"issued_before\":{NOW},\"reason\":\"left\",\"revoked_at\":{},\"version\":1}}", NOW + 1);
     assert_eq!(bytes, text.as_bytes());
     assert_eq!(Revocation::decode(&bytes).unwrap(), row);
     let earlier = Revocation::new(NOW - 10, NOW + 2, "again").unwrap();
