@@ -2,6 +2,7 @@
 //! a map.
 
 mod attacks;
+mod attacks_claims;
 mod issuing;
 mod loading;
 mod properties;
