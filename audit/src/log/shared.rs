@@ -92,7 +92,11 @@ pub(super) struct Parts {
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
-        let covered = Covered { mode: Mode::Serving, durable: parts.durable, uncovered_since_us: None };
+        let covered = Covered {
+            mode: Mode::Serving,
+            durable: parts.durable,
+            uncovered_since_us: None,
+        };
         Self {
             lanes: Lanes::new(&parts.limits),
             id: ChainId::of(&parts.chain_start),
@@ -200,6 +204,10 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Shared").field("origin", &self.origin).field("as_of", &self.as_of).finish_non_exhaustive()
+        formatter
+            .debug_struct("Shared")
+            .field("origin", &self.origin)
+            .field("as_of", &self.as_of)
+            .finish_non_exhaustive()
     }
 }
