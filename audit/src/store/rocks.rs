@@ -3,7 +3,7 @@
 //! Holds its part of I1 and I2: a commit is one batch over all families, in the write-ahead log and synced before it
 //! is reported. What RocksDB offers and this file forbids: FIFO and TTL compaction, compaction filters, disabled or
 //! recycled write-ahead logs, unordered and pipelined writes, memory-mapped writes, repair, prefix extractors. The
-//! options in force are read back at every opening ([`effective`]), and anything else than expected is refused.
+//! options in force are read back at every opening (`effective`), and anything else than expected is refused.
 //!
 //! DURABILITY: after any write error the batch may be on disk or not, and the engine's own ways of resuming are not
 //! trusted. The handle is spent: reads and writes answer `Closed` until [`Store::reopen`] has closed it, opened it
@@ -47,7 +47,7 @@ const UNUSED_FAMILY: &str = "default";
 pub enum Recovery {
     /// Refuse.
     Absolute,
-    /// Keep what lies before the damage. Only on a copy: see [`recovery`](crate::recovery).
+    /// Keep what lies before the damage. Only on a copy: see [`recovery`].
     PointInTime,
 }
 

@@ -64,10 +64,9 @@ fn a_damaged_table_is_reported_when_it_is_read() {
     // Opening flushes the log into tables.
     store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap();
     drop(store);
-    let tables = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    let mut tables = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
     let table = tables
-        .filter(|path| path.extension().is_some_and(|kind| kind == "sst"))
-        .next()
+        .find(|path| path.extension().is_some_and(|kind| kind == "sst"))
         .unwrap();
     let mut bytes = fs::read(&table).unwrap();
     bytes[20] ^= 1;
@@ -161,10 +160,9 @@ fn a_reopen_after_a_torn_write_cuts_the_tail_off_and_serves_again() {
         ));
     }
     store.close();
-    let logs = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    let mut logs = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
     let log = logs
-        .filter(|path| path.extension().is_some_and(|kind| kind == "log"))
-        .next()
+        .find(|path| path.extension().is_some_and(|kind| kind == "log"))
         .unwrap();
     let mut bytes = fs::read(&log).unwrap();
     bytes.extend([1, 2, 3, 4, 200, 0, 1, 9, 9]);
@@ -234,7 +232,7 @@ fn attack_h3_a_store_with_a_weakened_option_is_refused_by_name() {
     for (option, weaken) in database {
         assert_refused(option, weakened(weaken, |_| {}));
     }
-    let family: [(&str, Weaken); 7] = [
+    let family: [(&str, Weaken); 6] = [
         ("compaction_style", |options| {
             options.set_compaction_style(DBCompactionStyle::Fifo)
         }),
@@ -247,9 +245,6 @@ fn attack_h3_a_store_with_a_weakened_option_is_refused_by_name() {
         }),
         ("compaction_filter", |options| {
             options.set_compaction_filter(c"drops", |_, _, _| CompactionDecision::Remove);
-        }),
-        ("inplace_update_support", |options| {
-            options.set_inplace_update_support(true);
         }),
         ("compression", |options| {
             options.set_compression_type(DBCompressionType::Lz4)
