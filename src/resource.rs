@@ -112,4 +112,14 @@ impl Place {
             self.region, self.account
         )
     }
+
+    /// Creator and name of a secret's six segments, exactly as [`Place::secret`] writes them with a known creator.
+    #[must_use]
+    pub fn parse_secret(&self, text: &str) -> Option<(CreatorNumber, SecretName)> {
+        let prefix = format!("qcs::ssm:{}:uin/{}:secret/creatorUin/", self.region, self.account);
+        let (creator, name) = text.strip_prefix(&prefix)?.split_once('/')?;
+        let creator = CreatorNumber::new(creator.parse().ok()?)?;
+        let name = SecretName::parse(name).ok()?;
+        (self.secret(Some(creator), &name) == text).then_some((creator, name))
+    }
 }

@@ -37,7 +37,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Finding, Report, Verify};
+pub use check::{Finding, Report, Verify, each_record};
 pub use export::{Export, ExportError};
 pub use loss::{AcceptError, Acceptance, Accepted, accept};
 pub use marked::SignError;
@@ -265,6 +265,12 @@ impl Log {
             Ok(answer) => answer.unwrap_or(Err(Refused::Stopping)),
             Err(_) => Err(Refused::Store),
         }
+    }
+
+    /// How full the disk is.
+    #[must_use]
+    pub fn disk_level(&self) -> Level {
+        self.shared.lanes.level()
     }
 
     /// How the log is.

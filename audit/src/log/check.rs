@@ -97,6 +97,31 @@ impl Verify<'_> {
     }
 }
 
+/// Hands every record of the log in `store`, oldest first, to `each` with its index and the log's size, in blocks.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read; [`StoreError::Damaged`] if it holds no log of that origin.
+pub fn each_record(
+    store: &dyn Store,
+    origin: &str,
+    each: &mut dyn FnMut(u64, u64, &[u8]),
+) -> Result<(), StoreError> {
+    let verify = Verify { origin, mark: None, indexes: false };
+    let stated = store::read(store, |rows| verify.stated(rows))?;
+    let stated = stated.ok_or_else(|| StoreError::Damaged(format!("it holds no log of `{origin}`")))?;
+    let (id, size) = (ChainId::of(&stated.chain_start), stated.head.size);
+    let mut next = 0;
+    while next < size {
+        let to = next.saturating_add(BLOCK).min(size);
+        let records = store::read(store, |rows| collect(rows, Family::Records, id, next, to))?;
+        for (index, bytes) in records {
+            each(index, size, &bytes);
+        }
+        next = to;
+    }
+    Ok(())
+}
+
 /// What the state says of the log.
 struct Stated {
     chain_start: Digest,

@@ -94,6 +94,22 @@ impl RocksStore {
         Self::open_with(path, &database_options(recovery), recovery)
     }
 
+    /// Opens the store at `path` for reading alone, also while another process has it open: what that process has
+    /// synced by now is seen, what it writes later is not. Every write fails.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it does not read.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let options = database_options(Recovery::Absolute);
+        let engine = DB::open_cf_descriptors_read_only(&options, path, descriptors(), false);
+        Ok(Self {
+            path: path.to_owned(),
+            serving: AtomicBool::new(true),
+            writing: Mutex::new(()),
+            engine: RwLock::new(Some(engine.map_err(|error| failure(path, &error))?)),
+        })
+    }
+
     fn open_with(path: &Path, options: &Options, recovery: Recovery) -> Result<Self, StoreError> {
         let engine = DB::open_cf_descriptors(options, path, descriptors()).map_err(|error| failure(path, &error))?;
         effective::check(path, recovery)?;

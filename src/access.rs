@@ -1,0 +1,230 @@
+//! How a request flows. This is the only place that joins authentication, policy, secrets and the log:
+//!
+//! ```text
+//! door ─▶ Authenticated ─▶ decide ─▶ Grant | Denial | Failure ─▶ Log::commit ─▶ Committed<_> ─▶ open ─▶ Answer
+//!              ▲                └─ on a snapshot ─┘                  │
+//!              └──────────── something it was decided on has changed ┘  (again, at most 5 times, then 503)
+//! ```
+//!
+//! - INVARIANT I1, I2: a value is opened only under a `Committed<Grant<Read>>`; a change rides in its record's batch.
+//! - INVARIANT I3: whatever happens to a request, a record or a count of it remains, or the answer is 503.
+//! - INVARIANT I5, I13: the decision is made on one snapshot with one policy revision, and holds at its index: the log
+//!   takes the event only if none of what it was decided on has changed.
+//!
+//! If the process dies before the commit, nothing happened; after it, the record over-reports, which is safe.
+//!
+//! A grant that was not committed opens nothing:
+//!
+//! ```compile_fail,E0308
+//! use keyward::access::{Grant, Read};
+//! fn leak(engine: &keyward::secret::Engine, grant: Grant<Read>) { let _ = engine.open(grant); }
+//! ```
+//! ```no_run
+//! use keyward::access::{Grant, Read};
+//! fn release(engine: &keyward::secret::Engine, grant: keyward_audit::Committed<Grant<Read>>) { let _ = engine.open(grant); }
+//! ```
+//!
+//! Nor does a committed grant of anything else, and a committed read opens once:
+//!
+//! ```compile_fail,E0277
+//! use keyward::access::{Done, Grant};
+//! fn leak(engine: &keyward::secret::Engine, grant: keyward_audit::Committed<Grant<Done>>) { let _ = engine.open(grant); }
+//! ```
+//! ```compile_fail,E0382
+//! use keyward::access::{Grant, Read};
+//! fn twice(engine: &keyward::secret::Engine, grant: keyward_audit::Committed<Grant<Read>>) {
+//!     let _ = engine.open(grant);
+//!     let _ = engine.open(grant);
+//! }
+//! ```
+
+mod attempt;
+mod call;
+mod cursor;
+mod export;
+mod gateway;
+mod grant;
+pub mod policies;
+mod question;
+mod recording;
+pub mod replay;
+mod request;
+mod secrets;
+pub mod setup;
+mod tokens;
+mod trail;
+
+pub use call::{Answer, Body, Call, Presented, Unrecorded, Witness, leaf_text};
+pub use export::ExportStream;
+pub use gateway::{BodyLimits, Gateway, OpenError};
+pub use grant::{Denial, Done, Exported, Failure, Grant, Read};
+
+use crate::error::{ApiError, Code};
+use crate::floods::Admission;
+use attempt::{Ask, Attempt};
+use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
+use std::sync::Arc;
+
+/// How often a request is decided before it is given up.
+const ATTEMPTS_MAX: usize = 5;
+
+/// Answers one call. Meant to run in a task of its own: dropping it half-way would lose the answer, not the record.
+pub async fn answer(gateway: Arc<Gateway>, call: Call) -> Answer {
+    let wants_checkpoint = call.wants_checkpoint;
+    let ask = Arc::new(Ask::read(call, &gateway));
+    let answer = decided(&gateway, &ask).await;
+    if !wants_checkpoint {
+        return answer;
+    }
+    let newest = gateway.log().newest_checkpoint();
+    answer.with_checkpoint(newest.as_deref().map(|checkpoint| checkpoint.note()))
+}
+
+/// Decides on a snapshot and commits, again if what it was decided on has changed meanwhile.
+async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
+    for _ in 0..ATTEMPTS_MAX {
+        let committed = match attempt::run(gateway, ask).await {
+            Attempt::Value(grant, reads) => release(gateway, grant, reads).await,
+            Attempt::Done(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::done),
+            Attempt::Export(grant, reads) => commit(gateway, grant, Changes::default(), reads)
+                .await
+                .map(Answer::export),
+            Attempt::Denied(denial, reads) => commit(gateway, denial, Changes::default(), reads)
+                .await
+                .map(Answer::denied),
+            Attempt::Failed(failure, reads) => commit(gateway, failure, Changes::default(), reads)
+                .await
+                .map(Answer::failed),
+            Attempt::Refused(refusal) => return refuse(gateway, ask, refusal).await,
+            Attempt::Unrecorded(cause) => Err(Stopped::Unrecorded(cause)),
+        };
+        match committed {
+            Ok(answer) => return answer,
+            Err(Stopped::Conflict) => {}
+            Err(Stopped::TooLarge) => return too_large(gateway, ask).await,
+            Err(Stopped::Unrecorded(cause)) => return Answer::unrecorded(cause),
+        }
+    }
+    contended(gateway, ask).await
+}
+
+/// Why a commit did not come to an answer.
+enum Stopped {
+    Conflict,
+    TooLarge,
+    Unrecorded(Unrecorded),
+}
+
+async fn commit<E: Event>(
+    gateway: &Gateway,
+    event: E,
+    changes: Changes,
+    reads: ReadSet,
+) -> Result<Committed<E>, Stopped> {
+    gateway
+        .log()
+        .commit(event, changes, reads)
+        .await
+        .map_err(|error| match error {
+            CommitError::Conflict(_) => Stopped::Conflict,
+            CommitError::TooLarge(_) => Stopped::TooLarge,
+            CommitError::Unavailable(_, refused) => Stopped::Unrecorded(Unrecorded::Log(refused)),
+        })
+}
+
+/// INVARIANT I1: record, then open. A row that fails its integrity check releases nothing, and an `outcome` record
+/// names the read that said `ok`.
+async fn release(gateway: &Gateway, grant: Grant<Read>, reads: ReadSet) -> Result<Answer, Stopped> {
+    let committed = commit(gateway, grant, Changes::default(), reads).await?;
+    match gateway.engine().open(committed) {
+        Ok((value, grant, locator)) => Ok(Answer::value(value, grant, locator)),
+        Err(error) => {
+            let (grant, locator) = error.into_parts();
+            tracing::error!(
+                index = locator.index,
+                "a stored value failed its integrity check; nothing was released"
+            );
+            metrics::counter!("keyward_integrity_failures_total").increment(1);
+            let error = ApiError::new(
+                Code::InternalError,
+                "the value failed its integrity check and was not released",
+            );
+            let outcome = recording::integrity_outcome(grant.draft(), &locator, error);
+            commit(gateway, outcome, Changes::default(), ReadSet::default())
+                .await
+                .map(Answer::failed)
+        }
+    }
+}
+
+/// No or bad credential, or malformed beyond knowing the caller: a record within the budget, else a count.
+async fn refuse(gateway: &Gateway, ask: &Ask, refusal: attempt::Refusal) -> Answer {
+    match gateway.floods().admit(ask.peer(), refusal.reason, gateway.now_us()) {
+        Admission::Counted(counted) => Answer::counted(counted, refusal.error),
+        Admission::Single => {
+            let committed = if refusal.is_credential {
+                let denial = recording::unauthenticated(ask, refusal);
+                commit(gateway, denial, Changes::default(), ReadSet::default())
+                    .await
+                    .map(Answer::denied)
+            } else {
+                let failure = recording::malformed(ask, refusal);
+                commit(gateway, failure, Changes::default(), ReadSet::default())
+                    .await
+                    .map(Answer::failed)
+            };
+            settled(committed)
+        }
+    }
+}
+
+/// The record would pass 8 KiB: 413, with a record that leaves out what makes it large.
+async fn too_large(gateway: &Gateway, ask: &Ask) -> Answer {
+    let error = ApiError::new(
+        Code::RequestSizeLimitExceeded,
+        "the record of this call would pass 8192 bytes",
+    );
+    let failure = recording::undecided(gateway, ask, "record_too_large", error);
+    settled(
+        commit(gateway, failure, Changes::default(), ReadSet::default())
+            .await
+            .map(Answer::failed),
+    )
+}
+
+/// Decided as often as allowed, each time on something that changed: 503, with a record that has no read set.
+async fn contended(gateway: &Gateway, ask: &Ask) -> Answer {
+    let error = ApiError::new(
+        Code::ServiceUnavailable,
+        "what this was decided on kept changing; try again",
+    );
+    let failure = recording::undecided(gateway, ask, "contention", error);
+    settled(
+        commit(gateway, failure, Changes::default(), ReadSet::default())
+            .await
+            .map(Answer::failed),
+    )
+}
+
+/// A call whose task panicked: 500, recorded.
+pub async fn record_fault(gateway: &Gateway, witness: Witness) -> Answer {
+    tracing::error!(request = witness.request, "serving a request panicked");
+    metrics::counter!("keyward_panics_total").increment(1);
+    let error = ApiError::new(Code::InternalError, "the request could not be served");
+    let failure = recording::fault(witness, error);
+    settled(
+        commit(gateway, failure, Changes::default(), ReadSet::default())
+            .await
+            .map(Answer::failed),
+    )
+}
+
+/// An answer to an event without a read set, which cannot conflict.
+fn settled(result: Result<Answer, Stopped>) -> Answer {
+    result.unwrap_or_else(|stopped| {
+        Answer::unrecorded(match stopped {
+            Stopped::Unrecorded(cause) => cause,
+            Stopped::Conflict | Stopped::TooLarge => Unrecorded::Log(keyward_audit::Refused::Store),
+        })
+    })
+}

@@ -1,0 +1,293 @@
+//! What a door hands in, [`Call`], and what it gets back, [`Answer`].
+//!
+//! INVARIANT I1, I3: an answer that carries anything is built from a `Committed<_>`; what is not has no other
+//! content than "not now" ([`Unrecorded`]) or stands in a count ([`Counted`]).
+
+use super::export::ExportStream;
+use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
+use crate::error::{ApiError, Code};
+use crate::floods::Counted;
+use crate::secret::{Form, Plaintext};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use keyward_audit::{Committed, Locator, Refused};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::net::IpAddr;
+use zeroize::Zeroizing;
+
+/// One message for every absent or malformed credential.
+const NO_CREDENTIAL: &str = "send one header `Authorization: Bearer <token>`";
+/// One message for every bad token, whatever the cause.
+const BAD_TOKEN: &str = "the token is not accepted";
+
+/// What the caller shows as its credential.
+pub enum Presented {
+    /// No Authorization header.
+    Nothing,
+    /// Several of them, or not of the form `Bearer <token>`.
+    Malformed,
+    /// A bearer token, unverified.
+    Bearer(Zeroizing<String>),
+}
+
+/// One request as a door read it.
+pub struct Call {
+    /// The request id.
+    pub request: String,
+    /// The door's name.
+    pub door: &'static str,
+    /// The operation asked for, unverified; `None` if the path is no route.
+    pub operation: Option<String>,
+    /// The credential shown.
+    pub presented: Presented,
+    /// The body.
+    pub body: Zeroizing<Vec<u8>>,
+    /// What the door found wrong before anything else was looked at.
+    pub fault: Option<ApiError>,
+    /// The peer's address.
+    pub peer: Option<IpAddr>,
+    /// How the caller's program names itself.
+    pub user_agent: Option<String>,
+    /// Whether the connection is TLS.
+    pub secure_transport: bool,
+    /// Whether the newest signed checkpoint is asked for.
+    pub wants_checkpoint: bool,
+}
+
+/// What is known of a call without looking into it: enough to record that serving it failed.
+pub struct Witness {
+    pub(super) request: String,
+    pub(super) door: &'static str,
+    pub(super) peer: Option<IpAddr>,
+}
+
+impl Call {
+    /// See [`Witness`].
+    #[must_use]
+    pub fn witness(&self) -> Witness {
+        Witness {
+            request: self.request.clone(),
+            door: self.door,
+            peer: self.peer,
+        }
+    }
+}
+
+/// Why nothing could be recorded; the only answer then is 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrecorded {
+    /// The log takes no record now.
+    Log(Refused),
+    /// The store cannot be read now.
+    Store,
+    /// The system gives no random bytes.
+    Random,
+    /// The disk is too full for secrets to be served.
+    Disk,
+}
+
+enum Content {
+    Object(Map<String, Value>),
+    Secret {
+        name: String,
+        version: String,
+        value: Plaintext,
+    },
+    Stream(Box<ExportStream>),
+    Error(ApiError),
+}
+
+/// What a door sends back.
+pub struct Answer {
+    locator: Option<Locator>,
+    checkpoint: Option<String>,
+    content: Content,
+}
+
+/// An answer's body.
+pub enum Body {
+    /// A JSON object.
+    Json(Vec<u8>),
+    /// An export file.
+    Stream(Box<ExportStream>),
+}
+
+impl Answer {
+    fn new(locator: Option<Locator>, content: Content) -> Self {
+        Self {
+            locator,
+            checkpoint: None,
+            content,
+        }
+    }
+
+    /// A change made, or metadata, a list or a proof answered.
+    pub(super) fn done(committed: Committed<Grant<Done>>) -> Self {
+        let locator = committed.locator();
+        Self::new(Some(locator), Content::Object(committed.into_event().into_act().0))
+    }
+
+    /// A value, opened under the proof that its read is recorded.
+    pub(super) fn value(value: Plaintext, grant: Grant<Read>, locator: Locator) -> Self {
+        let Read { name, version, .. } = grant.into_act();
+        Self::new(
+            Some(locator),
+            Content::Secret {
+                name: name.as_str().to_owned(),
+                version: version.as_str().to_owned(),
+                value,
+            },
+        )
+    }
+
+    /// An export.
+    pub(super) fn export(committed: Committed<Grant<Exported>>) -> Self {
+        let locator = committed.locator();
+        Self::new(
+            Some(locator),
+            Content::Stream(Box::new(committed.into_event().into_act().0)),
+        )
+    }
+
+    /// 401 or 403.
+    pub(super) fn denied(committed: Committed<Denial>) -> Self {
+        let locator = committed.locator();
+        Self::new(Some(locator), Content::Error(committed.into_event().into_error()))
+    }
+
+    /// Anything that policy did not refuse and that was not done.
+    pub(super) fn failed(committed: Committed<Failure>) -> Self {
+        let locator = committed.locator();
+        Self::new(Some(locator), Content::Error(committed.into_event().into_error()))
+    }
+
+    /// 401 (or the door's own fault) of a flood: counted, not recorded singly.
+    pub(super) fn counted(_counted: Counted, error: ApiError) -> Self {
+        Self::new(None, Content::Error(error))
+    }
+
+    /// 503: nothing was recorded and nothing is released.
+    #[must_use]
+    pub fn unrecorded(cause: Unrecorded) -> Self {
+        let (code, message) = match cause {
+            Unrecorded::Log(_) => (
+                Code::AuditUnavailable,
+                "the access cannot be recorded now; nothing was done or released",
+            ),
+            Unrecorded::Disk => (
+                Code::AuditUnavailable,
+                "the disk is too full to record accesses to secrets; nothing was done",
+            ),
+            Unrecorded::Store | Unrecorded::Random => {
+                (Code::ServiceUnavailable, "the gateway cannot serve now; try again")
+            }
+        };
+        Self::new(None, Content::Error(ApiError::new(code, message)))
+    }
+
+    /// Adds the newest signed checkpoint, base64url.
+    pub(super) fn with_checkpoint(mut self, note: Option<&str>) -> Self {
+        self.checkpoint = note.map(|note| URL_SAFE_NO_PAD.encode(note));
+        self
+    }
+
+    /// The error, if it is one.
+    #[must_use]
+    pub fn error(&self) -> Option<&ApiError> {
+        match &self.content {
+            Content::Error(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Where the record is; none for what was only counted or could not be recorded.
+    #[must_use]
+    pub fn locator(&self) -> Option<Locator> {
+        self.locator
+    }
+
+    /// The checkpoint asked for.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<&str> {
+        self.checkpoint.as_deref()
+    }
+
+    /// The body in the JSON doors' form.
+    #[must_use]
+    pub fn into_body(self, request: &str) -> Body {
+        let bytes = match self.content {
+            Content::Object(mut object) => {
+                object.insert("RequestId".to_owned(), Value::from(request));
+                to_bytes(&object, 256)
+            }
+            Content::Secret { name, version, value } => secret_body(&name, &version, &value, request),
+            Content::Error(error) => error_body(&error, request),
+            Content::Stream(stream) => return Body::Stream(stream),
+        };
+        Body::Json(bytes)
+    }
+}
+
+/// `{…fields…}` of a value's reply. SECURITY: the one place where an opened value is written into an answer.
+fn secret_body(name: &str, version: &str, value: &Plaintext, request: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Reply<'a> {
+        secret_name: &'a str,
+        version_id: &'a str,
+        secret_binary: &'a str,
+        secret_string: &'a str,
+        request_id: &'a str,
+    }
+    let mut reply = Reply {
+        secret_name: name,
+        version_id: version,
+        secret_binary: "",
+        secret_string: "",
+        request_id: request,
+    };
+    let bytes = value.expose();
+    match (value.form(), std::str::from_utf8(bytes)) {
+        (Form::Text, Ok(text)) => {
+            reply.secret_string = text;
+            to_bytes(&reply, bytes.len().saturating_add(512))
+        }
+        _ => {
+            let encoded = Zeroizing::new(STANDARD.encode(bytes));
+            reply.secret_binary = &encoded;
+            to_bytes(&reply, encoded.len().saturating_add(512))
+        }
+    }
+}
+
+fn error_body(error: &ApiError, request: &str) -> Vec<u8> {
+    let object = serde_json::json!({
+        "Error": { "Code": error.code.as_str(), "Message": error.message },
+        "RequestId": request,
+    });
+    to_bytes(&object, 256)
+}
+
+/// Writes JSON into a buffer large enough never to move, so that no copy of a value stays behind.
+fn to_bytes(value: &impl Serialize, capacity: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(capacity);
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// The error that every absent, malformed or bad credential gets.
+pub(super) fn credential_error(presented: &Presented) -> ApiError {
+    match presented {
+        Presented::Bearer(_) => ApiError::new(Code::TokenFailure, BAD_TOKEN),
+        Presented::Nothing | Presented::Malformed => ApiError::new(Code::InvalidAuthorization, NO_CREDENTIAL),
+    }
+}
+
+/// A leaf as replies write it: base64url without padding, 43 characters.
+#[must_use]
+pub fn leaf_text(locator: &Locator) -> String {
+    URL_SAFE_NO_PAD.encode(locator.leaf)
+}

@@ -1,0 +1,121 @@
+//! What the pipeline commits: a [`Grant`], a [`Denial`] or a [`Failure`], each with the record that it leaves.
+
+use super::export::ExportStream;
+use crate::error::ApiError;
+use crate::resource::SecretName;
+use crate::secret::{Binding, Readable, SealedValue, VersionId};
+use keyward_audit::record::Draft;
+use keyward_audit::{Event, Lane};
+use serde_json::{Map, Value};
+
+/// What policy allowed, with what is needed to carry it out once it is recorded.
+pub struct Grant<A> {
+    draft: Draft,
+    act: A,
+}
+
+/// The act of a grant to read a value: the sealed row as of the snapshot that policy was decided on.
+pub struct Read {
+    /// Of which secret.
+    pub name: SecretName,
+    /// The version served.
+    pub version: VersionId,
+    /// The sealed value.
+    pub sealed: SealedValue,
+    /// What it is bound to.
+    pub binding: Binding,
+}
+
+/// The act of every other grant: the answer's fields; the change itself rides in the record's batch.
+pub struct Done(pub Map<String, Value>);
+
+/// The act of a grant to export the log.
+pub struct Exported(pub ExportStream);
+
+impl<A> Grant<A> {
+    pub(super) fn new(draft: Draft, act: A) -> Self {
+        Self { draft, act }
+    }
+
+    pub(super) fn into_act(self) -> A {
+        self.act
+    }
+}
+
+impl<A: Send + 'static> Event for Grant<A> {
+    fn draft(&self) -> &Draft {
+        &self.draft
+    }
+}
+
+impl Readable for Grant<Read> {
+    fn sealed(&self) -> (&SealedValue, &Binding) {
+        (&self.act.sealed, &self.act.binding)
+    }
+}
+
+/// A refusal: no good credential (401) or policy says no (403).
+pub struct Denial {
+    draft: Draft,
+    error: ApiError,
+    lane: Lane,
+}
+
+impl Denial {
+    pub(super) fn new(draft: Draft, error: ApiError, lane: Lane) -> Self {
+        Self { draft, error, lane }
+    }
+
+    pub(super) fn into_error(self) -> ApiError {
+        self.error
+    }
+}
+
+impl Event for Denial {
+    fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
+    fn lane(&self) -> Lane {
+        self.lane
+    }
+}
+
+/// What policy did not refuse and was not done: missing, wrong state, conflict, malformed, or not decidable.
+pub struct Failure {
+    draft: Draft,
+    error: ApiError,
+    lane: Lane,
+}
+
+impl Failure {
+    pub(super) fn new(draft: Draft, error: ApiError) -> Self {
+        Self {
+            draft,
+            error,
+            lane: Lane::Caller,
+        }
+    }
+
+    pub(super) fn nameless(draft: Draft, error: ApiError) -> Self {
+        Self {
+            draft,
+            error,
+            lane: Lane::Nameless,
+        }
+    }
+
+    pub(super) fn into_error(self) -> ApiError {
+        self.error
+    }
+}
+
+impl Event for Failure {
+    fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
+    fn lane(&self) -> Lane {
+        self.lane
+    }
+}

@@ -1,0 +1,232 @@
+//! One request as policy is asked about it, and the part of its record that says so.
+//!
+//! INVARIANT I4: whatever enters the decision is put into the draft from the same values, in one place.
+
+use super::attempt::Ask;
+use super::gateway::Gateway;
+use super::recording;
+use super::request::Request;
+use crate::actions::{Action, ConditionKey, Level};
+use crate::authn::Authenticated;
+use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
+use crate::error::{ApiError, Code};
+use crate::resource::{CreatorNumber, Place, SecretName};
+use crate::secret::row::SecretRow;
+use crate::secret::{address, lookup};
+use keyward_audit::ReadSet;
+use keyward_audit::record::Draft;
+use keyward_audit::store::{Snapshot, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A request of a known caller, being decided.
+pub(super) struct Asked<'a> {
+    pub(super) ask: &'a Ask,
+    pub(super) caller: &'a Authenticated,
+    pub(super) action: &'static Action,
+    pub(super) request: &'a Request,
+    /// What it is decided on, collected as it is read.
+    pub(super) reads: ReadSet,
+    /// The secret that it is about, if any.
+    name: Option<SecretName>,
+    /// A creator that the request itself names (a search of one secret by its six segments).
+    named_creator: Option<CreatorNumber>,
+    creator: CreatorNumber,
+    place: &'a Place,
+    now_s: u64,
+    target: Option<(Option<CreatorNumber>, SecretName)>,
+    context: Context,
+    groups: BTreeSet<String>,
+    roles: BTreeSet<String>,
+    revision: String,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(
+        gateway: &'a Gateway,
+        ask: &'a Ask,
+        caller: &'a Authenticated,
+        action: &'static Action,
+        request: &'a Request,
+    ) -> Self {
+        let (name, named_creator) = subject(request, gateway.place());
+        Self {
+            ask,
+            caller,
+            action,
+            request,
+            reads: ReadSet::default(),
+            name,
+            named_creator,
+            creator: gateway.creator_number(&caller.principal),
+            place: gateway.place(),
+            now_s: gateway.now_us() / 1_000_000,
+            target: None,
+            context: Context::default(),
+            groups: BTreeSet::new(),
+            roles: BTreeSet::new(),
+            revision: String::new(),
+        }
+    }
+
+    /// The caller's creator number.
+    pub(super) fn creator(&self) -> CreatorNumber {
+        self.creator
+    }
+
+    /// Seconds since 1970, read once.
+    pub(super) fn now_s(&self) -> u64 {
+        self.now_s
+    }
+
+    /// The six segments that a search of one secret is confined to.
+    pub(super) fn resource(&self) -> Option<String> {
+        self.target
+            .as_ref()
+            .map(|(creator, name)| self.place.secret(*creator, name))
+    }
+
+    /// Reads the row of the secret that the request names, and remembers that it did.
+    pub(super) fn secret_row(&mut self, snapshot: &dyn Snapshot) -> Result<Option<SecretRow>, StoreError> {
+        let Some(name) = &self.name else { return Ok(None) };
+        self.reads.rows.push(address::secret(name));
+        let row = lookup::secret(snapshot, name)?;
+        Ok(row.filter(|row| self.named_creator.is_none_or(|creator| creator == row.creator)))
+    }
+
+    /// Asks policy.
+    pub(super) fn decide(&mut self, policies: &PolicySet, row: Option<&SecretRow>) -> Decision {
+        self.target = self.name.clone().map(|name| match self.action.level {
+            Level::Creation => (Some(self.creator), name),
+            _ => (row.map(|row| row.creator).or(self.named_creator), name),
+        });
+        self.context = self.gather(row);
+        let question = Question {
+            caller: Caller {
+                principal: &self.caller.principal,
+                groups: &self.caller.groups,
+                roles: &self.caller.roles,
+                restricted: &[],
+                creator: self.creator,
+                form: CredentialForm::Token,
+            },
+            action: self.action,
+            target: match &self.target {
+                Some((creator, name)) => Target::Secret {
+                    creator: *creator,
+                    name,
+                },
+                None => Target::Operation,
+            },
+            context: &self.context,
+            session_policy: None,
+        };
+        let decision = policies.decide(&question);
+        let (groups, roles) = policies.local_groups_and_roles(&question.caller);
+        let texts = |all: &[crate::principal::Principal]| -> BTreeSet<String> {
+            all.iter().map(|principal| principal.as_str().to_owned()).collect()
+        };
+        self.groups = texts(&self.caller.groups);
+        self.groups.append(&mut texts(&groups));
+        self.roles = texts(&self.caller.roles);
+        self.roles.append(&mut texts(&roles));
+        policies.revision().clone_into(&mut self.revision);
+        decision
+    }
+
+    /// Every condition key that the request has, with its values.
+    fn gather(&self, row: Option<&SecretRow>) -> Context {
+        let mut values = BTreeMap::new();
+        for key in self.action.keys() {
+            let texts = self.values(key, row);
+            if !texts.is_empty() {
+                values.insert(key, texts);
+            }
+        }
+        Context { values }
+    }
+
+    fn values(&self, key: ConditionKey, row: Option<&SecretRow>) -> Vec<String> {
+        let call = &self.ask.call;
+        match key {
+            ConditionKey::CurrentTime => vec![recording::time_text(self.now_s)],
+            ConditionKey::Ip => call.peer.map(|peer| peer.to_string()).into_iter().collect(),
+            ConditionKey::Uin => vec![self.creator.to_string()],
+            ConditionKey::OwnerUin => vec![self.place.account.clone()],
+            ConditionKey::Door => vec![call.door.to_owned()],
+            ConditionKey::SecureTransport => vec![call.secure_transport.to_string()],
+            ConditionKey::CreateUin => row.map(|row| row.creator.to_string()).into_iter().collect(),
+            ConditionKey::ResourceTag => row.map(|row| row.tags.condition_values()).unwrap_or_default(),
+            ConditionKey::RequestTag => match self.request {
+                Request::CreateSecret(create) => create.tags.condition_values(),
+                _ => Vec::new(),
+            },
+            ConditionKey::RecoveryWindow => Vec::new(),
+        }
+    }
+
+    /// The record of this request as decided, without what came of it.
+    pub(super) fn draft(&self, decision: &Decision) -> Draft {
+        let mut draft = recording::known(self.ask, self.caller);
+        draft.resource = self.resource();
+        draft.context = Some(recording::context(
+            &self.context,
+            &self.groups,
+            &self.roles,
+            self.is_unknown(),
+        ));
+        draft.policy = Some(recording::policy(decision, &self.revision));
+        draft
+    }
+
+    fn is_unknown(&self) -> bool {
+        matches!(self.target, Some((None, _)))
+    }
+
+    /// INVARIANT I5, I6: the same text whether or not the secret exists.
+    pub(super) fn denial_error(&self) -> ApiError {
+        let resource = match &self.target {
+            Some((_, name)) => self.place.secret(None, name),
+            None => "*".to_owned(),
+        };
+        let message = format!(
+            "[request id:{}]you are not authorized to perform operation ({}) resource ({resource}) has no permission",
+            self.ask.call.request,
+            self.action.full_name(),
+        );
+        ApiError::new(Code::UnauthorizedOperation, message)
+    }
+}
+
+/// The secret that a request is about, and the creator if the request names one itself.
+fn subject(request: &Request, place: &Place) -> (Option<SecretName>, Option<CreatorNumber>) {
+    let name = match request {
+        Request::CreateSecret(create) => Some(&create.name),
+        Request::PutSecretValue(put) => Some(&put.name),
+        Request::GetSecretValue(name, _)
+        | Request::DescribeSecret(name)
+        | Request::ListSecretVersionIds(name)
+        | Request::SetCurrentVersion(name, _)
+        | Request::EnableSecret(name)
+        | Request::DisableSecret(name) => Some(name),
+        Request::SearchRecords(search) => {
+            return search
+                .resource
+                .as_deref()
+                .map_or((None, None), |text| searched(text, place));
+        }
+        Request::ListSecrets(_)
+        | Request::GetCheckpoint
+        | Request::GetInclusionProof { .. }
+        | Request::ExportRecords
+        | Request::RevokeToken(_) => None,
+    };
+    (name.cloned(), None)
+}
+
+/// The secret that a search is filtered by: a name, or six segments of this gateway.
+fn searched(text: &str, place: &Place) -> (Option<SecretName>, Option<CreatorNumber>) {
+    match place.parse_secret(text) {
+        Some((creator, name)) => (Some(name), Some(creator)),
+        None => (SecretName::parse(text).ok(), None),
+    }
+}

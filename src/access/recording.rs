@@ -1,0 +1,236 @@
+//! What records say: the drafts of everything that the pipeline commits.
+//!
+//! INVARIANT I4: never a value, a token, or a hash or length of a value; what enters here is chosen field by field.
+
+use super::attempt::{Ask, Refusal};
+use super::call::Witness;
+use super::gateway::{Gateway, Own};
+use super::grant::{Denial, Failure};
+use crate::authn::{Authenticated, Credential};
+use crate::authz;
+use crate::error::ApiError;
+use crate::floods::{Row, Summary};
+use chrono::{DateTime, SecondsFormat};
+use keyward_audit::record::{
+    self, Context, Decision, Draft, Kind, LayerName, Outcome, Parameters, Policy, TokenId, Unknown, UserAgent, Value,
+};
+use keyward_audit::{Lane, Locator};
+use std::collections::BTreeSet;
+
+/// Version of the evaluator: raised when the same inputs may decide otherwise.
+pub(super) const SEMANTICS: u32 = 1;
+
+/// An instant as `qcs:current_time` writes it: RFC 3339, UTC, whole seconds.
+pub(super) fn time_text(now_s: u64) -> String {
+    let instant = i64::try_from(now_s)
+        .ok()
+        .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
+        .unwrap_or_default();
+    instant.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn of_call(ask: &Ask, kind: Kind) -> Draft {
+    let call = &ask.call;
+    let mut draft = Draft::new(kind, ask.action_name(), call.door, call.request.clone());
+    draft.source_ip = call.peer;
+    draft.user_agent = call.user_agent.as_deref().map(UserAgent::shortened);
+    draft
+}
+
+/// A call of a known caller.
+pub(super) fn known(ask: &Ask, caller: &Authenticated) -> Draft {
+    let mut draft = of_call(ask, Kind::Access);
+    draft.principal = Some(caller.principal.as_str().to_owned());
+    draft.issuer = Some(caller.issuer.clone());
+    draft.credential = Some(credential(&caller.credential));
+    draft
+}
+
+fn credential(credential: &Credential) -> record::Credential {
+    let id = match (&credential.jti, &credential.hash) {
+        (Some(jti), _) => TokenId::Jti(jti.clone()),
+        (None, hash) => TokenId::Hash(hash.clone().unwrap_or_default()),
+    };
+    record::Credential::Token {
+        expires: credential.expires,
+        id,
+        issued: credential.issued,
+        kid: credential.kid.clone(),
+    }
+}
+
+/// Everything that a policy could have read.
+pub(super) fn context(
+    context: &authz::Context,
+    groups: &BTreeSet<String>,
+    roles: &BTreeSet<String>,
+    unknown: bool,
+) -> Context {
+    let conditions = context
+        .values
+        .iter()
+        .map(|(key, values)| (key.name().to_owned(), values.iter().cloned().collect()));
+    let unknown = if unknown {
+        BTreeSet::from([Unknown::Creator, Unknown::Tags])
+    } else {
+        BTreeSet::new()
+    };
+    Context {
+        conditions: conditions.collect(),
+        groups: groups.clone(),
+        roles: roles.clone(),
+        unknown,
+    }
+}
+
+/// What decided.
+pub(super) fn policy(decision: &authz::Decision, revision: &str) -> Policy {
+    let layers = decision.layers.iter().map(|deciding| record::Layer {
+        document: deciding.document.clone(),
+        effect: match deciding.effect {
+            authz::StatementEffect::Allow => record::Effect::Allow,
+            authz::StatementEffect::Deny => record::Effect::Deny,
+        },
+        layer: match deciding.layer {
+            authz::Layer::Identity => LayerName::Identity,
+            authz::Layer::Boundary => LayerName::Boundary,
+            authz::Layer::Session => LayerName::Session,
+        },
+        statement: deciding.statement,
+    });
+    Policy {
+        layers: layers.collect(),
+        revision: revision.to_owned(),
+        semantics: SEMANTICS,
+        shadow: None,
+    }
+}
+
+/// Allowed and done.
+pub(super) fn ok(mut draft: Draft) -> Draft {
+    draft.decision = Some(Decision::Allow);
+    draft.outcome = Some(Outcome::Ok);
+    draft
+}
+
+/// Allowed and not done: the error code is the reason.
+pub(super) fn failed(mut draft: Draft, error: ApiError) -> Failure {
+    draft.decision = Some(Decision::Allow);
+    draft.outcome = Some(Outcome::Failed);
+    draft.reason = Some(error.code.as_str().to_owned());
+    Failure::new(draft, error)
+}
+
+/// Policy says no, or could not be asked.
+pub(super) fn denied(mut draft: Draft, decision: &authz::Decision) -> Draft {
+    (draft.decision, draft.outcome) = match decision.outcome {
+        authz::Verdict::Error(_) => (Some(Decision::Error), Some(Outcome::Failed)),
+        authz::Verdict::Allow | authz::Verdict::Deny(_) => (Some(Decision::Deny), Some(Outcome::Denied)),
+    };
+    draft.reason = decision.outcome.reason().map(str::to_owned);
+    draft
+}
+
+/// A known caller's request that never came to a decision.
+pub(super) fn not_decided(ask: &Ask, caller: &Authenticated, reason: &str) -> Draft {
+    let mut draft = known(ask, caller);
+    draft.decision = Some(Decision::Error);
+    draft.outcome = Some(Outcome::Failed);
+    draft.reason = Some(reason.to_owned());
+    draft
+}
+
+/// A request given up after deciding: `record_too_large`, `contention`. The caller is named if it still can be.
+pub(super) fn undecided(gateway: &Gateway, ask: &Ask, reason: &'static str, error: ApiError) -> Failure {
+    let draft = match gateway.known_caller(&ask.call.presented) {
+        Some(caller) => not_decided(ask, &caller, reason),
+        None => not_served(ask, reason),
+    };
+    Failure::new(draft, error)
+}
+
+fn not_served(ask: &Ask, reason: &str) -> Draft {
+    let mut draft = of_call(ask, Kind::Unauthenticated);
+    draft.decision = Some(Decision::Deny);
+    draft.outcome = Some(Outcome::Denied);
+    draft.reason = Some(reason.to_owned());
+    draft
+}
+
+/// No or bad credential.
+pub(super) fn unauthenticated(ask: &Ask, refusal: Refusal) -> Denial {
+    let mut draft = not_served(ask, refusal.reason);
+    for (name, claimed) in refusal.claimed {
+        draft.parameters.insert(name, Value::Text(claimed));
+    }
+    Denial::new(draft, refusal.error, Lane::Nameless)
+}
+
+/// Malformed, from nobody known.
+pub(super) fn malformed(ask: &Ask, refusal: Refusal) -> Failure {
+    Failure::nameless(not_served(ask, refusal.reason), refusal.error)
+}
+
+/// Serving panicked before anything could be said of the caller.
+pub(super) fn fault(witness: Witness, error: ApiError) -> Failure {
+    let mut draft = Draft::new(Kind::Unauthenticated, "keyward:Unknown", witness.door, witness.request);
+    draft.source_ip = witness.peer;
+    draft.decision = Some(Decision::Error);
+    draft.outcome = Some(Outcome::Failed);
+    draft.reason = Some(error.code.as_str().to_owned());
+    Failure::new(draft, error)
+}
+
+/// The read at `locator` said `ok`, and nothing was released after all.
+pub(super) fn integrity_outcome(read: &Draft, locator: &Locator, error: ApiError) -> Failure {
+    let mut draft = Draft::new(
+        Kind::Outcome,
+        read.action.clone(),
+        read.door.clone(),
+        read.request.clone(),
+    );
+    draft.answers = Some(locator.index);
+    draft.outcome = Some(Outcome::Failed);
+    draft.principal.clone_from(&read.principal);
+    draft.reason = Some(error.code.as_str().to_owned());
+    draft.parameters.insert("cause".to_owned(), Value::from("integrity"));
+    Failure::new(draft, error)
+}
+
+/// What was only counted, once a second.
+pub(super) fn summary(summary: &Summary, request: String) -> Own {
+    let mut draft = Draft::new(Kind::Summary, "keyward:Summary", "internal", request);
+    draft.decision = Some(Decision::Deny);
+    draft.outcome = Some(Outcome::Denied);
+    draft.principal = Some("service/gateway".to_owned());
+    draft.reason = Some("unauthenticated".to_owned());
+    let row = |row: &Row| {
+        Value::Object(Parameters::from([
+            ("count".to_owned(), Value::from(row.count)),
+            ("network".to_owned(), Value::from(row.network.as_str())),
+            ("reason".to_owned(), Value::from(row.reason)),
+        ]))
+    };
+    let others = summary
+        .others
+        .values()
+        .fold(0, |sum: u64, count| sum.saturating_add(*count));
+    let reasons = summary
+        .others
+        .iter()
+        .map(|(reason, count)| ((*reason).to_owned(), Value::from(*count)));
+    draft.parameters = Parameters::from([
+        ("count".to_owned(), Value::from(summary.count)),
+        ("first".to_owned(), Value::from(summary.first_us)),
+        ("last".to_owned(), Value::from(summary.last_us)),
+        (
+            "others".to_owned(),
+            Value::Object(Parameters::from([
+                ("count".to_owned(), Value::from(others)),
+                ("reasons".to_owned(), Value::Object(reasons.collect())),
+            ])),
+        ),
+        ("rows".to_owned(), Value::List(summary.rows.iter().map(row).collect())),
+    ]);
+    Own(draft)
+}

@@ -1,0 +1,431 @@
+//! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
+
+use crate::actions::Operation;
+use crate::error::{ApiError, Code};
+use crate::keys::KeyId;
+use crate::parameters::{Fields, invalid_value, missing};
+use crate::resource::SecretName;
+use crate::secret::{Description, Limits, MetadataError, Plaintext, PlaintextError, Tag, Tags, VersionId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keyward_audit::record::{Decision, Outcome};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+/// Rows that ListSecrets answers when no limit is given, and at most.
+const LIST_LIMIT: (u64, u64) = (20, 200);
+/// The same for SearchRecords.
+const SEARCH_LIMIT: (u64, u64) = (50, 200);
+/// Longest reason of a revocation, in bytes.
+const REASON_BYTES_MAX: usize = 256;
+
+/// A request that any caller can make, with its parameters.
+pub enum Request {
+    /// CreateSecret
+    CreateSecret(CreateSecret),
+    /// PutSecretValue
+    PutSecretValue(PutSecretValue),
+    /// GetSecretValue: the name, and the version if one is asked for.
+    GetSecretValue(SecretName, Option<VersionId>),
+    /// DescribeSecret
+    DescribeSecret(SecretName),
+    /// ListSecrets
+    ListSecrets(ListSecrets),
+    /// ListSecretVersionIds
+    ListSecretVersionIds(SecretName),
+    /// SetCurrentVersion
+    SetCurrentVersion(SecretName, VersionId),
+    /// EnableSecret
+    EnableSecret(SecretName),
+    /// DisableSecret
+    DisableSecret(SecretName),
+    /// SearchRecords
+    SearchRecords(SearchRecords),
+    /// GetCheckpoint
+    GetCheckpoint,
+    /// GetInclusionProof
+    GetInclusionProof {
+        /// Of which record.
+        index: u64,
+        /// In the tree of which signed checkpoint; the newest if absent.
+        size: Option<u64>,
+    },
+    /// ExportRecords
+    ExportRecords,
+    /// RevokeToken
+    RevokeToken(RevokeToken),
+}
+
+/// CreateSecret
+pub struct CreateSecret {
+    /// The new name.
+    pub name: SecretName,
+    /// The first version's id.
+    pub version: VersionId,
+    /// Free text.
+    pub description: Description,
+    /// The key that wraps its data keys.
+    pub key: KeyId,
+    /// Tags.
+    pub tags: Tags,
+    /// The value.
+    pub value: Plaintext,
+}
+
+/// PutSecretValue
+pub struct PutSecretValue {
+    /// Of which secret.
+    pub name: SecretName,
+    /// The new version's id.
+    pub version: VersionId,
+    /// Whether the current pointer stays.
+    pub stage: bool,
+    /// The value.
+    pub value: Plaintext,
+}
+
+/// ListSecrets
+#[derive(Debug)]
+pub struct ListSecrets {
+    /// Rows to pass over.
+    pub offset: u64,
+    /// Rows to answer at most.
+    pub limit: u64,
+    /// Oldest first instead of newest first.
+    pub oldest_first: bool,
+    /// State code: 0 all, 1 Enabled, 2 Disabled, 3 PendingDelete, 4 and 5 none here.
+    pub state: u64,
+    /// Substring of the name; empty for all.
+    pub search: String,
+    /// Tag filters, ANDed: key and values (none: has the key).
+    pub tags: Vec<(String, Vec<String>)>,
+    /// Whether other filters leave anything: product, type and instance filters that no custom secret can have.
+    pub possible: bool,
+}
+
+/// SearchRecords
+#[derive(Debug, Default)]
+pub struct SearchRecords {
+    /// Exact principal.
+    pub principal: Option<String>,
+    /// Issuer name.
+    pub issuer: Option<String>,
+    /// Qualified group.
+    pub group: Option<String>,
+    /// One secret: by name or as six segments.
+    pub resource: Option<String>,
+    /// Names that start so.
+    pub resource_prefix: Option<String>,
+    /// Full action name.
+    pub action: Option<String>,
+    /// `allow`, `deny`, `error`.
+    pub decision: Option<Decision>,
+    /// `ok`, `denied`, `failed`, `pending`, `unknown`.
+    pub outcome: Option<Outcome>,
+    /// Epoch seconds, included.
+    pub start_time: Option<u64>,
+    /// Epoch seconds, not included.
+    pub end_time: Option<u64>,
+    /// Included.
+    pub start_index: Option<u64>,
+    /// Not included.
+    pub end_index: Option<u64>,
+    /// Records to answer at most.
+    pub limit: u64,
+    /// Where an earlier page ended.
+    pub cursor: Option<String>,
+}
+
+/// RevokeToken
+#[derive(Debug)]
+pub struct RevokeToken {
+    /// The issuer's name.
+    pub issuer: String,
+    /// Which of its tokens.
+    pub selector: Selected,
+    /// Why; kept in the record.
+    pub reason: String,
+}
+
+/// Which tokens are revoked.
+#[derive(Debug)]
+pub enum Selected {
+    /// By `jti`.
+    Jti(String),
+    /// By the record's `credential.hash`, for tokens without `jti`.
+    CredentialHash(String),
+    /// All of a subject's that were issued at or before a second; now if absent.
+    Subject(String, Option<u64>),
+}
+
+impl Request {
+    /// Reads the parameters of `operation`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, named. `UnsupportedOperation` for an operation that this build does not offer.
+    pub fn parse(operation: Operation, body: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+        let mut fields = Fields::parse(body)?;
+        let request = Self::read(operation, &mut fields, limits)?;
+        fields.finish()?;
+        Ok(request)
+    }
+
+    fn read(operation: Operation, fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
+        Ok(match operation {
+            Operation::CreateSecret => Self::CreateSecret(CreateSecret::read(fields, limits)?),
+            Operation::PutSecretValue => Self::PutSecretValue(PutSecretValue::read(fields, limits)?),
+            Operation::GetSecretValue => read_get(fields)?,
+            Operation::DescribeSecret => Self::DescribeSecret(secret_name(fields)?),
+            Operation::ListSecrets => Self::ListSecrets(ListSecrets::read(fields)?),
+            Operation::ListSecretVersionIds => Self::ListSecretVersionIds(secret_name(fields)?),
+            Operation::SetCurrentVersion => Self::SetCurrentVersion(secret_name(fields)?, version_id(fields)?),
+            Operation::EnableSecret => Self::EnableSecret(secret_name(fields)?),
+            Operation::DisableSecret => Self::DisableSecret(secret_name(fields)?),
+            Operation::SearchRecords => Self::SearchRecords(SearchRecords::read(fields)?),
+            Operation::GetCheckpoint => Self::GetCheckpoint,
+            Operation::GetInclusionProof => Self::GetInclusionProof {
+                index: fields.number("Index")?.ok_or_else(|| missing("Index"))?,
+                size: fields.number("Size")?,
+            },
+            Operation::ExportRecords => read_export(fields)?,
+            Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields)?),
+            _ => {
+                return Err(ApiError::new(
+                    Code::UnsupportedOperation,
+                    "this build does not offer the action",
+                ));
+            }
+        })
+    }
+}
+
+fn read_get(fields: &mut Fields) -> Result<Request, ApiError> {
+    for name in ["EncryptionPublicKey", "EncryptionAlgorithm"] {
+        refuse_if_set(fields, name)?;
+    }
+    let name = secret_name(fields)?;
+    let version = fields
+        .nonempty_text("VersionId")?
+        .map(|text| parse_version(&text))
+        .transpose()?;
+    Ok(Request::GetSecretValue(name, version))
+}
+
+fn read_export(fields: &mut Fields) -> Result<Request, ApiError> {
+    match fields.nonempty_text("Format")?.as_deref() {
+        None | Some("raw") => Ok(Request::ExportRecords),
+        Some(_) => Err(invalid_value("Format", "this build exports `raw` only")),
+    }
+}
+
+fn refuse_if_set(fields: &mut Fields, name: &str) -> Result<(), ApiError> {
+    match fields.nonempty_text(name)? {
+        None => Ok(()),
+        Some(_) => Err(ApiError::new(
+            Code::UnsupportedOperation,
+            format!("`{name}` is not offered"),
+        )),
+    }
+}
+
+fn refuse_unless(fields: &mut Fields, name: &str, only: u64) -> Result<(), ApiError> {
+    match fields.number(name)? {
+        None => Ok(()),
+        Some(number) if number == only => Ok(()),
+        Some(_) => Err(ApiError::new(
+            Code::UnsupportedOperation,
+            format!("`{name}` other than {only} is not offered"),
+        )),
+    }
+}
+
+fn secret_name(fields: &mut Fields) -> Result<SecretName, ApiError> {
+    let text = fields.required_text("SecretName")?;
+    SecretName::parse(&text).map_err(|error| invalid_value("SecretName", error))
+}
+
+fn version_id(fields: &mut Fields) -> Result<VersionId, ApiError> {
+    parse_version(&fields.required_text("VersionId")?)
+}
+
+fn parse_version(text: &str) -> Result<VersionId, ApiError> {
+    VersionId::parse(text).map_err(|error| invalid_value("VersionId", error))
+}
+
+/// Exactly one of SecretString and SecretBinary, a non-empty one counting.
+fn value(fields: &mut Fields, limits: &Limits) -> Result<Plaintext, ApiError> {
+    let text = fields.nonempty_text("SecretString")?.map(Zeroizing::new);
+    let binary = fields.nonempty_text("SecretBinary")?.map(Zeroizing::new);
+    let refused = |error: PlaintextError| ApiError::new(Code::InvalidParameterValue, error.to_string());
+    match (text, binary) {
+        (None, None) => Err(missing("SecretString` or `SecretBinary")),
+        (Some(_), Some(_)) => Err(invalid_value("SecretString", "give it or `SecretBinary`, not both")),
+        (Some(mut text), None) => Plaintext::text(std::mem::take(&mut *text), limits).map_err(refused),
+        (None, Some(binary)) => {
+            let rule = "it must be padded standard base64 without white space";
+            let bytes = STANDARD
+                .decode(binary.as_bytes())
+                .map_err(|_| invalid_value("SecretBinary", rule))?;
+            Plaintext::binary(bytes, limits).map_err(refused)
+        }
+    }
+}
+
+impl CreateSecret {
+    fn read(fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
+        refuse_unless(fields, "SecretType", 0)?;
+        refuse_unless(fields, "EncryptType", 0)?;
+        refuse_if_set(fields, "AdditionalConfig")?;
+        refuse_if_set(fields, "KmsHsmClusterId")?;
+        let name = secret_name(fields)?;
+        let version = fields
+            .nonempty_text("VersionId")?
+            .map(|text| parse_version(&text))
+            .transpose()?;
+        let key = fields
+            .nonempty_text("KmsKeyId")?
+            .map(|text| KeyId::parse(&text))
+            .transpose();
+        let description = Description::new(fields.text("Description")?.unwrap_or_default());
+        Ok(Self {
+            name,
+            version: version.unwrap_or_else(VersionId::unnamed),
+            description: description.map_err(|error| metadata_error("Description", &error))?,
+            key: key
+                .map_err(|error| invalid_value("KmsKeyId", error))?
+                .unwrap_or_else(KeyId::default_key),
+            tags: tags(fields)?,
+            value: value(fields, limits)?,
+        })
+    }
+}
+
+fn tags(fields: &mut Fields) -> Result<Tags, ApiError> {
+    let mut tags = Vec::new();
+    for mut tag in fields.objects("Tags")? {
+        let value = tag.text("TagValue")?.ok_or_else(|| missing("TagValue"))?;
+        tags.push(Tag {
+            key: tag.required_text("TagKey")?,
+            value,
+        });
+        tag.finish()?;
+    }
+    Tags::new(tags).map_err(|error| metadata_error("Tags", &error))
+}
+
+fn metadata_error(name: &str, error: &MetadataError) -> ApiError {
+    match error {
+        MetadataError::TagKeysDuplicated(_) => ApiError::new(Code::TagKeysDuplicated, error.to_string()),
+        _ => invalid_value(name, error),
+    }
+}
+
+impl PutSecretValue {
+    fn read(fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: secret_name(fields)?,
+            version: version_id(fields)?,
+            stage: fields.flag("Stage")?.unwrap_or(false),
+            value: value(fields, limits)?,
+        })
+    }
+}
+
+fn at_most(fields: &mut Fields, name: &str, max: u64) -> Result<u64, ApiError> {
+    match fields.number(name)?.unwrap_or(0) {
+        number if number <= max => Ok(number),
+        _ => Err(invalid_value(name, format!("it is at most {max}"))),
+    }
+}
+
+impl ListSecrets {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let limit = at_most(fields, "Limit", LIST_LIMIT.1)?;
+        let kind = at_most(fields, "SecretType", 4)?;
+        let encrypt = at_most(fields, "EncryptType", 1)?;
+        let product = fields.nonempty_text("ProductName")?;
+        let instance = fields.nonempty_text("InstanceID")?;
+        let mut tags = Vec::new();
+        for mut filter in fields.objects("TagFilters")? {
+            tags.push((filter.required_text("TagKey")?, filter.texts("TagValue")?));
+            filter.finish()?;
+        }
+        Ok(Self {
+            offset: fields.number("Offset")?.unwrap_or(0),
+            limit: if limit == 0 { LIST_LIMIT.0 } else { limit },
+            oldest_first: at_most(fields, "OrderType", 1)? == 1,
+            state: at_most(fields, "State", 5)?,
+            search: fields.text("SearchSecretName")?.unwrap_or_default(),
+            tags,
+            possible: kind == 0 && encrypt == 0 && product.is_none() && instance.is_none(),
+        })
+    }
+}
+
+/// One word of a closed list, as records write it.
+fn word<T: DeserializeOwned>(fields: &mut Fields, name: &str) -> Result<Option<T>, ApiError> {
+    let parse = |text: String| serde_json::from_value(Value::String(text));
+    let word = fields.nonempty_text(name)?.map(parse).transpose();
+    word.map_err(|_| invalid_value(name, "it is not one of the words of records"))
+}
+
+impl SearchRecords {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let search = Self {
+            principal: fields.nonempty_text("Principal")?,
+            issuer: fields.nonempty_text("Issuer")?,
+            group: fields.nonempty_text("Group")?,
+            resource: fields.nonempty_text("Resource")?,
+            resource_prefix: fields.nonempty_text("ResourcePrefix")?,
+            action: fields.nonempty_text("Action")?,
+            decision: word(fields, "Decision")?,
+            outcome: word(fields, "Outcome")?,
+            start_time: fields.number("StartTime")?,
+            end_time: fields.number("EndTime")?,
+            start_index: fields.number("StartIndex")?,
+            end_index: fields.number("EndIndex")?,
+            limit: fields.number("Limit")?.unwrap_or(SEARCH_LIMIT.0),
+            cursor: fields.nonempty_text("Cursor")?,
+        };
+        if !(1..=SEARCH_LIMIT.1).contains(&search.limit) {
+            return Err(invalid_value("Limit", format!("it is 1 to {}", SEARCH_LIMIT.1)));
+        }
+        if search.resource.is_some() && search.resource_prefix.is_some() {
+            return Err(invalid_value("Resource", "give it or `ResourcePrefix`, not both"));
+        }
+        Ok(search)
+    }
+}
+
+impl RevokeToken {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let issuer = fields.required_text("Issuer")?;
+        let jti = fields.nonempty_text("Jti")?;
+        let hash = fields.nonempty_text("CredentialHash")?;
+        let subject = fields.nonempty_text("Subject")?;
+        let before = fields.number("IssuedBefore")?;
+        let reason = fields.text("Reason")?.unwrap_or_default();
+        if reason.len() > REASON_BYTES_MAX {
+            return Err(invalid_value("Reason", format!("it is over {REASON_BYTES_MAX} bytes")));
+        }
+        let selector = match (jti, hash, subject, before) {
+            (Some(jti), None, None, None) => Selected::Jti(jti),
+            (None, Some(hash), None, None) => Selected::CredentialHash(hash),
+            (None, None, Some(subject), before) => Selected::Subject(subject, before),
+            (None, None, None, _) => return Err(missing("Jti`, `CredentialHash` or `Subject")),
+            (_, _, _, Some(_)) => return Err(invalid_value("IssuedBefore", "it goes with `Subject` only")),
+            _ => {
+                return Err(invalid_value(
+                    "Jti",
+                    "give exactly one of `Jti`, `CredentialHash` and `Subject`",
+                ));
+            }
+        };
+        Ok(Self {
+            issuer,
+            selector,
+            reason,
+        })
+    }
+}

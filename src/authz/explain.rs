@@ -1,0 +1,120 @@
+//! Why each statement attached to a caller did or did not apply: the answer for a person, where the decision itself
+//! names only the statements it rests on.
+
+use super::condition::{Key, Outcome};
+use super::decision::{Fault, Layer, Question, StatementEffect};
+use super::document::{Document, Match};
+use super::facts::Facts;
+use super::set::{PolicySet, place_of};
+
+/// One attached statement and how it came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The layer it is attached in.
+    pub layer: Layer,
+    /// Its document; none in the session layer.
+    pub document: Option<String>,
+    /// Its 0-based place in the document.
+    pub statement: u32,
+    /// What it would do.
+    pub effect: StatementEffect,
+    /// Why it did not apply; `None` if it did.
+    pub why_not: Option<WhyNot>,
+}
+
+/// Why a statement did not apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyNot {
+    /// It does not name the action.
+    Action,
+    /// It allows, and is reached only through groups or roles that restrict.
+    RestrictsOnly,
+    /// No resource of it fits.
+    Resource,
+    /// A condition on this key does not hold.
+    Condition(&'static str),
+    /// A condition on this key does not hold because the request lacks it.
+    KeyAbsent(&'static str),
+    /// A condition on this key does not hold because its value is unknown: the secret does not exist.
+    KeyUnknown(&'static str),
+}
+
+impl PolicySet {
+    /// Every statement attached to the caller, in the order of layer, document bytes and place.
+    ///
+    /// # Errors
+    /// [`Fault`] if the question cannot be decided.
+    pub fn explain(&self, question: &Question<'_>) -> Result<Vec<Explanation>, Fault> {
+        let facts = Facts::of(question)?;
+        let action = place_of(question)?;
+        let reached = self.reach(&question.caller);
+        let mut all = Explainer {
+            action,
+            facts: &facts,
+            list: Vec::new(),
+        };
+        for (place, full) in self.subjects().attached(&reached) {
+            all.add(Layer::Identity, self.document(place), full)?;
+        }
+        for place in self.subjects().boundaries(&reached) {
+            all.add(Layer::Boundary, self.document(place), true)?;
+        }
+        all.add(
+            Layer::Session,
+            question.session_policy.map(|policy| &policy.document),
+            true,
+        )?;
+        Ok(all.list)
+    }
+}
+
+struct Explainer<'a> {
+    action: usize,
+    facts: &'a Facts,
+    list: Vec<Explanation>,
+}
+
+impl Explainer<'_> {
+    fn add(&mut self, layer: Layer, document: Option<&Document>, full: bool) -> Result<(), Fault> {
+        let Some(document) = document else { return Ok(()) };
+        for (statement, place) in document.statements.iter().zip(0..) {
+            let why_not = if !statement.actions.names(self.action) {
+                Some(WhyNot::Action)
+            } else if !full && statement.effect == StatementEffect::Allow {
+                Some(WhyNot::RestrictsOnly)
+            } else {
+                why_not(&statement.holds(self.facts)?)
+            };
+            let name = (layer != Layer::Session).then(|| document.name.to_string());
+            self.list.push(Explanation {
+                layer,
+                document: name,
+                statement: place,
+                effect: statement.effect,
+                why_not,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn why_not(outcome: &Match<'_>) -> Option<WhyNot> {
+    match outcome {
+        Match::Matches => None,
+        Match::Resource => Some(WhyNot::Resource),
+        Match::Clause(clause, outcome) => Some(match outcome {
+            Outcome::Holds | Outcome::Fails => WhyNot::Condition(key_name(clause.key)),
+            Outcome::FailsAbsent => WhyNot::KeyAbsent(key_name(clause.key)),
+            Outcome::FailsUnknown => WhyNot::KeyUnknown(key_name(clause.key)),
+        }),
+    }
+}
+
+const fn key_name(key: Key) -> &'static str {
+    match key {
+        Key::Request(key) => key.name(),
+        Key::OidcIssuer => "oidc:iss",
+        Key::OidcSubject => "oidc:sub",
+        Key::OidcAudience => "oidc:aud",
+    }
+}

@@ -1,0 +1,286 @@
+//! Reading the policy folder: the files that it may hold, and a finding for everything else in it, so that no file of
+//! a user is silently without effect (a stray `model.conf` above all: the model is compiled in).
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::finding::{Code, Finding, Findings};
+use super::{PolicyFile, attachments, document};
+
+/// What a file of the folder is, by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileKind<'a> {
+    /// `attachments.json`
+    Attachments,
+    /// `documents/<name>.json`
+    Document(&'a str),
+    /// `roles/<name>.json`
+    Role(&'a str),
+    /// `tests/<name>.json`: for authors; no part of the set.
+    Test,
+}
+
+/// What may stand in the folder.
+const ALLOWED: &str = "the folder holds `attachments.json`, `documents/*.json`, `roles/*.json` and `tests/*.json`; \
+     names are 1 to 128 of `A-Z a-z 0-9 + = , . @ _ -`";
+
+impl<'a> FileKind<'a> {
+    /// What the file of that relative path is.
+    ///
+    /// # Errors
+    /// What may stand in the folder, if it is none of these.
+    pub(super) fn of(path: &'a str) -> Result<Self, &'static str> {
+        if path == "attachments.json" {
+            return Ok(Self::Attachments);
+        }
+        let (folder, file) = path.split_once('/').ok_or(ALLOWED)?;
+        let name = file.strip_suffix(".json").filter(|name| is_name(name)).ok_or(ALLOWED)?;
+        match folder {
+            "documents" => Ok(Self::Document(name)),
+            "roles" => Ok(Self::Role(name)),
+            "tests" => Ok(Self::Test),
+            _ => Err(ALLOWED),
+        }
+    }
+
+    /// Largest file of the kind, in bytes.
+    const fn bytes_max(self) -> usize {
+        match self {
+            Self::Attachments => attachments::FILE_BYTES_MAX,
+            Self::Document(_) | Self::Role(_) | Self::Test => document::FILE_BYTES_MAX,
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);
+    (1..=128).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// Reads the policy folder, all but its tests, sorted by path bytes.
+///
+/// # Errors
+/// A finding for each file that may not stand in it, cannot be read, is no regular file or leads out of the folder.
+pub fn read_folder(dir: &Path) -> Result<Vec<PolicyFile>, Vec<Finding>> {
+    let mut folder = Folder {
+        root: PathBuf::new(),
+        files: Vec::new(),
+        findings: Vec::new(),
+    };
+    match fs::canonicalize(dir) {
+        Ok(root) => folder.root = root,
+        Err(error) => folder.refuse("", &format!("the policy folder cannot be read: {error}")),
+    }
+    if folder.findings.is_empty() {
+        folder.read_level("");
+    }
+    if !folder.findings.is_empty() {
+        folder.findings.sort();
+        return Err(folder.findings);
+    }
+    folder.files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+    Ok(folder.files)
+}
+
+struct Folder {
+    root: PathBuf,
+    files: Vec<PolicyFile>,
+    findings: Vec<Finding>,
+}
+
+impl Folder {
+    fn refuse(&mut self, path: &str, message: &str) {
+        let mut findings = Findings::of(path);
+        findings.add_file(Code::PolicyNameError, path, message);
+        self.findings.extend(findings.into_list());
+    }
+
+    /// Reads the root (`prefix` is empty) or one folder in it.
+    fn read_level(&mut self, prefix: &str) {
+        let entries = match fs::read_dir(self.root.join(prefix)) {
+            Ok(entries) => entries,
+            Err(error) => return self.refuse(prefix, &format!("cannot be read: {error}")),
+        };
+        for entry in entries {
+            match entry.map(|entry| entry.file_name().into_string()) {
+                Ok(Ok(name)) if prefix.is_empty() => self.read_entry(&name),
+                Ok(Ok(name)) => self.read_entry(&format!("{prefix}/{name}")),
+                Ok(Err(name)) => self.refuse(prefix, &format!("`{}`: {ALLOWED}", name.to_string_lossy())),
+                Err(error) => self.refuse(prefix, &format!("cannot be read: {error}")),
+            }
+        }
+    }
+
+    fn read_entry(&mut self, path: &str) {
+        // Resolved first: what a link leads to counts, and it must lie in the folder.
+        let real = match fs::canonicalize(self.root.join(path)) {
+            Ok(real) if real.starts_with(&self.root) => real,
+            Ok(_) => return self.refuse(path, "leads out of the policy folder"),
+            Err(error) => return self.refuse(path, &format!("cannot be read: {error}")),
+        };
+        let metadata = match fs::metadata(&real) {
+            Ok(metadata) => metadata,
+            Err(error) => return self.refuse(path, &format!("cannot be read: {error}")),
+        };
+        if metadata.is_dir() && matches!(path, "documents" | "roles" | "tests") {
+            return self.read_level(path);
+        }
+        match FileKind::of(path) {
+            Err(message) => self.refuse(path, message),
+            Ok(_) if !metadata.is_file() => self.refuse(path, "no regular file"),
+            Ok(FileKind::Test) => {}
+            Ok(kind) => self.read_file(path, &real, kind.bytes_max()),
+        }
+    }
+
+    /// Reads at most one byte more than the file may have, which is enough to refuse it by its length later.
+    fn read_file(&mut self, path: &str, real: &Path, bytes_max: usize) {
+        let most = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+        let mut bytes = Vec::new();
+        let read = fs::File::open(real).and_then(|file| file.take(most).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => self.files.push(PolicyFile {
+                path: path.to_owned(),
+                bytes,
+            }),
+            Err(error) => self.refuse(path, &format!("cannot be read: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "{}").unwrap();
+        }
+        dir
+    }
+
+    fn refused(dir: &tempfile::TempDir) -> Vec<String> {
+        let findings = read_folder(dir.path()).unwrap_err();
+        assert!(findings.iter().all(|finding| finding.code == Code::PolicyNameError));
+        findings.into_iter().map(|finding| finding.file).collect()
+    }
+
+    #[test]
+    fn the_files_of_the_set_are_read_in_order_and_tests_left_out() {
+        let dir = folder(&[
+            "roles/r.json",
+            "documents/b.json",
+            "attachments.json",
+            "documents/a.json",
+            "tests/t.json",
+        ]);
+        let paths: Vec<String> = read_folder(dir.path())
+            .unwrap()
+            .into_iter()
+            .map(|file| file.path)
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "attachments.json",
+                "documents/a.json",
+                "documents/b.json",
+                "roles/r.json"
+            ]
+        );
+        assert!(read_folder(folder(&[]).path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn attack_d06_a_stray_model_or_any_other_file_is_refused() {
+        let stray = [
+            "model.conf",
+            "documents/model.conf",
+            "documents/a.json.bak",
+            "documents/sub/a.json",
+            "policy.csv",
+            "tests/x.txt",
+            "documents/.a.swp",
+            "documents/a b.json",
+            "documents/.json",
+        ];
+        for file in stray {
+            let dir = folder(&["attachments.json", file]);
+            assert_eq!(refused(&dir).len(), 1, "{file}");
+        }
+        assert_eq!(refused(&folder(&stray)).len(), stray.len(), "all at once");
+    }
+
+    #[test]
+    fn a_link_out_of_the_folder_is_refused_and_one_inside_it_is_not() {
+        let outside = folder(&["a.json"]);
+        let dir = folder(&["documents/a.json"]);
+        symlink("a.json", dir.path().join("documents/b.json")).unwrap();
+        assert_eq!(read_folder(dir.path()).unwrap().len(), 2);
+        symlink(outside.path().join("a.json"), dir.path().join("documents/c.json")).unwrap();
+        symlink(outside.path(), dir.path().join("roles")).unwrap();
+        symlink("nowhere", dir.path().join("documents/d.json")).unwrap();
+        assert_eq!(refused(&dir), ["documents/c.json", "documents/d.json", "roles"]);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_being_opened() {
+        let dir = folder(&[]);
+        fs::create_dir_all(dir.path().join("documents/a.json")).unwrap();
+        fs::create_dir_all(dir.path().join("attachments.json")).unwrap();
+        let fifo = std::process::Command::new("mkfifo")
+            .arg(dir.path().join("documents/f.json"))
+            .status()
+            .unwrap();
+        assert!(fifo.success());
+        assert_eq!(
+            refused(&dir),
+            ["attachments.json", "documents/a.json", "documents/f.json"]
+        );
+    }
+
+    #[test]
+    fn a_huge_file_is_not_read_whole() {
+        let dir = folder(&["documents/a.json"]);
+        fs::File::options()
+            .write(true)
+            .open(dir.path().join("documents/a.json"))
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
+        assert_eq!(
+            read_folder(dir.path()).unwrap()[0].bytes.len(),
+            document::FILE_BYTES_MAX + 1
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_refused() {
+        assert_eq!(read_folder(Path::new("/nonexistent/policies")).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn attack_c07_names_that_climb_or_hide_are_refused() {
+        for path in [
+            "documents/../x.json",
+            "documents/root .json",
+            "roles/.json",
+            "documents/",
+            "documents/a/b.json",
+            "Documents/a.json",
+            "x.json",
+            "documents/é.json",
+            "documents/a.JSON",
+        ] {
+            assert!(FileKind::of(path).is_err(), "{path}");
+        }
+        assert!(FileKind::of(&format!("documents/{}.json", "a".repeat(128))).is_ok());
+        assert!(FileKind::of(&format!("documents/{}.json", "a".repeat(129))).is_err());
+    }
+}

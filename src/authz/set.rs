@@ -1,0 +1,251 @@
+//! A policy set: loaded all or nothing, then asked. One set is one revision.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::caller::{Reached, Subjects};
+use super::decision::{Caller, DecidingStatement, Decision, Fault, Layer, Question, Reason, StatementEffect, Verdict};
+use super::document::Document;
+use super::engine::{Answer, Engine, FrameKey, Row};
+use super::facts::Facts;
+use super::finding::{Code, Finding, Findings};
+use super::load::Read;
+use super::session::SessionPolicy;
+use super::{PolicyFile, Settings, revision};
+use crate::actions::ACTIONS;
+use crate::principal::{Kind, LOCAL, Principal};
+
+/// A whole policy set, checked and ready to decide.
+pub struct PolicySet {
+    revision: String,
+    config: Vec<u8>,
+    files: Vec<PolicyFile>,
+    /// Sorted by name bytes.
+    documents: Vec<Document>,
+    subjects: Subjects,
+    engine: Engine,
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySet")
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PolicySet {
+    /// Parses and checks a set, all or nothing. Without `attachments.json` nothing is attached, so all is denied;
+    /// files of `tests/` are left out.
+    ///
+    /// # Errors
+    /// Every finding of every file, sorted by file and place.
+    pub fn load(files: &[PolicyFile], settings: &Settings) -> Result<Self, Vec<Finding>> {
+        let mut read = Read::files(files, settings);
+        match Engine::new() {
+            Ok(engine) if read.findings.is_empty() => {
+                let config = revision::config_frame(settings);
+                let subjects = Subjects::of(&read.attachments, &read.documents);
+                let revision = revision::revision(&read.files, &config);
+                Ok(Self {
+                    revision,
+                    config,
+                    files: read.files,
+                    documents: read.documents,
+                    subjects,
+                    engine,
+                })
+            }
+            Ok(_) => Err(read.findings),
+            Err(fault) => {
+                let message = format!("the compiled-in model fails its probe: {fault}");
+                let mut findings = Findings::of("model.conf");
+                findings.add_file(Code::PolicyDocumentError, "", message);
+                read.findings.extend(findings.into_list());
+                Err(read.findings)
+            }
+        }
+    }
+
+    /// The policy revision: `sha256:` and hex over everything that a decision depends on but the question.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The files of the revision, sorted by path bytes.
+    #[must_use]
+    pub fn files(&self) -> &[PolicyFile] {
+        &self.files
+    }
+
+    /// The frame `config` of the revision: what of the configuration it was loaded under
+    /// ([`Settings::of_revision`] reads it back).
+    #[must_use]
+    pub fn config_frame(&self) -> &[u8] {
+        &self.config
+    }
+
+    /// What the policy folder adds to `context.groups` and `context.roles` of the record: the groups `group/local/...`
+    /// that the caller is a member of, at any depth and whichever way, sorted; and the role that a session is of.
+    #[must_use]
+    pub fn local_groups_and_roles(&self, caller: &Caller<'_>) -> (Vec<Principal>, Vec<Principal>) {
+        let principal = caller.principal;
+        let is_role = principal.kind() == Kind::Role && principal.issuer() == Some(LOCAL);
+        (
+            self.subjects.groups(&self.subjects.reach(caller)),
+            is_role.then(|| principal.clone()).into_iter().collect(),
+        )
+    }
+
+    /// Decides. It never fails: what cannot be decided is denied, with [`Verdict::Error`].
+    ///
+    /// The cost grows with the statements that are attached to the caller and name the action, not with the set.
+    #[must_use]
+    pub fn decide(&self, question: &Question<'_>) -> Decision {
+        self.layers(question).map_or_else(
+            |fault| Decision {
+                outcome: Verdict::Error(fault),
+                layers: Vec::new(),
+            },
+            |layers| combine(&layers),
+        )
+    }
+
+    /// Asks casbin for each layer, each boundary by itself.
+    fn layers(&self, question: &Question<'_>) -> Result<Vec<LayerAnswer>, Fault> {
+        let facts = Rc::new(Facts::of(question)?);
+        let action = place_of(question)?;
+        let reached = self.subjects.reach(&question.caller);
+        let mut layers = Vec::new();
+        let mut ask = |layer, documents: Vec<(u32, bool)>, session: Option<&SessionPolicy>| {
+            let digest = session.map(|policy| policy.digest().to_owned()).unwrap_or_default();
+            let key = FrameKey {
+                layer,
+                action,
+                documents,
+                session: digest,
+            };
+            let rows = || {
+                session.map_or_else(
+                    || self.rows(&key),
+                    |policy| rows_of(&policy.document, action, None, true),
+                )
+            };
+            layers.push(LayerAnswer {
+                layer,
+                answer: self.engine.answer(&key, rows, &facts)?,
+            });
+            Ok(())
+        };
+        ask(Layer::Identity, self.subjects.naming(&reached, action), None)?;
+        for place in self.subjects.boundaries(&reached) {
+            ask(Layer::Boundary, vec![(place, true)], None)?;
+        }
+        if let Some(policy) = question.session_policy {
+            ask(Layer::Session, Vec::new(), Some(policy))?;
+        }
+        Ok(layers)
+    }
+
+    /// The statements of a frame, in the order of document bytes and place. An allow that is only reached through what
+    /// restricts is no row.
+    fn rows(&self, key: &FrameKey) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (place, full) in &key.documents {
+            if let Some(document) = self.document(*place) {
+                rows.extend(rows_of(document, key.action, Some(&document.name), *full));
+            }
+        }
+        rows
+    }
+
+    pub(super) fn document(&self, place: u32) -> Option<&Document> {
+        self.documents.get(usize::try_from(place).ok()?)
+    }
+
+    pub(super) fn subjects(&self) -> &Subjects {
+        &self.subjects
+    }
+
+    pub(super) fn reach(&self, caller: &Caller<'_>) -> Reached {
+        self.subjects.reach(caller)
+    }
+}
+
+/// The action's place in the catalogue.
+pub(super) fn place_of(question: &Question<'_>) -> Result<usize, Fault> {
+    let operation = question.action.operation;
+    ACTIONS
+        .iter()
+        .position(|action| action.operation == operation)
+        .ok_or(Fault::Target)
+}
+
+fn rows_of(document: &Document, action: usize, name: Option<&std::sync::Arc<str>>, full: bool) -> Vec<Row> {
+    let counts = |effect| full || effect == StatementEffect::Deny;
+    let statements = document.statements.iter().zip(0..);
+    statements
+        .filter(|(statement, _)| statement.actions.names(action) && counts(statement.effect))
+        .map(|(statement, place)| Row {
+            document: name.cloned(),
+            place,
+            statement: statement.clone(),
+        })
+        .collect()
+}
+
+struct LayerAnswer {
+    layer: Layer,
+    answer: Answer,
+}
+
+/// Joins the layers: a deny in any of them denies; else each must allow. Within a layer the answer is casbin's.
+fn combine(layers: &[LayerAnswer]) -> Decision {
+    let refusing = || layers.iter().filter(|layer| !layer.answer.allowed);
+    if refusing().next().is_none() {
+        let allows = layers
+            .iter()
+            .filter_map(|layer| layer.answer.allow.as_ref().map(|row| deciding(layer.layer, row)));
+        return Decision {
+            outcome: Verdict::Allow,
+            layers: allows.collect(),
+        };
+    }
+    let denies = refusing().filter_map(|layer| layer.answer.deny.as_ref().map(|row| deciding(layer.layer, row)));
+    let (outcome, mut statements): (_, Vec<DecidingStatement>) = match denies.collect::<Vec<_>>() {
+        denies if denies.is_empty() => (
+            Verdict::Deny(Reason::Default),
+            refusing().map(|layer| lacking(layer.layer)).collect(),
+        ),
+        denies => (Verdict::Deny(Reason::Explicit), denies),
+    };
+    // Boundaries are several answers of one layer, in the order of document bytes: the first speaks for it.
+    statements.dedup_by_key(|statement| statement.layer);
+    Decision {
+        outcome,
+        layers: statements,
+    }
+}
+
+fn deciding(layer: Layer, row: &Row) -> DecidingStatement {
+    DecidingStatement {
+        layer,
+        effect: row.statement.effect,
+        document: row.document.as_ref().map(ToString::to_string),
+        statement: Some(row.place),
+    }
+}
+
+fn lacking(layer: Layer) -> DecidingStatement {
+    DecidingStatement {
+        layer,
+        effect: StatementEffect::Deny,
+        document: None,
+        statement: None,
+    }
+}
+
+#[cfg(test)]
+#[path = "set_tests.rs"]
+mod tests;

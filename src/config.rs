@@ -1,0 +1,464 @@
+//! `keyward.toml`: the one configuration file. Unknown keys are errors; paths are relative to the file.
+//!
+//! INVARIANT I12: where the log is, who issues tokens and which keys sign is set here and nowhere else.
+
+use crate::principal;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The text that `keyward init` writes, every key with its default and a comment. `{origin}` is filled in.
+pub const TEMPLATE: &str = include_str!("config/template.toml");
+/// The `[[issuer]]` table that `keyward init --dev` appends.
+pub const DEV_ISSUER: &str = include_str!("config/dev-issuer.toml");
+
+/// Why a configuration is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read `{path}`: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Not TOML, an unknown key, a wrong type; the text names line and column.
+    #[error("`{path}`: {text}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The reader's message.
+        text: String,
+    },
+    /// A value outside its rule.
+    #[error("`{path}`: `{setting}` {rule}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Which setting.
+        setting: String,
+        /// The rule it breaks.
+        rule: String,
+    },
+}
+
+/// Everything that keyward.toml says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Listeners and place.
+    #[serde(default)]
+    pub server: Server,
+    /// The store.
+    #[serde(default)]
+    pub storage: Storage,
+    /// The root key.
+    #[serde(default)]
+    pub keys: Keys,
+    /// The log.
+    pub audit: Audit,
+    /// The policy folder.
+    #[serde(default)]
+    pub policy: Policy,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Who issues tokens.
+    #[serde(default, rename = "issuer")]
+    pub issuers: Vec<Issuer>,
+    /// Where the file is; filled in by [`Config::load`].
+    #[serde(skip)]
+    pub file: PathBuf,
+    /// `sha256:` and hex over the file's bytes; filled in by [`Config::load`].
+    #[serde(skip)]
+    pub digest: String,
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// `[server]`
+    Server {
+        /// Address and port of the native door; loopback only, since it is plain HTTP.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8743)),
+        /// Where `/metrics` is served; empty: on `listen`.
+        metrics_listen: String = String::new(),
+        /// The region segment of resources.
+        region: String = "local".to_owned(),
+        /// The account segment of resources: digits.
+        account: String = "100000000001".to_owned(),
+        /// Threads that serve connections; 0: one for each processor.
+        workers: usize = 0,
+        /// Seconds that a stop waits for requests under way.
+        stop_timeout_s: u64 = 10,
+    }
+}
+
+section! {
+    /// `[storage]`
+    Storage {
+        /// `rocksdb`.
+        engine: String = "rocksdb".to_owned(),
+        /// The store's directory.
+        path: PathBuf = PathBuf::from("data/db"),
+        /// Below the smaller of these two: warned of and recorded. Percent of the file system.
+        disk_soft_percent: u8 = 10,
+        /// Bytes.
+        disk_soft_bytes: u64 = 2 << 30,
+        /// Below the smaller of these two: secrets are neither read nor written. Percent.
+        disk_hard_percent: u8 = 5,
+        /// Bytes.
+        disk_hard_bytes: u64 = 1 << 30,
+        /// Below the smaller of these two: nothing is served. Percent.
+        disk_critical_percent: u8 = 2,
+        /// Bytes.
+        disk_critical_bytes: u64 = 256 << 20,
+        /// Bytes that a compaction may need for a while; they count as used.
+        compaction_bytes: u64 = 256 << 20,
+        /// Size of the ballast file that is given up at the critical level (at most 1 % of the file system).
+        ballast_bytes: u64 = 64 << 20,
+    }
+}
+
+section! {
+    /// `[keys]`
+    Keys {
+        /// `file`.
+        provider: String = "file".to_owned(),
+        /// The root key's file.
+        path: PathBuf = PathBuf::from("keys/root.key"),
+    }
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// C2SP origin of the log and name of its key.
+    pub origin: String,
+    /// The key that signs checkpoints.
+    #[serde(default = "signing_key")]
+    pub signing_key: PathBuf,
+    /// The high-water mark.
+    #[serde(default = "high_water_mark")]
+    pub high_water_mark: PathBuf,
+}
+
+fn signing_key() -> PathBuf {
+    PathBuf::from("keys/log.key")
+}
+
+fn high_water_mark() -> PathBuf {
+    PathBuf::from("hwm")
+}
+
+section! {
+    /// `[policy]`
+    Policy {
+        /// The policy folder.
+        path: PathBuf = PathBuf::from("policies"),
+        /// Services outside the catalogue whose statements are checked for form and have no effect.
+        foreign_services: Vec<String> = Vec::new(),
+        /// Longest document, in characters without white space.
+        document_characters_max: usize = 6_144,
+    }
+}
+
+section! {
+    /// `[limits]`
+    Limits {
+        /// Largest request body, in bytes.
+        body_bytes: usize = 1 << 20,
+        /// Largest value, in bytes (1 to 65,536).
+        value_bytes: usize = 65_536,
+        /// Versions that a secret holds at a time.
+        versions_per_secret: usize = 10,
+        /// Secrets that the account holds.
+        secrets: u64 = 100_000,
+        /// Records that wait for the sequencer.
+        queue_records: usize = 4_096,
+        /// Their bytes.
+        queue_bytes: usize = 4 << 20,
+        /// Milliseconds until a request that cannot be recorded is answered 503.
+        commit_deadline_ms: u64 = 250,
+        /// Single records of unauthenticated requests, per second in all.
+        unauthenticated_records: u32 = 50,
+        /// The same, per network (IPv4 /24, IPv6 /64) and reason.
+        unauthenticated_records_per_network: u32 = 10,
+        /// Connections at a time.
+        connections: usize = 25_000,
+        /// Seconds in which a request's head must have come.
+        request_timeout_s: u64 = 5,
+        /// Seconds in which a request's body must have come.
+        body_timeout_s: u64 = 10,
+    }
+}
+
+/// One `[[issuer]]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// The name that qualifies its principals.
+    pub name: String,
+    /// The exact `iss`.
+    pub issuer: String,
+    /// What `aud` must hold one of.
+    pub audience: Vec<String>,
+    /// The algorithms it may sign with.
+    pub algorithms: Vec<String>,
+    /// Public keys: PEM or a JWKS.
+    pub public_key_file: Option<PathBuf>,
+    /// A shared secret (HS256, HS384, HS512).
+    pub secret_file: Option<PathBuf>,
+    /// Seconds by which clocks may differ.
+    #[serde(default = "leeway_s")]
+    pub leeway_s: u64,
+    /// Longest `exp - iat`, in seconds.
+    #[serde(default = "max_lifetime_s")]
+    pub max_lifetime_s: u64,
+    /// Whether a token must say its groups.
+    #[serde(default)]
+    pub groups: Groups,
+    /// The names of the claims.
+    #[serde(default)]
+    pub claims: Claims,
+}
+
+const fn leeway_s() -> u64 {
+    30
+}
+
+const fn max_lifetime_s() -> u64 {
+    86_400
+}
+
+/// `groups` of an issuer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Groups {
+    /// A token without the claim has no groups.
+    #[default]
+    Optional,
+    /// A token without the claim is refused.
+    Required,
+}
+
+section! {
+    /// `claims` of an issuer.
+    Claims {
+        /// Who the token is about.
+        subject: String = "sub".to_owned(),
+        /// Its groups.
+        groups: String = "groups".to_owned(),
+        /// Its roles.
+        roles: String = "roles".to_owned(),
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the file and the setting.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable {
+            path: file.to_owned(),
+            cause,
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: file.to_owned(),
+            text: error.to_string().trim().to_owned(),
+        })?;
+        config.file = file.to_owned();
+        config.digest = format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())));
+        config.check()?;
+        Ok(config)
+    }
+
+    /// A path of the configuration, relative to its file.
+    #[must_use]
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.file.parent().unwrap_or_else(|| Path::new("")).join(path)
+    }
+
+    fn wrong(&self, setting: &str, rule: &str) -> ConfigError {
+        ConfigError::Value {
+            path: self.file.clone(),
+            setting: setting.to_owned(),
+            rule: rule.to_owned(),
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.check_server()?;
+        if self.storage.engine != "rocksdb" {
+            return Err(self.wrong("storage.engine", "must be `rocksdb`"));
+        }
+        if self.keys.provider != "file" {
+            return Err(self.wrong("keys.provider", "must be `file`"));
+        }
+        if !(1..=65_536).contains(&self.limits.value_bytes) {
+            return Err(self.wrong("limits.value_bytes", "must be 1 to 65536"));
+        }
+        if !(1..=250).contains(&self.limits.commit_deadline_ms) {
+            return Err(self.wrong("limits.commit_deadline_ms", "must be 1 to 250"));
+        }
+        if self.limits.versions_per_secret == 0 || self.limits.queue_records == 0 {
+            return Err(self.wrong(
+                "limits",
+                "must leave room: versions_per_secret and queue_records are at least 1",
+            ));
+        }
+        self.check_issuers()
+    }
+
+    fn check_server(&self) -> Result<(), ConfigError> {
+        let server = &self.server;
+        if !server.listen.ip().is_loopback() {
+            let rule = "is not loopback: this build serves plain HTTP, which carries tokens and secrets in clear text";
+            return Err(self.wrong("server.listen", rule));
+        }
+        if let Some(address) = self.metrics_listen()?
+            && !address.ip().is_loopback()
+        {
+            return Err(self.wrong("server.metrics_listen", "is not loopback"));
+        }
+        let segment = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !segment(&server.region) {
+            return Err(self.wrong("server.region", "must be one or more of `A-Z a-z 0-9 -`"));
+        }
+        if server.account.is_empty() || !server.account.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(self.wrong("server.account", "must be digits"));
+        }
+        Ok(())
+    }
+
+    /// The listener of `/metrics`, if it is one of its own.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the text is no address.
+    pub fn metrics_listen(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let text = &self.server.metrics_listen;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |_| self.wrong("server.metrics_listen", "must be an address and port, or empty");
+        text.parse().map(Some).map_err(wrong)
+    }
+
+    fn check_issuers(&self) -> Result<(), ConfigError> {
+        let mut names = BTreeSet::new();
+        let mut urls = BTreeSet::new();
+        for issuer in &self.issuers {
+            let setting = format!("issuer.{}", issuer.name);
+            if principal::check_issuer_name(&issuer.name).is_err() || issuer.name == principal::LOCAL {
+                return Err(self.wrong("issuer.name", "must be 1 to 32 of `a-z 0-9 -` and not `local`"));
+            }
+            if !names.insert(&issuer.name) || !urls.insert(&issuer.issuer) {
+                return Err(self.wrong(&setting, "shares its name or its `issuer` with another table"));
+            }
+            if issuer.public_key_file.is_some() == issuer.secret_file.is_some() {
+                return Err(self.wrong(&setting, "needs exactly one of `public_key_file` and `secret_file`"));
+            }
+            if issuer.issuer.is_empty() || issuer.audience.is_empty() || issuer.algorithms.is_empty() {
+                return Err(self.wrong(
+                    &setting,
+                    "needs `issuer`, `audience` and `algorithms`, none of them empty",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("keyward.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file)
+    }
+
+    fn template() -> String {
+        TEMPLATE.replace("{origin}", "localhost/keyward-00000000")
+    }
+
+    #[test]
+    fn the_template_holds_every_key_with_its_default() {
+        let written = load(&format!("{}{DEV_ISSUER}", template())).unwrap();
+        let mut defaults = load("[audit]\norigin = \"localhost/keyward-00000000\"\n").unwrap();
+        defaults.issuers = written.issuers.clone();
+        defaults.file.clone_from(&written.file);
+        defaults.digest.clone_from(&written.digest);
+        assert_eq!(format!("{written:?}"), format!("{defaults:?}"));
+        let fields = format!("{defaults:?}").matches(": ").count();
+        assert!(fields > 30);
+        for line in format!(
+            "{:#?}",
+            (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)
+        )
+        .lines()
+        {
+            if let Some((key, _)) = line.trim().split_once(": ") {
+                assert!(
+                    template().contains(&format!("\n{key} = ")),
+                    "{key} is missing in the template"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_keys_and_values_outside_their_rule_are_named() {
+        let cases = [
+            ("listen = \"0.0.0.0:80\"", "server.listen"),
+            ("account = \"abc\"", "server.account"),
+            ("region = \"a:b\"", "server.region"),
+            ("metrics_listen = \"0.0.0.0:9\"", "server.metrics_listen"),
+            ("metrics_listen = \"nowhere\"", "server.metrics_listen"),
+            ("lisen = \"x\"", "lisen"),
+        ];
+        for (line, named) in cases {
+            let error = load(&format!("[audit]\norigin = \"o\"\n[server]\n{line}\n"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(named), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn issuers_are_distinct_and_have_one_source_of_keys() {
+        let issuer = |name: &str, more: &str| {
+            format!(
+                "[[issuer]]\nname = \"{name}\"\nissuer = \"https://{name}\"\naudience = [\"k\"]\nalgorithms = [\"EdDSA\"]\n{more}\n"
+            )
+        };
+        let key = "public_key_file = \"a.pem\"";
+        let load = |tables: &str| load(&format!("[audit]\norigin = \"o\"\n{tables}"));
+        assert!(load(&issuer("a", key)).is_ok());
+        assert!(load(&format!("{}{}", issuer("a", key), issuer("a", key))).is_err());
+        assert!(load(&issuer("local", key)).is_err());
+        assert!(load(&issuer("A", key)).is_err());
+        assert!(load(&issuer("a", "")).is_err());
+        assert!(load(&issuer("a", &format!("{key}\nsecret_file = \"b\""))).is_err());
+    }
+}

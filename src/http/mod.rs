@@ -1,0 +1,7 @@
+//! Doors: each turns one wire protocol into calls and answers back. They decide nothing (`access` does).
+
+pub mod health;
+pub mod native;
+pub mod openapi;
+pub mod problem;
+pub mod server;

@@ -1,0 +1,210 @@
+//! The native door: `POST /v1/<Action>` with a JSON object and a bearer token.
+//!
+//! It refuses what is malformed as HTTP, hands everything else to `access` as a [`Call`] and writes the [`Answer`].
+//! The call runs in a task of its own: a client that hangs up cancels nothing (a panic there is answered 500 and
+//! recorded).
+
+use super::problem;
+use crate::access::{self, Answer, Body, Call, Gateway, Presented};
+use crate::error::{ApiError, Code};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The door's name in records and in `keyward:door`.
+pub const DOOR: &str = "native";
+/// Most bytes of header names and values together.
+const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// Longest user agent that is recorded, in bytes.
+const USER_AGENT_BYTES_MAX: usize = 128;
+
+/// Serves every path that is not one of health, readiness, metrics and OpenAPI.
+pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<Gateway>) -> HttpResponse {
+    let gateway = gateway.into_inner();
+    let request = match gateway.request_id() {
+        Ok(request) => request,
+        Err(error) => return write(Answer::unrecorded(error), ""),
+    };
+    let mut call = head(&http, request.clone());
+    if call.fault.is_none() {
+        match body(payload, &gateway).await {
+            Ok(bytes) => call.body = bytes,
+            Err(error) => call.fault = Some(error),
+        }
+    }
+    let answer = run(gateway, call).await;
+    write(answer, &request)
+}
+
+/// Runs a call in a task of its own, so that neither a leaving client nor a panic loses its record.
+async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
+    let witness = call.witness();
+    match actix_web::rt::spawn(access::answer(Arc::clone(&gateway), call)).await {
+        Ok(answer) => answer,
+        Err(_) => access::record_fault(&gateway, witness).await,
+    }
+}
+
+/// Everything of a request but its body.
+fn head(http: &HttpRequest, request: String) -> Call {
+    let headers = http.headers();
+    let route = route(http);
+    let fault = check_head(http).err().or_else(|| route.as_ref().err().cloned());
+    Call {
+        request,
+        door: DOOR,
+        operation: route.ok(),
+        presented: credential(headers),
+        body: Zeroizing::new(Vec::new()),
+        fault,
+        peer: http.peer_addr().map(|address| address.ip().to_canonical()),
+        user_agent: user_agent(headers),
+        secure_transport: http.app_config().secure(),
+        wants_checkpoint: wants_checkpoint(headers),
+    }
+}
+
+/// The operation's name, from `/v1/<Action>`.
+fn route(http: &HttpRequest) -> Result<String, ApiError> {
+    let Some(operation) = http
+        .path()
+        .strip_prefix("/v1/")
+        .filter(|name| !name.is_empty() && !name.contains('/'))
+    else {
+        return Err(ApiError::new(
+            Code::ResourceNotFound,
+            "there is no such path; actions are `POST /v1/<Action>`",
+        ));
+    };
+    if http.method() != Method::POST {
+        return Err(ApiError::new(Code::UnsupportedProtocol, "actions are called with POST"));
+    }
+    Ok(operation.to_owned())
+}
+
+fn check_head(http: &HttpRequest) -> Result<(), ApiError> {
+    let headers = http.headers();
+    let bytes = headers.iter().fold(http.uri().to_string().len(), |sum, (name, value)| {
+        sum.saturating_add(name.as_str().len()).saturating_add(value.len())
+    });
+    if bytes > HEADER_BYTES_MAX {
+        return Err(ApiError::new(
+            Code::HeaderTooLarge,
+            "request line and headers are over 32768 bytes",
+        ));
+    }
+    if http.method() != Method::POST || !http.path().starts_with("/v1/") {
+        return Ok(());
+    }
+    if !http.query_string().is_empty() {
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            "parameters belong in the body, not in the query",
+        ));
+    }
+    let json = only(headers, &header::CONTENT_TYPE).is_some_and(is_json);
+    if !json {
+        return Err(ApiError::new(
+            Code::InvalidRequest,
+            "the header Content-Type must be `application/json`",
+        ));
+    }
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(ApiError::new(Code::InvalidRequest, "an encoded body is not accepted"));
+    }
+    Ok(())
+}
+
+fn is_json(value: &HeaderValue) -> bool {
+    let text = value.to_str().unwrap_or("");
+    text.split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// A header's value, if it stands there exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// What the Authorization header holds. SECURITY: the token is taken from nowhere else.
+fn credential(headers: &HeaderMap) -> Presented {
+    let Some(value) = only(headers, &header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+        return if headers.contains_key(header::AUTHORIZATION) {
+            Presented::Malformed
+        } else {
+            Presented::Nothing
+        };
+    };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {
+            Presented::Bearer(Zeroizing::new(token.to_owned()))
+        }
+        _ => Presented::Malformed,
+    }
+}
+
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    let kept: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(USER_AGENT_BYTES_MAX)
+        .collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+fn wants_checkpoint(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("prefer")
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("audit-checkpoint"))
+}
+
+/// Reads a body, bounded in size and time.
+async fn body(payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    let limits = gateway.body_limits();
+    let read = payload.to_bytes_limited(limits.bytes);
+    match tokio::time::timeout(Duration::from_secs(limits.timeout_s), read).await {
+        Err(_) => Err(ApiError::new(Code::InvalidRequest, "the body did not come in time")),
+        Ok(Err(_)) => {
+            let message = format!("the body is over {} bytes", limits.bytes);
+            Err(ApiError::new(Code::RequestSizeLimitExceeded, message))
+        }
+        Ok(Ok(Err(_))) => Err(ApiError::new(Code::InvalidRequest, "the body is not well-formed HTTP")),
+        Ok(Ok(Ok(bytes))) => Ok(Zeroizing::new(bytes.to_vec())),
+    }
+}
+
+/// Writes an answer in this door's form.
+fn write(answer: Answer, request: &str) -> HttpResponse {
+    let status = answer
+        .error()
+        .map_or(StatusCode::OK, |error| problem::status(error.code));
+    let mut response = HttpResponseBuilder::new(status);
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response.insert_header(("Keyward-Request-Id", request));
+    if let Some(locator) = answer.locator() {
+        response.insert_header(("Keyward-Audit-Index", locator.index.to_string()));
+        response.insert_header(("Keyward-Audit-Leaf", access::leaf_text(&locator)));
+    }
+    if let Some(checkpoint) = answer.checkpoint() {
+        response.insert_header(("Keyward-Audit-Checkpoint", checkpoint));
+        response.insert_header(("Preference-Applied", "audit-checkpoint"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header((header::RETRY_AFTER, "1"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+    }
+    match answer.into_body(request) {
+        Body::Json(bytes) => response.content_type("application/json").body(bytes),
+        Body::Stream(stream) => response.content_type("application/octet-stream").streaming(stream),
+    }
+}
