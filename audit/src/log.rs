@@ -34,6 +34,9 @@ mod start;
 mod sync;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 pub use check::{Finding, Report, Verify, each_record};
 pub use export::{Export, ExportError};
 pub use loss::{AcceptError, Acceptance, Accepted, accept};

@@ -41,7 +41,7 @@ pub enum SignError {
 /// The mark and its file.
 #[derive(Debug)]
 pub(super) struct Marked {
-    file: Mutex<MarkFile>,
+    pub(super) file: Mutex<MarkFile>,
     /// A second handle on the same file: a sync through it does not hold up the sequencer's next write.
     syncing: File,
     synced_size: AtomicU64,

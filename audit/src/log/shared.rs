@@ -204,6 +204,10 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Shared").field("origin", &self.origin).field("as_of", &self.as_of).finish_non_exhaustive()
+        formatter
+            .debug_struct("Shared")
+            .field("origin", &self.origin)
+            .field("as_of", &self.as_of)
+            .finish_non_exhaustive()
     }
 }

@@ -266,9 +266,12 @@ impl Fold<'_> {
 
     fn pass_mark(&mut self) -> Result<(), OpenError> {
         match self.mark {
-            Some(mark) if mark.size == self.next => {
-                self.meet(mark.chain, "the chain before it is not that of the high-water mark")
-            }
+            Some(mark) if mark.size == self.next => self
+                .meet(mark.chain, "the chain before it is not that of the high-water mark")
+                .map_err(|_| OpenError::OtherHead {
+                    size: self.size,
+                    mark: mark.size,
+                }),
             _ => Ok(()),
         }
     }
