@@ -50,6 +50,7 @@ mod recording;
 pub mod replay;
 mod request;
 mod secrets;
+pub mod setup;
 mod tokens;
 mod trail;
 

@@ -161,15 +161,16 @@ impl ConditionKey {
 }
 
 macro_rules! catalogue {
-    ($($(#[$doc:meta])* $operation:ident $service:ident $level:ident $effect:ident $served:ident;)*) => {
+    ($(#[doc = $summary:literal] $operation:ident $service:ident $level:ident $effect:ident $served:ident;)*) => {
         /// Every operation, one for each row of the catalogue.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Operation { $($(#[$doc])* $operation,)* }
+        pub enum Operation { $(#[doc = $summary] $operation,)* }
 
         /// The catalogue.
         pub const ACTIONS: &[Action] = &[$(Action {
             operation: Operation::$operation,
             name: stringify!($operation),
+            summary: $summary.trim_ascii(),
             service: Service::$service,
             level: Level::$level,
             effect: Effect::$effect,
@@ -196,6 +197,8 @@ pub struct Action {
     pub operation: Operation,
     /// The operation's name, unique across services, as in `POST /v1/<name>`.
     pub name: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
     /// Who owns it.
     pub service: Service,
     /// What its resource is.

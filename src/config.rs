@@ -118,17 +118,19 @@ section! {
         /// The store's directory.
         path: PathBuf = PathBuf::from("data/db"),
         /// Below the smaller of these two: warned of and recorded. Percent of the file system.
-        disk_soft_percent: u64 = 10,
+        disk_soft_percent: u8 = 10,
         /// Bytes.
         disk_soft_bytes: u64 = 2 << 30,
         /// Below the smaller of these two: secrets are neither read nor written. Percent.
-        disk_hard_percent: u64 = 5,
+        disk_hard_percent: u8 = 5,
         /// Bytes.
         disk_hard_bytes: u64 = 1 << 30,
         /// Below the smaller of these two: nothing is served. Percent.
-        disk_critical_percent: u64 = 2,
+        disk_critical_percent: u8 = 2,
         /// Bytes.
         disk_critical_bytes: u64 = 256 << 20,
+        /// Bytes that a compaction may need for a while; they count as used.
+        compaction_bytes: u64 = 256 << 20,
         /// Size of the ballast file that is given up at the critical level (at most 1 % of the file system).
         ballast_bytes: u64 = 64 << 20,
     }

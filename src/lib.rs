@@ -3,6 +3,11 @@
 //! How a request flows: [`access`]. The map of the code: `docs/ARCHITECTURE.md`.
 
 pub mod actions;
+pub mod authn;
 pub mod authz;
+pub mod clock;
+pub mod encoding;
+pub mod keys;
 pub mod principal;
 pub mod resource;
+pub mod secret;

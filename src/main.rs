@@ -1,1 +1,7 @@
-fn main() {}
+//! The `keyward` program; see [`keyward::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keyward::cli::main()
+}

@@ -10,7 +10,7 @@ use crate::store::{Key, Write};
 /// Something that happened and is to be recorded.
 pub trait Event: Send + 'static {
     /// Its record, all but `index`, `time` and `epoch`, which the sequencer gives it.
-    fn draft(&self) -> Draft;
+    fn draft(&self) -> &Draft;
     /// Which lane of the queue it takes.
     fn lane(&self) -> Lane {
         Lane::Caller

@@ -10,7 +10,7 @@ use crate::actions::{self, Action, Service};
 use crate::authn::{self, Authenticated};
 use crate::authz::{Decision, Verdict};
 use crate::error::{ApiError, Code};
-use crate::secret::SecretRow;
+use crate::secret::row::SecretRow;
 use keyward_audit::disk::Level as DiskLevel;
 use keyward_audit::record::Draft;
 use keyward_audit::store::{Snapshot, StoreError};
@@ -77,7 +77,7 @@ impl Ask {
         let unknown = || (None, ApiError::new(Code::InvalidAction, "there is no such action"));
         let name = call.operation.as_deref().ok_or_else(unknown)?;
         let action = actions::by_name(name).filter(|action| action.served != actions::Served::Internal).ok_or_else(unknown)?;
-        let request = Request::parse(action.operation, &call.body, gateway.value_bytes_max())
+        let request = Request::parse(action.operation, &call.body, &gateway.secret_limits())
             .map_err(|error| (Some(action), error))?;
         Ok((action, request))
     }
@@ -214,19 +214,19 @@ fn carry_out(
     draft: &mut Draft,
 ) -> Result<Carried, StoreError> {
     match asked.request {
-        Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, row, create, draft),
-        Request::PutSecretValue(put) => secrets::put(gateway, row, put, draft),
-        Request::GetSecretValue(_, version) => secrets::get(gateway, asked, snapshot, row, version.as_ref(), draft),
+        Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, create, draft),
+        Request::PutSecretValue(put) => Ok(secrets::put(gateway, asked, row, put, draft)),
+        Request::GetSecretValue(_, version) => secrets::get(gateway, snapshot, row, version.as_ref(), draft),
         Request::DescribeSecret(_) => Ok(secrets::describe(row)),
         Request::ListSecrets(list) => secrets::list(snapshot, list),
         Request::ListSecretVersionIds(_) => Ok(secrets::list_versions(row)),
         Request::SetCurrentVersion(_, version) => Ok(secrets::set_current(row, version, draft)),
-        Request::EnableSecret(_) => Ok(secrets::enable(row)),
-        Request::DisableSecret(_) => Ok(secrets::disable(row)),
+        Request::EnableSecret(_) => Ok(secrets::enable(row, draft)),
+        Request::DisableSecret(_) => Ok(secrets::disable(row, draft)),
         Request::SearchRecords(search) => trail::search(gateway, asked, search),
         Request::GetCheckpoint => Ok(trail::checkpoint(gateway)),
         Request::GetInclusionProof { index, size } => trail::inclusion_proof(gateway, *index, *size),
         Request::ExportRecords => trail::export(gateway),
-        Request::RevokeToken(revoke) => Ok(tokens::revoke(gateway, revoke, draft)),
+        Request::RevokeToken(revoke) => (tokens::revoke(gateway, asked, snapshot, revoke, draft)),
     }
 }

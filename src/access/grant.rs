@@ -37,19 +37,14 @@ impl<A> Grant<A> {
         Self { draft, act }
     }
 
-    /// The record it left, but for what the sequencer gave it.
-    pub fn draft(&self) -> &Draft {
-        &self.draft
-    }
-
     pub(super) fn into_act(self) -> A {
         self.act
     }
 }
 
 impl<A: Send + 'static> Event for Grant<A> {
-    fn draft(&self) -> Draft {
-        self.draft.clone()
+    fn draft(&self) -> &Draft {
+        &self.draft
     }
 }
 
@@ -77,8 +72,8 @@ impl Denial {
 }
 
 impl Event for Denial {
-    fn draft(&self) -> Draft {
-        self.draft.clone()
+    fn draft(&self) -> &Draft {
+        &self.draft
     }
 
     fn lane(&self) -> Lane {
@@ -105,19 +100,11 @@ impl Failure {
     pub(super) fn into_error(self) -> ApiError {
         self.error
     }
-
-    /// The same failure for a record that would not fit: without what makes it large.
-    pub(super) fn shortened(mut self, error: ApiError) -> Self {
-        self.draft.context = None;
-        self.draft.policy = None;
-        self.error = error;
-        self
-    }
 }
 
 impl Event for Failure {
-    fn draft(&self) -> Draft {
-        self.draft.clone()
+    fn draft(&self) -> &Draft {
+        &self.draft
     }
 
     fn lane(&self) -> Lane {

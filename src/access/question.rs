@@ -11,7 +11,8 @@ use crate::authn::Authenticated;
 use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
 use crate::error::{ApiError, Code};
 use crate::resource::{CreatorNumber, Place, SecretName};
-use crate::secret::{self, SecretRow, Tag};
+use crate::secret::row::SecretRow;
+use crate::secret::{address, lookup};
 use keyward_audit::ReadSet;
 use keyward_audit::record::Draft;
 use keyward_audit::store::{Snapshot, StoreError};
@@ -85,8 +86,8 @@ impl<'a> Asked<'a> {
     /// Reads the row of the secret that the request names, and remembers that it did.
     pub(super) fn secret_row(&mut self, snapshot: &dyn Snapshot) -> Result<Option<SecretRow>, StoreError> {
         let Some(name) = &self.name else { return Ok(None) };
-        self.reads.rows.push(secret::secret_key(name));
-        let row = secret::read_secret(snapshot, name)?;
+        self.reads.rows.push(address::secret(name));
+        let row = lookup::secret(snapshot, name)?;
         Ok(row.filter(|row| self.named_creator.is_none_or(|creator| creator == row.creator)))
     }
 
@@ -149,9 +150,9 @@ impl<'a> Asked<'a> {
             ConditionKey::Door => vec![call.door.to_owned()],
             ConditionKey::SecureTransport => vec![call.secure_transport.to_string()],
             ConditionKey::CreateUin => row.map(|row| row.creator.to_string()).into_iter().collect(),
-            ConditionKey::ResourceTag => row.map(|row| tag_texts(&row.tags)).unwrap_or_default(),
+            ConditionKey::ResourceTag => row.map(|row| row.tags.condition_values()).unwrap_or_default(),
             ConditionKey::RequestTag => match self.request {
-                Request::CreateSecret(create) => tag_texts(&create.tags),
+                Request::CreateSecret(create) => create.tags.condition_values(),
                 _ => Vec::new(),
             },
             ConditionKey::RecoveryWindow => Vec::new(),
@@ -213,9 +214,4 @@ fn searched(text: &str, place: &Place) -> (Option<SecretName>, Option<CreatorNum
         Some((creator, name)) => (Some(name), Some(creator)),
         None => (SecretName::parse(text).ok(), None),
     }
-}
-
-fn tag_texts(tags: &[Tag]) -> Vec<String> {
-    let texts: BTreeSet<String> = tags.iter().map(|tag| format!("{}&{}", tag.key, tag.value)).collect();
-    texts.into_iter().collect()
 }

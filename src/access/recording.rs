@@ -4,14 +4,15 @@
 
 use super::attempt::{Ask, Refusal};
 use super::call::Witness;
-use super::gateway::Gateway;
+use super::gateway::{Gateway, Own};
 use super::grant::{Denial, Failure};
 use crate::authn::{Authenticated, Credential};
 use crate::authz;
 use crate::error::ApiError;
+use crate::floods::{Row, Summary};
 use chrono::{DateTime, SecondsFormat};
 use keyward_audit::record::{
-    self, Context, Decision, Draft, Kind, LayerName, Outcome, Policy, TokenId, Unknown, UserAgent, Value,
+    self, Context, Decision, Draft, Kind, LayerName, Outcome, Parameters, Policy, TokenId, Unknown, UserAgent, Value,
 };
 use keyward_audit::{Lane, Locator};
 use std::collections::BTreeSet;
@@ -164,4 +165,36 @@ pub(super) fn integrity_outcome(read: &Draft, locator: &Locator, error: ApiError
     draft.reason = Some(error.code.as_str().to_owned());
     draft.parameters.insert("cause".to_owned(), Value::from("integrity"));
     Failure::new(draft, error)
+}
+
+/// What was only counted, once a second.
+pub(super) fn summary(summary: &Summary, request: String) -> Own {
+    let mut draft = Draft::new(Kind::Summary, "keyward:Summary", "internal", request);
+    draft.decision = Some(Decision::Deny);
+    draft.outcome = Some(Outcome::Denied);
+    draft.principal = Some("service/gateway".to_owned());
+    draft.reason = Some("unauthenticated".to_owned());
+    let row = |row: &Row| {
+        Value::Object(Parameters::from([
+            ("count".to_owned(), Value::from(row.count)),
+            ("network".to_owned(), Value::from(row.network.as_str())),
+            ("reason".to_owned(), Value::from(row.reason)),
+        ]))
+    };
+    let others = summary.others.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+    let reasons = summary.others.iter().map(|(reason, count)| ((*reason).to_owned(), Value::from(*count)));
+    draft.parameters = Parameters::from([
+        ("count".to_owned(), Value::from(summary.count)),
+        ("first".to_owned(), Value::from(summary.first_us)),
+        ("last".to_owned(), Value::from(summary.last_us)),
+        (
+            "others".to_owned(),
+            Value::Object(Parameters::from([
+                ("count".to_owned(), Value::from(others)),
+                ("reasons".to_owned(), Value::Object(reasons.collect())),
+            ])),
+        ),
+        ("rows".to_owned(), Value::List(summary.rows.iter().map(row).collect())),
+    ]);
+    Own(draft)
 }

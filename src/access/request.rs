@@ -4,9 +4,13 @@ use crate::actions::Operation;
 use crate::error::{ApiError, Code};
 use crate::parameters::{Fields, invalid_value, missing};
 use crate::resource::SecretName;
-use crate::secret::{Plaintext, Tag, VersionId};
+use crate::keys::KeyId;
+use crate::secret::{Description, Limits, MetadataError, Plaintext, PlaintextError, Tag, Tags, VersionId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use keyward_audit::record::{Decision, Outcome};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 /// Rows that ListSecrets answers when no limit is given, and at most.
@@ -60,11 +64,11 @@ pub struct CreateSecret {
     /// The first version's id.
     pub version: VersionId,
     /// Free text.
-    pub description: String,
-    /// The key that wraps its data keys; the default one if absent.
-    pub key_id: Option<String>,
-    /// Tags, as given; checked by the secret's rules.
-    pub tags: Vec<Tag>,
+    pub description: Description,
+    /// The key that wraps its data keys.
+    pub key: KeyId,
+    /// Tags.
+    pub tags: Tags,
     /// The value.
     pub value: Plaintext,
 }
@@ -116,9 +120,9 @@ pub struct SearchRecords {
     /// Full action name.
     pub action: Option<String>,
     /// `allow`, `deny`, `error`.
-    pub decision: Option<String>,
+    pub decision: Option<Decision>,
     /// `ok`, `denied`, `failed`, `pending`, `unknown`.
-    pub outcome: Option<String>,
+    pub outcome: Option<Outcome>,
     /// Epoch seconds, included.
     pub start_time: Option<u64>,
     /// Epoch seconds, not included.
@@ -160,17 +164,17 @@ impl Request {
     ///
     /// # Errors
     /// The first thing that is wrong, named. `UnsupportedOperation` for an operation that this build does not offer.
-    pub fn parse(operation: Operation, body: &[u8], value_bytes_max: usize) -> Result<Self, ApiError> {
+    pub fn parse(operation: Operation, body: &[u8], limits: &Limits) -> Result<Self, ApiError> {
         let mut fields = Fields::parse(body)?;
-        let request = Self::read(operation, &mut fields, value_bytes_max)?;
+        let request = Self::read(operation, &mut fields, limits)?;
         fields.finish()?;
         Ok(request)
     }
 
-    fn read(operation: Operation, fields: &mut Fields, value_bytes_max: usize) -> Result<Self, ApiError> {
+    fn read(operation: Operation, fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
         Ok(match operation {
-            Operation::CreateSecret => Self::CreateSecret(CreateSecret::read(fields, value_bytes_max)?),
-            Operation::PutSecretValue => Self::PutSecretValue(PutSecretValue::read(fields, value_bytes_max)?),
+            Operation::CreateSecret => Self::CreateSecret(CreateSecret::read(fields, limits)?),
+            Operation::PutSecretValue => Self::PutSecretValue(PutSecretValue::read(fields, limits)?),
             Operation::GetSecretValue => read_get(fields)?,
             Operation::DescribeSecret => Self::DescribeSecret(secret_name(fields)?),
             Operation::ListSecrets => Self::ListSecrets(ListSecrets::read(fields)?),
@@ -236,63 +240,69 @@ fn parse_version(text: &str) -> Result<VersionId, ApiError> {
 }
 
 /// Exactly one of SecretString and SecretBinary, a non-empty one counting.
-fn value(fields: &mut Fields, bytes_max: usize) -> Result<Plaintext, ApiError> {
+fn value(fields: &mut Fields, limits: &Limits) -> Result<Plaintext, ApiError> {
     let text = fields.nonempty_text("SecretString")?.map(Zeroizing::new);
     let binary = fields.nonempty_text("SecretBinary")?.map(Zeroizing::new);
-    let length = |length: usize| {
-        if length <= bytes_max {
-            Ok(())
-        } else {
-            Err(ApiError::new(Code::InvalidParameterValue, format!("the value is over {bytes_max} bytes")))
-        }
-    };
+    let refused = |error: PlaintextError| ApiError::new(Code::InvalidParameterValue, error.to_string());
     match (text, binary) {
         (None, None) => Err(missing("SecretString` or `SecretBinary")),
         (Some(_), Some(_)) => Err(invalid_value("SecretString", "give it or `SecretBinary`, not both")),
         (Some(mut text), None) => {
-            length(text.len())?;
-            Ok(Plaintext::text(std::mem::take(&mut *text)))
+            Plaintext::text(std::mem::take(&mut *text), limits).map_err(refused)
         }
         (None, Some(binary)) => {
             let rule = "it must be padded standard base64 without white space";
             let bytes = STANDARD.decode(binary.as_bytes()).map_err(|_| invalid_value("SecretBinary", rule))?;
-            length(bytes.len())?;
-            Ok(Plaintext::binary(bytes))
+            Plaintext::binary(bytes, limits).map_err(refused)
         }
     }
 }
 
 impl CreateSecret {
-    fn read(fields: &mut Fields, value_bytes_max: usize) -> Result<Self, ApiError> {
+    fn read(fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
         refuse_unless(fields, "SecretType", 0)?;
         refuse_unless(fields, "EncryptType", 0)?;
         refuse_if_set(fields, "AdditionalConfig")?;
         refuse_if_set(fields, "KmsHsmClusterId")?;
         let name = secret_name(fields)?;
-        let version = fields.nonempty_text("VersionId")?.unwrap_or_else(|| "SSM_Current".to_owned());
-        let mut tags = Vec::new();
-        for mut tag in fields.objects("Tags")? {
-            tags.push(Tag { key: tag.required_text("TagKey")?, value: tag.text("TagValue")?.ok_or_else(|| missing("TagValue"))? });
-            tag.finish()?;
-        }
+        let version = fields.nonempty_text("VersionId")?.map(|text| parse_version(&text)).transpose()?;
+        let key = fields.nonempty_text("KmsKeyId")?.map(|text| KeyId::parse(&text)).transpose();
+        let description = Description::new(fields.text("Description")?.unwrap_or_default());
         Ok(Self {
             name,
-            version: parse_version(&version)?,
-            description: fields.text("Description")?.unwrap_or_default(),
-            key_id: fields.nonempty_text("KmsKeyId")?,
-            tags,
-            value: value(fields, value_bytes_max)?,
+            version: version.unwrap_or_else(VersionId::unnamed),
+            description: description.map_err(|error| metadata_error("Description", &error))?,
+            key: key.map_err(|error| invalid_value("KmsKeyId", error))?.unwrap_or_else(KeyId::default_key),
+            tags: tags(fields)?,
+            value: value(fields, limits)?,
         })
     }
 }
 
+fn tags(fields: &mut Fields) -> Result<Tags, ApiError> {
+    let mut tags = Vec::new();
+    for mut tag in fields.objects("Tags")? {
+        let value = tag.text("TagValue")?.ok_or_else(|| missing("TagValue"))?;
+        tags.push(Tag { key: tag.required_text("TagKey")?, value });
+        tag.finish()?;
+    }
+    Tags::new(tags).map_err(|error| metadata_error("Tags", &error))
+}
+
+fn metadata_error(name: &str, error: &MetadataError) -> ApiError {
+    match error {
+        MetadataError::TagKeysDuplicated(_) => ApiError::new(Code::TagKeysDuplicated, error.to_string()),
+        _ => invalid_value(name, error),
+    }
+}
+
 impl PutSecretValue {
-    fn read(fields: &mut Fields, value_bytes_max: usize) -> Result<Self, ApiError> {
+    fn read(fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
         Ok(Self {
             name: secret_name(fields)?,
             version: version_id(fields)?,
             stage: fields.flag("Stage")?.unwrap_or(false),
-            value: value(fields, value_bytes_max)?,
+            value: value(fields, limits)?,
         })
     }
 }
@@ -328,13 +338,11 @@ impl ListSecrets {
     }
 }
 
-fn one_of(fields: &mut Fields, name: &str, values: &[&str]) -> Result<Option<String>, ApiError> {
-    match fields.nonempty_text(name)? {
-        Some(text) if !values.contains(&text.as_str()) => {
-            Err(invalid_value(name, format!("it is one of {}", values.join(", "))))
-        }
-        text => Ok(text),
-    }
+/// One word of a closed list, as records write it.
+fn word<T: DeserializeOwned>(fields: &mut Fields, name: &str) -> Result<Option<T>, ApiError> {
+    let parse = |text: String| serde_json::from_value(Value::String(text));
+    let word = fields.nonempty_text(name)?.map(parse).transpose();
+    word.map_err(|_| invalid_value(name, "it is not one of the words of records"))
 }
 
 impl SearchRecords {
@@ -346,8 +354,8 @@ impl SearchRecords {
             resource: fields.nonempty_text("Resource")?,
             resource_prefix: fields.nonempty_text("ResourcePrefix")?,
             action: fields.nonempty_text("Action")?,
-            decision: one_of(fields, "Decision", &["allow", "deny", "error"])?,
-            outcome: one_of(fields, "Outcome", &["ok", "denied", "failed", "pending", "unknown"])?,
+            decision: word(fields, "Decision")?,
+            outcome: word(fields, "Outcome")?,
             start_time: fields.number("StartTime")?,
             end_time: fields.number("EndTime")?,
             start_index: fields.number("StartIndex")?,

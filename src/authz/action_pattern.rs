@@ -5,6 +5,7 @@
 
 use super::finding::{Code, Findings};
 use super::json::{Node, Position};
+use super::pattern::Pattern;
 use crate::actions::{ACTIONS, Action, Service};
 
 /// The actions of a statement.
@@ -33,7 +34,12 @@ impl ActionSet {
     }
 
     /// Reads the element `action`.
-    pub(super) fn parse(node: Option<&Node>, at: Position, foreign: &[String], findings: &mut Findings) -> Self {
+    pub(super) fn parse(
+        node: Option<&Node>,
+        at: Position,
+        is_foreign: &dyn Fn(&str) -> bool,
+        findings: &mut Findings,
+    ) -> Self {
         let mut set = Self {
             named: vec![false; ACTIONS.len()],
             foreign: Vec::new(),
@@ -51,7 +57,7 @@ impl ActionSet {
         for pattern in patterns {
             match pattern.as_str() {
                 Some(text) => {
-                    if let Err((code, message)) = set.add(text, foreign) {
+                    if let Err((code, message)) = set.add(text, is_foreign) {
                         findings.add(pattern.at, code, text, message);
                     }
                 }
@@ -61,10 +67,10 @@ impl ActionSet {
         set
     }
 
-    fn add(&mut self, text: &str, foreign: &[String]) -> Result<(), (Code, String)> {
+    fn add(&mut self, text: &str, is_foreign: &dyn Fn(&str) -> bool) -> Result<(), (Code, String)> {
         let bare = text.strip_prefix("name/").unwrap_or(text);
         let (service, operation) = divide(bare)?;
-        if foreign.iter().any(|name| name == service) {
+        if is_foreign(service) {
             if !self.foreign.iter().any(|name| name == service) {
                 self.foreign.push(service.to_owned());
             }
@@ -75,9 +81,10 @@ impl ActionSet {
             let message = format!("the services are `{known}`; others are listed in the configuration as foreign");
             return Err((Code::ActionServiceNotExist, message));
         }
+        let pattern = Pattern::parse(operation, "", false).map_err(|error| (Code::ActionError, error.to_string()))?;
         let mut found = false;
         for (flag, action) in self.named.iter_mut().zip(ACTIONS) {
-            let fits = (service == "*" || action.service.name() == service) && star_matches(operation, action.name);
+            let fits = (service == "*" || action.service.name() == service) && pattern.matches(action.name, "");
             *flag |= fits;
             found |= fits;
         }
@@ -118,11 +125,6 @@ fn divide(text: &str) -> Result<(&str, &str), (Code, String)> {
     Ok((service, operation))
 }
 
-/// Whether a pattern of literals and `*` fits a whole name.
-fn star_matches(pattern: &str, name: &str) -> bool {
-    super::pattern::Pattern::parse(pattern, "", false).is_ok_and(|pattern| pattern.matches(name, ""))
-}
-
 fn nearest(text: &str) -> String {
     let best = ACTIONS
         .iter()
@@ -161,7 +163,7 @@ mod tests {
     fn parse(text: &str) -> Result<ActionSet, Vec<(Code, String)>> {
         let node = json::read(text.as_bytes()).unwrap();
         let mut findings = Findings::of("x");
-        let set = ActionSet::parse(Some(&node), node.at, &["cos".to_owned()], &mut findings);
+        let set = ActionSet::parse(Some(&node), node.at, &|service| service == "cos", &mut findings);
         if findings.is_empty() {
             return Ok(set);
         }

@@ -243,3 +243,7 @@ impl Node {
         self.by_action = by_action.into_iter().map(Vec::into_boxed_slice).collect();
     }
 }
+
+#[cfg(test)]
+#[path = "caller_tests.rs"]
+mod tests;

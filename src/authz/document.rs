@@ -238,7 +238,12 @@ fn parse_statement(node: &Node, settings: &Settings, findings: &mut Findings) ->
         }
     }
     let effect = parse_effect(find(members, "effect"), node.at, findings);
-    let actions = ActionSet::parse(find(members, "action"), node.at, &settings.foreign_services, findings);
+    let actions = ActionSet::parse(
+        find(members, "action"),
+        node.at,
+        &|service| settings.is_foreign(service),
+        findings,
+    );
     let resources = parse_resources(find(members, "resource"), node.at, settings, findings);
     let keys = if actions.is_foreign() {
         Keys::Foreign

@@ -291,6 +291,18 @@ fn foreign_statements_are_checked_for_syntax_and_have_no_effect() {
 }
 
 #[test]
+fn a_service_of_the_catalogue_cannot_be_made_foreign() {
+    let mut settings = settings();
+    settings.foreign_services.push("ssm".to_owned());
+    let text = document(r#"{"effect":"deny","action":"ssm:GetSecretValue","resource":"qcs::ssm:::*"}"#);
+    assert!(
+        Document::parse(&file("documents/p.json", &text), "p", &settings)
+            .unwrap()
+            .denies()
+    );
+}
+
+#[test]
 fn every_finding_names_file_place_and_text_and_all_come_at_once() {
     let text = "{\"version\":\"1\",\n \"statement\":[\n  {\"effect\":\"Deny\",\"action\":\"ssm:Gett\",\n   \"resource\":\"qcs::ssm:gz::*\"},\n  {\"effect\":\"allow\"}]}";
     let all = findings(text);

@@ -25,6 +25,7 @@ mod facts;
 mod finding;
 mod folder;
 mod json;
+mod load;
 mod operator;
 #[cfg(test)]
 mod oracle_tests;
@@ -51,6 +52,7 @@ pub use folder::read_folder;
 pub use session::SessionPolicy;
 pub use set::PolicySet;
 
+use crate::actions::Service;
 use crate::resource::Place;
 
 /// An issuer of tokens, as far as policy is concerned.
@@ -82,4 +84,12 @@ pub struct PolicyFile {
     pub path: String,
     /// Its bytes, as they are.
     pub bytes: Vec<u8>,
+}
+
+impl Settings {
+    /// Whether statements for a service are accepted without effect. A service of the catalogue never is: listing it
+    /// must not switch its statements off.
+    pub(crate) fn is_foreign(&self, service: &str) -> bool {
+        Service::ALL.iter().all(|own| own.name() != service) && self.foreign_services.iter().any(|name| name == service)
+    }
 }

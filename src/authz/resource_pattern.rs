@@ -64,7 +64,7 @@ impl ResourcePattern {
         if qcs != "qcs" {
             return Err(not_six());
         }
-        if settings.foreign_services.iter().any(|name| name == service) {
+        if settings.is_foreign(service) {
             return Ok(Self::Foreign(service.to_owned()));
         }
         check_project(project)?;

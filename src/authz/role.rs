@@ -79,7 +79,7 @@ fn check_statement(node: &Node, known: &Known<'_>, settings: &Settings, findings
 
 fn check_actions(members: &[Member], statement: &Node, findings: &mut Findings) {
     let node = find(members, "action");
-    let actions = ActionSet::parse(node, statement.at, &[], findings);
+    let actions = ActionSet::parse(node, statement.at, &|_| false, findings);
     for (_, action) in actions.rows() {
         if !matches!(
             action.operation,

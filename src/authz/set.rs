@@ -1,19 +1,17 @@
 //! A policy set: loaded all or nothing, then asked. One set is one revision.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
-use super::attachments::{Attachments, Known, Limits, check_sheddable};
 use super::caller::{Reached, Subjects};
 use super::decision::{Caller, DecidingStatement, Decision, Fault, Layer, Question, Reason, StatementEffect, Verdict};
 use super::document::Document;
 use super::engine::{Answer, Engine, FrameKey, Row};
 use super::facts::Facts;
 use super::finding::{Code, Finding, Findings};
-use super::folder::FileKind;
+use super::load::Read;
 use super::session::SessionPolicy;
-use super::{PolicyFile, Settings, revision, role};
+use super::{PolicyFile, Settings, revision};
 use crate::actions::ACTIONS;
 use crate::principal::{Kind, LOCAL, Principal};
 
@@ -43,38 +41,28 @@ impl PolicySet {
     /// # Errors
     /// Every finding of every file, sorted by file and place.
     pub fn load(files: &[PolicyFile], settings: &Settings) -> Result<Self, Vec<Finding>> {
-        let mut loader = Loader {
-            settings,
-            findings: Vec::new(),
-            documents: Vec::new(),
-            attachments: Attachments::default(),
-        };
-        let kept = loader.read(files);
-        let engine = Engine::new();
-        if let Err(fault) = &engine {
-            loader.refuse(
-                "policies/model.conf",
-                Code::PolicyDocumentError,
-                &format!("the compiled-in model fails its probe: {fault}"),
-            );
-        }
-        match engine {
-            Ok(engine) if loader.findings.is_empty() => {
+        let mut read = Read::files(files, settings);
+        match Engine::new() {
+            Ok(engine) if read.findings.is_empty() => {
                 let config = revision::config_frame(settings);
-                let subjects = Subjects::of(&loader.attachments, &loader.documents);
-                let revision = revision::revision(&kept, &config);
+                let subjects = Subjects::of(&read.attachments, &read.documents);
+                let revision = revision::revision(&read.files, &config);
                 Ok(Self {
                     revision,
                     config,
-                    files: kept,
-                    documents: loader.documents,
+                    files: read.files,
+                    documents: read.documents,
                     subjects,
                     engine,
                 })
             }
-            _ => {
-                loader.findings.sort();
-                Err(loader.findings)
+            Ok(_) => Err(read.findings),
+            Err(fault) => {
+                let message = format!("the compiled-in model fails its probe: {fault}");
+                let mut findings = Findings::of("model.conf");
+                findings.add_file(Code::PolicyDocumentError, "", message);
+                read.findings.extend(findings.into_list());
+                Err(read.findings)
             }
         }
     }
@@ -255,123 +243,6 @@ fn lacking(layer: Layer) -> DecidingStatement {
         effect: StatementEffect::Deny,
         document: None,
         statement: None,
-    }
-}
-
-/// Reads the files of a set and gathers the findings of all of them.
-struct Loader<'a> {
-    settings: &'a Settings,
-    findings: Vec<Finding>,
-    documents: Vec<Document>,
-    attachments: Attachments,
-}
-
-impl Loader<'_> {
-    fn refuse(&mut self, path: &str, code: Code, message: &str) {
-        let mut findings = Findings::of(path);
-        findings.add_file(code, path, message);
-        self.findings.extend(findings.into_list());
-    }
-
-    /// Reads all files; those that are part of the revision come back, sorted by path bytes.
-    fn read(&mut self, files: &[PolicyFile]) -> Vec<PolicyFile> {
-        let mut kept: Vec<PolicyFile> = Vec::new();
-        for file in files {
-            match FileKind::of(&file.path) {
-                Ok(FileKind::Test) => {}
-                Ok(_) => kept.push(file.clone()),
-                Err(message) => self.refuse(&file.path, Code::PolicyNameError, message),
-            }
-        }
-        kept.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-        self.refuse_repeated(&kept);
-        self.read_principals(&kept);
-        let known = self.read_documents(&kept);
-        self.check_policies(&known);
-        self.documents.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-        kept
-    }
-
-    fn refuse_repeated(&mut self, kept: &[PolicyFile]) {
-        for (file, next) in kept.iter().zip(kept.iter().skip(1)) {
-            if file.path == next.path {
-                self.refuse(&file.path, Code::PolicyNameError, "the file is given twice");
-            }
-        }
-    }
-
-    /// Reads attachments and roles, which name principals.
-    fn read_principals(&mut self, kept: &[PolicyFile]) {
-        let roles = kept.iter().filter_map(|file| match FileKind::of(&file.path) {
-            Ok(FileKind::Role(name)) => Principal::qualified(Kind::Role, LOCAL, name).ok(),
-            _ => None,
-        });
-        let mut known = Known {
-            settings: self.settings,
-            local: roles.collect(),
-        };
-        for file in kept.iter().filter(|file| file.path == "attachments.json") {
-            match Attachments::parse(file, &mut known) {
-                Ok(attachments) => self.attachments = attachments,
-                Err(findings) => self.findings.extend(findings),
-            }
-        }
-        for file in kept
-            .iter()
-            .filter(|file| matches!(FileKind::of(&file.path), Ok(FileKind::Role(_))))
-        {
-            self.findings
-                .extend(role::check(file, &known, self.settings).err().unwrap_or_default());
-        }
-    }
-
-    /// Parses the documents; the names of all of them come back, of refused ones too.
-    fn read_documents(&mut self, kept: &[PolicyFile]) -> HashSet<String> {
-        let mut names = HashSet::new();
-        for file in kept {
-            let Ok(FileKind::Document(name)) = FileKind::of(&file.path) else {
-                continue;
-            };
-            names.insert(name.to_owned());
-            match Document::parse(file, name, self.settings) {
-                Ok(document) => self.documents.push(document),
-                Err(findings) => self.findings.extend(findings),
-            }
-        }
-        names
-    }
-
-    /// Refuses attachments of documents that do not exist, and limits that a token could shed.
-    fn check_policies(&mut self, names: &HashSet<String>) {
-        let mut findings = Findings::of("attachments.json");
-        for attachment in self.attachments.attachments.iter().chain(&self.attachments.boundaries) {
-            if !names.contains(&attachment.policy.text) {
-                let message = "`documents` has no policy of this name";
-                findings.add(
-                    attachment.policy.at,
-                    Code::PolicyIdNotExist,
-                    &attachment.policy.text,
-                    message,
-                );
-            }
-        }
-        let denying: HashSet<&str> = self.documents.iter().filter(|d| d.denies()).map(|d| &*d.name).collect();
-        let denies = self
-            .attachments
-            .attachments
-            .iter()
-            .filter(|a| denying.contains(a.policy.text.as_str()));
-        let denies = denies.map(|attachment| Limits {
-            attachment,
-            what: "deny",
-        });
-        let boundaries = self.attachments.boundaries.iter().map(|attachment| Limits {
-            attachment,
-            what: "boundary",
-        });
-        let limits: Vec<Limits<'_>> = denies.chain(boundaries).collect();
-        check_sheddable(&self.attachments, &limits, self.settings, &mut findings);
-        self.findings.extend(findings.into_list());
     }
 }
 

@@ -106,6 +106,11 @@ pub(super) fn attached(attachments: &[(&str, &str)], boundaries: &[(&str, &str)]
     )
 }
 
+/// An `attachments.json` with groups.
+pub(super) fn grouped(groups: &str, attachments: &[(&str, &str)], boundaries: &[(&str, &str)]) -> String {
+    attached(attachments, boundaries).replacen("\"version\":1", &format!("\"version\":1,\"groups\":{{{groups}}}"), 1)
+}
+
 /// Loads a set that must be right.
 pub(super) fn loaded(files: &[(&str, &str)]) -> PolicySet {
     load(files).unwrap_or_else(|findings| panic!("{}", lines(&findings)))
@@ -283,6 +288,6 @@ impl Ask {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        self.question(None, |question| Facts::of(question)).unwrap()
+        self.question(None, Facts::of).unwrap()
     }
 }

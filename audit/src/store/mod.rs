@@ -10,6 +10,8 @@ pub mod rocks;
 #[cfg(test)]
 pub(crate) mod conformance;
 #[cfg(test)]
+pub(crate) mod faulty;
+#[cfg(test)]
 pub(crate) mod memory;
 
 use std::fmt;
@@ -145,9 +147,34 @@ pub enum StoreError {
     /// The engine reports damage: a checksum or a structure does not fit.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// It opened, but what it holds or how it is set is not acceptable: a judge's words, or the option at fault.
+    #[error("the store was refused: {0}")]
+    Refused(String),
     /// Anything else that the engine or the file system answered.
     #[error("the store failed: {0}")]
     Engine(String),
+}
+
+/// What a [`Judge`] says of a store that has just been opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be served.
+    Accept,
+    /// It may not, and why.
+    Refuse(String),
+}
+
+/// Compares what a store holds with what is remembered outside it (the high-water mark), before anything is served
+/// from it. No engine notices every lost tail by itself; a judge does.
+pub type Judge<'a> = dyn FnMut(&dyn Snapshot) -> Result<Verdict, StoreError> + 'a;
+
+/// How the end of the engine's own log was found at opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// As it was written.
+    Whole,
+    /// Damaged: what lies behind the damage was cut off, and the judge accepted the rest.
+    Torn,
 }
 
 /// Rows as of one moment.
@@ -175,10 +202,11 @@ pub trait Snapshot {
 
 /// An engine. All methods may be called from any thread; commits come from one thread, the sequencer's.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// Runs `read` on a snapshot: what it sees does not change under it.
+    /// Runs `read` on a snapshot: what it sees does not change under it. A reopen waits until `read` returns, so
+    /// `read` must be short and must not call the store again.
     ///
     /// # Errors
-    /// [`StoreError::Closed`] while the store is being reopened; else what `read` answers.
+    /// [`StoreError::Closed`] from a write error until a reopen that worked; else what `read` answers.
     fn snapshot(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
     /// Writes all of `batch` or nothing, synced to disk, if all of `guards` hold.
@@ -187,14 +215,32 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Writes derived rows, all or nothing, not synced: they can be built again.
     ///
     /// # Errors
-    /// [`StoreError::Engine`] for a row of an authoritative family, or if the engine could not write.
+    /// [`StoreError::Engine`] for a row of an authoritative family (nothing is written), or if the engine could not
+    /// write: the handle is then spent, as after [`Commit::Unknown`].
     fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError>;
 
-    /// Closes the engine and opens it again; afterwards reads show what is really on disk.
+    /// Closes the engine and opens it again, if `judge` accepts what it then holds; afterwards reads show what is
+    /// really on disk. A tail torn by the write that failed is cut off on a copy, which takes the place of the
+    /// original only once `judge` has accepted it.
     ///
     /// # Errors
-    /// [`StoreError`] if it does not open; the store then stays closed and may be reopened again.
-    fn reopen(&self) -> Result<(), StoreError>;
+    /// [`StoreError`] if it does not open or is refused; the store then stays closed and may be reopened again.
+    fn reopen(&self, judge: &mut Judge<'_>) -> Result<Tail, StoreError>;
+}
+
+/// Refuses a derived batch that holds a row of an authoritative family (I2).
+fn refuse_authoritative(batch: &[Write]) -> Result<(), StoreError> {
+    match batch
+        .iter()
+        .map(|write| write.key.family)
+        .find(|family| family.is_authoritative())
+    {
+        Some(family) => Err(StoreError::Engine(format!(
+            "rows of `{}` change only with a record",
+            family.name()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Runs `read` on a snapshot and hands its result through.

@@ -1,1 +1,364 @@
+//! The embedded engine: RocksDB. The only file of this repository that imports it.
+//!
+//! Holds its part of I1 and I2: a commit is one batch over all families, in the write-ahead log and synced before it
+//! is reported. What RocksDB offers and this file forbids: FIFO and TTL compaction, compaction filters, disabled or
+//! recycled write-ahead logs, unordered and pipelined writes, memory-mapped writes, repair, prefix extractors. The
+//! options in force are read back at every opening ([`effective`]), and anything else than expected is refused.
+//!
+//! DURABILITY: after any write error the batch may be on disk or not, and the engine's own ways of resuming are not
+//! trusted. The handle is spent: reads and writes answer `Closed` until [`Store::reopen`] has closed it, opened it
+//! again and had a judge accept what it holds.
+//! If the process dies inside a commit, the next opening finds the batch whole or not at all.
 
+mod effective;
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ChecksumType, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompactionStyle,
+    DBCompressionType, DBRecoveryMode, ErrorKind, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::{Commit, Family, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
+use crate::recovery;
+
+const MIB: usize = 1024 * 1024;
+/// Bytes of write-ahead log after which the engine flushes; what a recovery copies at most, about.
+pub const WAL_BYTES_MAX: u64 = 256 * MIB as u64;
+/// One cache of blocks for all families.
+const BLOCK_CACHE_BYTES: usize = 128 * MIB;
+/// RocksDB's own text log: so many files of so many bytes.
+const TEXT_LOG_FILES: usize = 4;
+const TEXT_LOG_BYTES: usize = 4 * MIB;
+/// The family that RocksDB insists on; nothing is kept in it.
+const UNUSED_FAMILY: &str = "default";
+
+/// What to do about a write-ahead log whose end does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Refuse.
+    Absolute,
+    /// Keep what lies before the damage. Only on a copy: see [`recovery`](crate::recovery).
+    PointInTime,
+}
+
+/// A store in a RocksDB directory.
+pub struct RocksStore {
+    path: PathBuf,
+    /// False from a write error until a reopen that worked.
+    serving: AtomicBool,
+    /// Held by whoever writes or reopens, so that a guard still holds when its batch is written.
+    writing: Mutex<()>,
+    /// `None` while closed.
+    engine: RwLock<Option<DB>>,
+}
+
+impl RocksStore {
+    /// Makes an empty store at `path`, a directory that must not exist yet (mode 0700).
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`] if `path` exists or cannot be made.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::Engine(format!("cannot make `{}`: {error}", path.display()));
+        DirBuilder::new().mode(0o700).create(path).map_err(failed)?;
+        let mut options = database_options(Recovery::Absolute);
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_error_if_exists(true);
+        let store = Self::open_with(path, &options, Recovery::Absolute)?;
+        sync_parent(path).map_err(failed)?;
+        Ok(store)
+    }
+
+    /// Opens the store at `path` as it is, without a judge: for what is known to be whole, for copies, and for
+    /// programs that only read. To serve from a store, use
+    /// [`open_with_recovery`](crate::recovery::open_with_recovery).
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another process has it open, [`StoreError::Damaged`] if its log or structure does
+    /// not read, [`StoreError::Refused`] if an option in force is not the one asked for, else
+    /// [`StoreError::Engine`].
+    pub fn open(path: &Path, recovery: Recovery) -> Result<Self, StoreError> {
+        if !path.is_dir() {
+            return Err(StoreError::Engine(format!("there is no store at `{}`", path.display())));
+        }
+        Self::open_with(path, &database_options(recovery), recovery)
+    }
+
+    fn open_with(path: &Path, options: &Options, recovery: Recovery) -> Result<Self, StoreError> {
+        let engine = DB::open_cf_descriptors(options, path, descriptors()).map_err(|error| failure(path, &error))?;
+        effective::check(path, recovery)?;
+        Ok(Self {
+            path: path.to_owned(),
+            serving: AtomicBool::new(true),
+            writing: Mutex::new(()),
+            engine: RwLock::new(Some(engine)),
+        })
+    }
+
+    /// Where the store is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the open engine. The flag is asked before the lock, so that nobody waits out a reopen.
+    fn with_engine<R>(&self, work: impl FnOnce(&DB) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        if !self.serving.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        work(engine.as_ref().ok_or(StoreError::Closed)?)
+    }
+
+    /// Waits for the readers that are inside, then closes the engine.
+    fn close(&self) {
+        self.serving.store(false, Ordering::SeqCst);
+        let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(engine);
+    }
+
+    fn serve(&self, engine: Option<DB>) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+        self.serving.store(true, Ordering::SeqCst);
+    }
+
+    fn into_engine(self) -> Option<DB> {
+        self.engine.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One write. An error spends the handle.
+    fn write(&self, engine: &DB, batch: WriteBatch, sync: bool) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        options.disable_wal(false);
+        engine.write_opt(batch, &options).map_err(|error| {
+            self.serving.store(false, Ordering::SeqCst);
+            failure(&self.path, &error)
+        })
+    }
+
+    /// The place of the first guard that does not hold.
+    fn broken_guard(&self, engine: &DB, guards: &[Guard]) -> Result<Option<usize>, StoreError> {
+        for (place, guard) in guards.iter().enumerate() {
+            let found = engine
+                .get_pinned_cf(handle(engine, guard.key.family)?, &guard.key.bytes)
+                .map_err(|error| failure(&self.path, &error))?;
+            if found.as_deref() != guard.expected.as_deref() {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    fn commit_on(&self, engine: &DB, batch: &[Write], guards: &[Guard]) -> Result<Commit, StoreError> {
+        if let Some(place) = self.broken_guard(engine, guards)? {
+            return Ok(Commit::Conflict(place));
+        }
+        let batch = assemble(engine, batch)?;
+        Ok(match self.write(engine, batch, true) {
+            Ok(()) => Commit::Committed,
+            Err(error) => Commit::Unknown(error),
+        })
+    }
+}
+
+impl fmt::Debug for RocksStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RocksStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store for RocksStore {
+    fn snapshot(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.with_engine(|engine| {
+            read(&RocksSnapshot {
+                path: &self.path,
+                engine,
+                rows: engine.snapshot(),
+            })
+        })
+    }
+
+    fn commit(&self, batch: &[Write], guards: &[Guard]) -> Commit {
+        let _writing = self.writing();
+        self.with_engine(|engine| self.commit_on(engine, batch, guards))
+            .unwrap_or_else(Commit::NotCommitted)
+    }
+
+    fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError> {
+        super::refuse_authoritative(batch)?;
+        let _writing = self.writing();
+        self.with_engine(|engine| self.write(engine, assemble(engine, batch)?, false))
+    }
+
+    fn reopen(&self, judge: &mut Judge<'_>) -> Result<Tail, StoreError> {
+        let _writing = self.writing();
+        self.close();
+        let opened = recovery::open_with_recovery(&self.path, judge)?;
+        self.serve(opened.store.into_engine());
+        Ok(opened.tail)
+    }
+}
+
+/// RocksDB's snapshot, with the handles that reading through it needs.
+struct RocksSnapshot<'a> {
+    path: &'a Path,
+    engine: &'a DB,
+    rows: rocksdb::Snapshot<'a>,
+}
+
+impl Snapshot for RocksSnapshot<'_> {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.rows
+            .get_cf(handle(self.engine, family)?, key)
+            .map_err(|error| failure(self.path, &error))
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: &[u8],
+        reverse: bool,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(from..to);
+        let mut rows = self.rows.raw_iterator_cf_opt(handle(self.engine, family)?, options);
+        if reverse {
+            rows.seek_to_last()
+        } else {
+            rows.seek_to_first()
+        }
+        while let Some((key, value)) = rows.item() {
+            if !each(key, value) {
+                break;
+            }
+            if reverse { rows.prev() } else { rows.next() }
+        }
+        rows.status().map_err(|error| failure(self.path, &error))
+    }
+}
+
+fn handle(engine: &DB, family: Family) -> Result<&ColumnFamily, StoreError> {
+    let name = family.name();
+    engine
+        .cf_handle(name)
+        .ok_or_else(|| StoreError::Engine(format!("the family `{name}` is missing")))
+}
+
+fn assemble(engine: &DB, writes: &[Write]) -> Result<WriteBatch, StoreError> {
+    let mut batch = WriteBatch::default();
+    for write in writes {
+        let family = handle(engine, write.key.family)?;
+        match &write.value {
+            Some(value) => batch.put_cf(family, &write.key.bytes, value),
+            None => batch.delete_cf(family, &write.key.bytes),
+        }
+    }
+    Ok(batch)
+}
+
+/// RocksDB's errors are texts; two of them matter by themselves.
+fn failure(path: &Path, error: &rocksdb::Error) -> StoreError {
+    let text = error.as_ref();
+    let held = text.contains("While lock file") || text.contains("lock hold by current process");
+    match error.kind() {
+        ErrorKind::IOError if held => StoreError::InUse {
+            path: path.display().to_string(),
+        },
+        ErrorKind::Corruption => StoreError::Damaged(one_line(text)),
+        _ => StoreError::Engine(one_line(text)),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
+/// Makes the entry of `path` in its directory durable.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = fs::canonicalize(path)?.parent().map(Path::to_owned).unwrap_or_default();
+    File::open(parent)?.sync_all()
+}
+
+/// The settings of the database as a whole; [`effective`] checks them.
+fn database_options(recovery: Recovery) -> Options {
+    let mut options = Options::default();
+    options.set_wal_recovery_mode(match recovery {
+        Recovery::Absolute => DBRecoveryMode::AbsoluteConsistency,
+        Recovery::PointInTime => DBRecoveryMode::PointInTime,
+    });
+    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    options.set_recycle_log_file_num(0);
+    options.set_manual_wal_flush(false);
+    options.set_atomic_flush(true);
+    options.set_enable_pipelined_write(false);
+    options.set_unordered_write(false);
+    options.set_allow_mmap_writes(false);
+    options.set_paranoid_checks(true);
+    options.set_max_background_jobs(4);
+    options.set_bytes_per_sync(MIB as u64);
+    options.set_wal_bytes_per_sync(MIB as u64);
+    options.set_keep_log_file_num(TEXT_LOG_FILES);
+    options.set_max_log_file_size(TEXT_LOG_BYTES);
+    options
+}
+
+fn descriptors() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let mut all = vec![ColumnFamilyDescriptor::new(UNUSED_FAMILY, common_options(&cache))];
+    all.extend(Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache))));
+    all
+}
+
+fn family_options(family: Family, cache: &Cache) -> Options {
+    let mut options = common_options(cache);
+    match family {
+        // One writer, ascending keys: with one compression on all levels files move down without being rewritten.
+        Family::Records => {
+            options.set_write_buffer_size(64 * MIB);
+            options.set_target_file_size_base(256 * MIB as u64);
+        }
+        // Hashes do not compress.
+        Family::Tiles => options.set_compression_type(DBCompressionType::None),
+        _ => {}
+    }
+    options
+}
+
+/// What every family has: levels, zstd, blocks of 16 KiB with xxh3 checksums, no filter, nothing that drops rows.
+fn common_options(cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_size(16 * 1024);
+    blocks.set_checksum_type(ChecksumType::XXH3);
+    blocks.set_block_cache(cache);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_compaction_style(DBCompactionStyle::Level);
+    options.set_compression_type(DBCompressionType::Zstd);
+    options.set_ttl(0);
+    options.set_periodic_compaction_seconds(0);
+    options
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The log: what goes in ([`Log::commit`]), what comes out (reads, proofs, questions, exports), and its threads.
+//!
+//! One thread writes ([`sequencer`]); a signer, a follower and a watch run behind it and can neither block nor satisfy
+//! a commit. A [`Log`] is a cheap handle on all of it.
+//!
+//! INVARIANT I1, I2: [`Log::commit`] answers [`Committed`] only after the synced write of record and changes.
+//! INVARIANT I9: whatever the store does, a commit answers within its deadline; refused means not released.
+//! If the process dies, the store and the mark say at the next start what there was ([`start`]).
+
+mod batch;
+mod check;
+mod clock;
+mod export;
+mod followers;
+mod head;
+mod index;
+mod keys;
+mod loss;
+mod marked;
+mod measure;
+mod open;
+mod own;
+mod proofs;
+mod query;
+mod queue;
+mod recent;
+mod reconcile;
+mod retention;
+mod sequencer;
+mod settings;
+mod shared;
+mod signer;
+mod start;
+mod sync;
+mod watch;
+
+
+pub use check::{Finding, Report, Verify};
+pub use export::{Export, ExportError};
+pub use loss::{Accepted, AcceptError, Acceptance, accept};
+pub use marked::SignError;
+pub use proofs::InclusionProof;
+pub use query::{Page, Query};
+pub use settings::{Limits, Room, Settings};
+pub use shared::Mode;
+pub use start::OpenError;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use self::open::Threads;
+use self::queue::{Answer, Entry, Submission};
+use self::settings::micros;
+use self::shared::{CheckpointRequest, Shared};
+use self::sync::lock;
+use crate::checkpoint::SignedCheckpoint;
+use crate::disk::Level;
+use crate::event::{Changes, CommitError, Committed, Event, Generation, ReadSet, Refused};
+use crate::record::FrameError;
+use crate::store::{self, Family, Snapshot, StoreError};
+
+/// How long [`Log::checkpoint_now`] waits for its signature.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(5);
+
+/// A handle on an open log. When the last one is dropped the threads end; [`Log::stop`] waits for them.
+#[derive(Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+    threads: Arc<Threads>,
+}
+
+/// How a log is at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Durable records.
+    pub size: u64,
+    /// Raised by every accepted loss.
+    pub epoch: u32,
+    /// Whether records are taken.
+    pub mode: Mode,
+    /// How full the disk is.
+    pub disk: Level,
+    /// Size of the newest published checkpoint.
+    pub checkpoint: Option<u64>,
+    /// For how long there have been records that it does not cover, in microseconds.
+    pub uncovered_us: u64,
+    /// For how long the synced mark has lagged behind the log, in microseconds.
+    pub mark_age_us: u64,
+    /// Records that the indexes do not cover yet.
+    pub follower_lag: u64,
+    /// Records that wait to be written.
+    pub queued: usize,
+}
+
+/// Why an event did not even get into the queue.
+enum Unqueued {
+    TooLarge,
+    Refused(Refused),
+}
+
+impl Log {
+    /// Makes the record of `event` durable, together with `changes`, if nothing in `reads` has changed. A caller that
+    /// stops waiting cancels nothing: the record is written all the same.
+    ///
+    /// # Errors
+    /// [`CommitError`], with the event: nothing may be released on it. [`CommitError::Conflict`] and
+    /// [`CommitError::TooLarge`] certainly left nothing in the log. After [`CommitError::Unavailable`] the record may
+    /// still become durable; if it says `ok` and changes nothing, an `outcome` record then says that nothing was
+    /// released.
+    pub async fn commit<E: Event>(
+        &self,
+        event: E,
+        changes: Changes,
+        reads: ReadSet,
+    ) -> Result<Committed<E>, CommitError<E>> {
+        let answer = match self.submit(&event, changes, reads) {
+            Ok(waiting) => self.answer(waiting).await,
+            Err(Unqueued::TooLarge) => return Err(CommitError::TooLarge(event)),
+            Err(Unqueued::Refused(reason)) => Answer::Refused(reason),
+        };
+        match answer {
+            Answer::Committed(locator) => Ok(Committed::new(event, locator)),
+            Answer::Conflict => Err(CommitError::Conflict(event)),
+            Answer::Refused(reason) => {
+                measure::refused(reason);
+                Err(CommitError::Unavailable(event, reason))
+            }
+        }
+    }
+
+    /// Frames the record, here and not on the sequencer's thread, and queues it.
+    fn submit<E: Event>(
+        &self,
+        event: &E,
+        changes: Changes,
+        reads: ReadSet,
+    ) -> Result<oneshot::Receiver<Answer>, Unqueued> {
+        let draft = event.draft();
+        let framed = draft.frame().map_err(|error| match error {
+            FrameError::TooLarge(_) => Unqueued::TooLarge,
+            FrameError::Malformed(reason) => refuse_malformed(&draft.action, &reason),
+        })?;
+        if let Some(family) = changes.writes.iter().map(|write| write.key.family).find(|family| !is_business(*family)) {
+            return Err(refuse_malformed(&draft.action, &format!("changes of the family `{}`", family.name())));
+        }
+        let (waiter, waiting) = oneshot::channel();
+        let releases = sequencer::releases(&draft, &changes);
+        let deadline_us = self.shared.environment.clock.monotonic_us().saturating_add(micros(self.deadline()));
+        let entry = Entry { framed, kind: draft.kind, releases };
+        let submission = Submission { entry, changes, reads, deadline_us, waiter };
+        self.shared.lanes.push(event.lane(), submission).map_err(Unqueued::Refused)?;
+        Ok(waiting)
+    }
+
+    /// Waits for the sequencer's answer, at most until the deadline.
+    async fn answer(&self, mut waiting: oneshot::Receiver<Answer>) -> Answer {
+        match tokio::time::timeout(self.deadline(), &mut waiting).await {
+            Ok(answer) => answer.unwrap_or(Answer::Refused(Refused::Stopping)),
+            Err(_) => {
+                // Closed first: either the sequencer has answered by now, or it will find that nobody waits.
+                waiting.close();
+                waiting.try_recv().unwrap_or(Answer::Refused(Refused::Deadline))
+            }
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        self.shared.limits.deadline
+    }
+
+    /// How many records are durable: what was read on a snapshot taken after this call holds all their changes.
+    #[must_use]
+    pub fn as_of(&self) -> u64 {
+        self.shared.as_of()
+    }
+
+    /// The generation's value: index of the last record that moved it, plus one; 0 if none did.
+    #[must_use]
+    pub fn generation(&self, generation: Generation) -> u64 {
+        self.shared.generation(generation.0)
+    }
+
+    /// The chain id, part of locators and cursors.
+    #[must_use]
+    pub fn chain_id(&self) -> [u8; 8] {
+        self.shared.id.0
+    }
+
+    /// The origin that the log signs under.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+
+    /// Runs `read` on a snapshot. It must be short and must not call the log again: a reopen waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] while the store is being reopened; else what `read` answers.
+    pub fn read<R>(&self, read: impl FnMut(&dyn Snapshot) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        store::read(self.shared.store.as_ref(), read)
+    }
+
+    /// The stored bytes of a record; none at or above the size.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn record(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|rows| rows.get(Family::Records, &self.shared.id.record(index).bytes))
+    }
+
+    /// The newest signed checkpoint.
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.shared.published()
+    }
+
+    /// A signed checkpoint over all that is committed at this moment, or more.
+    ///
+    /// # Errors
+    /// [`Refused::Store`] if it cannot be signed now, [`Refused::Stopping`] if the log stops.
+    pub async fn checkpoint_now(&self) -> Result<Arc<SignedCheckpoint>, Refused> {
+        let size = self.as_of();
+        if let Some(published) = self.newest_checkpoint().filter(|published| published.checkpoint().size >= size) {
+            return Ok(published);
+        }
+        let (waiter, waiting) = oneshot::channel();
+        lock(&self.shared.requests).push(CheckpointRequest { size, waiter });
+        self.shared.requested.notify_all();
+        match tokio::time::timeout(CHECKPOINT_WAIT, waiting).await {
+            Ok(answer) => answer.unwrap_or(Err(Refused::Stopping)),
+            Err(_) => Err(Refused::Store),
+        }
+    }
+
+    /// How the log is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let shared = &self.shared;
+        let durable = shared.durable();
+        let now_us = shared.environment.clock.monotonic_us();
+        Status {
+            size: durable.size,
+            epoch: durable.epoch,
+            mode: shared.mode(),
+            disk: shared.lanes.level(),
+            checkpoint: shared.published().map(|published| published.checkpoint().size),
+            uncovered_us: shared.uncovered_age_us(),
+            mark_age_us: shared.marked.age_us(durable.size, now_us),
+            follower_lag: durable.size.saturating_sub(shared.indexed_to.load(Ordering::Acquire)),
+            queued: shared.lanes.depth(),
+        }
+    }
+
+    /// Takes nothing more, writes what waits, signs and tells the last head, and ends the threads.
+    pub async fn stop(&self) {
+        let threads = Arc::clone(&self.threads);
+        let stopped = tokio::task::spawn_blocking(move || threads.stop()).await;
+        if let Err(error) = stopped {
+            tracing::error!(%error, "the log did not stop in order");
+        }
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Log").field("origin", &self.shared.origin).finish_non_exhaustive()
+    }
+}
+
+/// Families whose rows ride with a record: all authoritative ones but the log's own.
+const fn is_business(family: Family) -> bool {
+    matches!(family, Family::Texts | Family::Secrets | Family::Keys | Family::Revocations)
+}
+
+/// An event that its code made wrong. Nothing is recorded, so nothing may be released.
+fn refuse_malformed(action: &str, reason: &str) -> Unqueued {
+    tracing::error!(action, reason, "an event cannot be recorded");
+    Unqueued::Refused(Refused::Store)
+}

@@ -1,0 +1,123 @@
+//! One batch in the making: records placed at the head, the rows that ride with them, and who waits for what.
+
+use tokio::sync::oneshot;
+
+use super::head::{self, Head, TILE};
+use super::keys::ChainId;
+use super::queue::{Answer, Entry};
+use crate::event::{Changes, Locator, Refused};
+use crate::hash;
+use crate::store::Write;
+use crate::tree::FullTile;
+
+/// A record that has its index.
+pub(super) struct Placed {
+    pub(super) locator: Locator,
+    /// The place of its row among the batch's writes.
+    row: usize,
+    /// The caller that waits for it.
+    waiter: Option<oneshot::Sender<Answer>>,
+    pub(super) entry: Entry,
+}
+
+/// The records of one synced write.
+pub(super) struct Batch {
+    id: ChainId,
+    pub(super) time_us: u64,
+    pub(super) writes: Vec<Write>,
+    pub(super) placed: Vec<Placed>,
+    pub(super) bumps: Vec<(String, u64)>,
+    full: Vec<FullTile>,
+    tree_row: Option<Write>,
+}
+
+/// A record whose write nobody can vouch for.
+pub(super) struct InFlight {
+    pub(super) bytes: Vec<u8>,
+    pub(super) locator: Locator,
+    pub(super) entry: Entry,
+    /// Whether a caller waited for it.
+    pub(super) called: bool,
+}
+
+impl Batch {
+    pub(super) fn new(id: ChainId, time_us: u64) -> Self {
+        Self {
+            id,
+            time_us,
+            writes: Vec::new(),
+            placed: Vec::new(),
+            bumps: Vec::new(),
+            full: Vec::new(),
+            tree_row: None,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.placed.is_empty()
+    }
+
+    /// Appends a record to `head`; answers its index.
+    pub(super) fn place(&mut self, head: &mut Head, entry: Entry, waiter: Option<oneshot::Sender<Answer>>) -> u64 {
+        let index = head.size;
+        let bytes = entry.framed.finish(head.epoch, index, self.time_us);
+        let leaf = hash::leaf(&bytes);
+        head.append(entry.kind, &leaf, self.time_us, &mut self.full);
+        if head.size.is_multiple_of(TILE) {
+            self.tree_row = Some(head.tree_row(self.id));
+        }
+        let locator = Locator { chain: self.id.0, index, leaf };
+        self.placed.push(Placed { locator, row: self.writes.len(), waiter, entry });
+        self.writes.push(Write { key: self.id.record(index), value: Some(bytes) });
+        index
+    }
+
+    /// Takes in what rides with the record at `index`.
+    pub(super) fn ride(&mut self, index: u64, changes: Changes) {
+        self.writes.extend(changes.writes);
+        for generation in changes.bumps {
+            self.bumps.push((generation.0.to_owned(), index.saturating_add(1)));
+        }
+    }
+
+    /// Adds the rows of the head and of the tiles that became full.
+    pub(super) fn close(&mut self, head: &Head) {
+        for tile in self.full.drain(..) {
+            self.writes.push(Write { key: self.id.tile(tile.level, tile.n), value: Some(tile.bytes) });
+        }
+        self.writes.extend(self.tree_row.take());
+        for (name, value) in &self.bumps {
+            self.writes.push(head::generation_row(self.id, name, *value));
+        }
+        self.writes.extend(head.rows(self.id));
+    }
+
+    /// The stored bytes of a placed record.
+    pub(super) fn bytes(&self, placed: &Placed) -> &[u8] {
+        self.writes.get(placed.row).and_then(|write| write.value.as_deref()).unwrap_or_default()
+    }
+
+    /// Fails all who wait; what was to be written comes back, to be looked for in the store.
+    pub(super) fn into_in_flight(mut self, reason: Refused) -> Vec<InFlight> {
+        let mut in_flight = Vec::with_capacity(self.placed.len());
+        for placed in std::mem::take(&mut self.placed) {
+            let bytes = self.bytes(&placed).to_vec();
+            let called = placed.waiter.is_some();
+            if let Some(waiter) = placed.waiter {
+                let _left = waiter.send(Answer::Refused(reason));
+            }
+            in_flight.push(InFlight { bytes, locator: placed.locator, entry: placed.entry, called });
+        }
+        in_flight
+    }
+}
+
+impl Placed {
+    /// Wakes the caller, if one waits. False if it has left.
+    pub(super) fn wake(&mut self) -> bool {
+        match self.waiter.take() {
+            Some(waiter) => waiter.send(Answer::Committed(self.locator)).is_ok(),
+            None => true,
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! The check of a whole store: everything that follows from the records is derived again and compared.
+//!
+//! INVARIANT I7: form, index, epoch, time, chain, tiles, root, head, checkpoints and mark; and the indexes both ways,
+//! since they lie outside the commitment. Reads in blocks, so a log of any size fits. The independent check of an
+//! export is `keyward-audit-verify`; this one sees what an export does not hold.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::head::{self, Head, Sealed};
+use super::index;
+use super::keys::{ChainId, number};
+use super::proofs::read_note;
+use super::start::{OpenError, seal_chain};
+use crate::hash::{self, Digest};
+use crate::mark::Mark;
+use crate::record::{Kind, Record, Value};
+use crate::store::{self, Family, Snapshot, Store, StoreError};
+use crate::tree::{FullTile, decode_tile};
+
+/// Records read in one snapshot.
+const BLOCK: u64 = 1_024;
+/// Findings that are kept; the rest is counted.
+const FINDINGS: usize = 100;
+
+/// Something that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The first record that it is known to concern.
+    pub index: Option<u64>,
+    /// What does not fit.
+    pub reason: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index) => write!(formatter, "index {index}: {}", self.reason),
+            None => formatter.write_str(&self.reason),
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The first findings, in the order in which they were made.
+    pub findings: Vec<Finding>,
+    /// How many there are.
+    pub total: u64,
+    /// Records that the head states.
+    pub size: u64,
+    /// Root over the records as they are.
+    pub root: Digest,
+}
+
+/// What is to be checked.
+#[derive(Debug)]
+pub struct Verify<'a> {
+    /// The origin that the log signs under.
+    pub origin: &'a str,
+    /// The high-water mark, if it is to be held against the store.
+    pub mark: Option<Mark>,
+    /// Whether the indexes are checked too.
+    pub indexes: bool,
+}
+
+impl Verify<'_> {
+    /// Checks the log in `store`, which nobody writes meanwhile; tells `progress` of records done and of all.
+    ///
+    /// # Errors
+    /// [`OpenError`] if there is no log to be checked, or the store cannot be read.
+    pub fn run(&self, store: &dyn Store, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, OpenError> {
+        let stated = store::read(store, |rows| self.stated(rows))?;
+        let stated = stated.ok_or_else(|| OpenError::NoLog(self.origin.to_owned()))?;
+        let head = &stated.head;
+        let mut check = Check::new(store, &stated, self);
+        let mut next = 0;
+        while next < head.size {
+            let to = next.saturating_add(BLOCK).min(head.size);
+            check.block(next, to)?;
+            next = to;
+            progress(next, head.size);
+        }
+        check.end(&stated)?;
+        Ok(check.report)
+    }
+
+    fn stated(&self, rows: &dyn Snapshot) -> Result<Option<Stated>, StoreError> {
+        let chain_start = hash::chain_start(&head::first_origin(rows, self.origin)?);
+        let stated = Head::stated(rows, ChainId::of(&chain_start))?;
+        Ok(stated.map(|(head, root)| Stated { chain_start, head, root }))
+    }
+}
+
+/// What the state says of the log.
+struct Stated {
+    chain_start: Digest,
+    head: Head,
+    root: Digest,
+}
+
+struct Check<'a> {
+    store: &'a dyn Store,
+    id: ChainId,
+    settings: &'a Verify<'a>,
+    head: Head,
+    /// Index of the record that answers are looked up for.
+    next: u64,
+    before: Option<Record>,
+    indexed: u64,
+    report: Report,
+}
+
+impl<'a> Check<'a> {
+    fn new(store: &'a dyn Store, stated: &Stated, settings: &'a Verify<'a>) -> Self {
+        let report = Report { findings: Vec::new(), total: 0, size: stated.head.size, root: hash::empty_root() };
+        Self {
+            store,
+            id: ChainId::of(&stated.chain_start),
+            settings,
+            head: Head::empty(stated.chain_start, stated.head.sealed.time_us),
+            next: 0,
+            before: None,
+            indexed: 0,
+            report,
+        }
+    }
+
+    fn find(&mut self, index: impl Into<Option<u64>>, reason: impl Into<String>) {
+        self.report.total = self.report.total.saturating_add(1);
+        if self.report.findings.len() < FINDINGS {
+            self.report.findings.push(Finding { index: index.into(), reason: reason.into() });
+        }
+    }
+
+    fn block(&mut self, from: u64, to: u64) -> Result<(), StoreError> {
+        let store = self.store;
+        store.snapshot(&mut |rows| {
+            self.indexed = super::followers::watermark(rows, self.id)?;
+            let records = collect(rows, Family::Records, self.id, from, to)?;
+            let checkpoints = collect(rows, Family::Checkpoints, self.id, from, to)?;
+            for index in from..to {
+                self.next = index;
+                self.checkpoint(checkpoints.get(&index));
+                self.mark();
+                match records.get(&index) {
+                    Some(bytes) => self.record(rows, bytes)?,
+                    None => self.missing(),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The rest of the log cannot fit any more; an empty leaf keeps the indices.
+    fn missing(&mut self) {
+        self.find(self.next, "the record is missing");
+        self.head.append(Kind::Access, &hash::leaf(&[]), self.head.time_us, &mut Vec::new());
+        self.before = None;
+    }
+
+    fn record(&mut self, rows: &dyn Snapshot, bytes: &[u8]) -> Result<(), StoreError> {
+        let parsed = Record::parse(bytes);
+        let kind = parsed.as_ref().map_or(Kind::Access, Record::kind);
+        match &parsed {
+            Ok(record) => self.content(rows, record)?,
+            Err(error) => self.find(self.next, error.to_string()),
+        }
+        let time_us = parsed.as_ref().map_or(self.head.time_us, Record::time_us);
+        let mut full = Vec::new();
+        self.head.append(kind, &hash::leaf(bytes), time_us, &mut full);
+        for tile in full {
+            self.tile(rows, &tile)?;
+        }
+        self.before = parsed.ok();
+        Ok(())
+    }
+
+    /// What a record says of itself and of those before it.
+    fn content(&mut self, rows: &dyn Snapshot, record: &Record) -> Result<(), StoreError> {
+        if record.index() != self.next {
+            self.find(self.next, format!("the record states the index `{}`", record.index()));
+        }
+        self.order(record);
+        if record.kind() == Kind::Seal {
+            self.seal(record);
+        }
+        if let Some(answered) = record.draft().answers {
+            self.answer(rows, record, answered)?;
+        }
+        if self.settings.indexes && self.next < self.indexed {
+            self.index_rows(rows, record)?;
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, record: &Record) {
+        let Some(before) = &self.before else { return };
+        let epoch_fell = record.epoch() < before.epoch();
+        let time_fell = record.time_us() < before.time_us() && record.kind() != Kind::ClockStep;
+        if epoch_fell {
+            self.find(self.next, "the epoch is below that of the record before");
+        }
+        if time_fell {
+            self.find(self.next, "the time is below that of the record before, and no clock step says so");
+        }
+    }
+
+    /// A seal states chain, root and size of the log before it.
+    fn seal(&mut self, record: &Record) {
+        let parameters = &record.draft().parameters;
+        if parameters.get("size").and_then(Value::as_integer) != Some(self.next) {
+            self.find(self.next, "the seal states another size");
+        }
+        let root = hex::encode(self.head.root());
+        if parameters.get("root").and_then(Value::as_text) != Some(&root) {
+            self.find(self.next, "the seal states another root than that of the records before it");
+        }
+        if seal_chain(record) != Some(self.head.chain) {
+            self.find(self.next, "the seal states another chain than that of the records before it");
+        }
+    }
+
+    fn answer(&mut self, rows: &dyn Snapshot, record: &Record, answered: u64) -> Result<(), StoreError> {
+        let before = rows.get(Family::Records, &self.id.record(answered).bytes)?;
+        let request = before.and_then(|bytes| Record::parse(&bytes).ok()).map(|before| before.request().to_owned());
+        if answered >= self.next || request.as_deref() != Some(record.request()) {
+            self.find(self.next, format!("it answers `{answered}`, which is no earlier record of its request"));
+        }
+        Ok(())
+    }
+
+    fn index_rows(&mut self, rows: &dyn Snapshot, record: &Record) -> Result<(), StoreError> {
+        for (key, value) in index::rows(self.id, record) {
+            if rows.get(Family::Indexes, &key)? != Some(value) {
+                self.find(self.next, "a row of an index is missing or altered");
+            }
+        }
+        Ok(())
+    }
+
+    /// A full tile must be stored as the records make it; a leaf that differs names its record.
+    fn tile(&mut self, rows: &dyn Snapshot, tile: &FullTile) -> Result<(), StoreError> {
+        let stored = rows.get(Family::Tiles, &self.id.tile(tile.level, tile.n).bytes)?;
+        if stored.as_deref() == Some(&tile.bytes) {
+            return Ok(());
+        }
+        let first = tile.n.saturating_mul(256);
+        let stored = stored.as_deref().and_then(decode_tile);
+        let differs = stored.zip(decode_tile(&tile.bytes)).and_then(|(a, b)| a.iter().zip(b).position(|(a, b)| a != b));
+        match (tile.level, differs) {
+            (0, Some(place)) => self.find(first.saturating_add(place as u64), "the record does not fit its stored leaf"),
+            (level, _) => self.find(None, format!("tile `{}` of level `{level}` is missing or altered", tile.n)),
+        }
+        Ok(())
+    }
+
+    /// A checkpoint of the size before the next record states the root of the records below it.
+    fn checkpoint(&mut self, note: Option<&Vec<u8>>) {
+        let Some(note) = note else { return };
+        let root = read_note(note).map(|(checkpoint, _)| checkpoint.root);
+        if root != Some(self.head.root()) {
+            let size = self.head.size;
+            self.find(None, format!("the checkpoint of size `{size}` is not of these records"));
+        }
+    }
+
+    fn mark(&mut self) {
+        let Some(mark) = self.settings.mark.filter(|mark| mark.size == self.head.size) else { return };
+        if mark.root != self.head.root() || mark.chain != self.head.chain {
+            self.find(None, format!("the high-water mark of size `{}` is not of these records", mark.size));
+        }
+    }
+
+    /// What is left once all records are read: the head itself, and what lies above it.
+    fn end(&mut self, stated: &Stated) -> Result<(), StoreError> {
+        let (store, head) = (self.store, &stated.head);
+        self.report.root = self.head.root();
+        store.snapshot(&mut |rows| {
+            let above = collect(rows, Family::Checkpoints, self.id, head.size, head.size.saturating_add(1))?;
+            self.checkpoint(above.get(&head.size));
+            self.mark();
+            self.surplus(rows, head.size)?;
+            if self.settings.indexes {
+                self.surplus_index_rows(rows)?;
+            }
+            Ok(())
+        })?;
+        if let Some(mark) = self.settings.mark.filter(|mark| mark.size > head.size) {
+            self.find(head.size, format!("lost: the high-water mark remembers `{}` records", mark.size));
+        }
+        if self.head.chain != head.chain {
+            self.find(None, "the chain over the records is not that of the head");
+        }
+        if self.head.root() != stated.root {
+            self.find(None, "the root over the records is not that of the head");
+        }
+        let rows_fit = store::read(store, |rows| Head::load(rows, self.id).map(|_| ()));
+        if let Err(error) = rows_fit {
+            self.find(None, error.to_string());
+        }
+        if !same_seal(&self.head.sealed, &head.sealed) || self.head.time_us != head.time_us {
+            self.find(None, "time, last seal or counts of the head are not those of the records");
+        }
+        Ok(())
+    }
+
+    /// Records above the head, and more tiles than there are full ones.
+    fn surplus(&mut self, rows: &dyn Snapshot, size: u64) -> Result<(), StoreError> {
+        let keys = self.id.records(size..u64::MAX);
+        let mut above = Vec::new();
+        rows.scan(Family::Records, &keys.start, &keys.end, false, &mut |key, _| {
+            above.extend(number(key));
+            above.len() < FINDINGS
+        })?;
+        for index in above {
+            self.find(index, "the record lies above the head");
+        }
+        let keys = self.id.all(&[]);
+        let mut tiles = 0_u64;
+        rows.scan(Family::Tiles, &keys.start, &keys.end, false, &mut |_, _| {
+            tiles += 1;
+            true
+        })?;
+        let full: u64 = (1..8_u32).map(|level| size >> (8 * level)).sum();
+        if tiles > full {
+            self.find(None, format!("`{tiles}` tiles are stored, `{full}` are full"));
+        }
+        Ok(())
+    }
+
+    /// Every row of an index must follow from its record.
+    fn surplus_index_rows(&mut self, rows: &dyn Snapshot) -> Result<(), StoreError> {
+        let keys = index::all(self.id);
+        let mut strays = Vec::new();
+        rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, value| {
+            if !follows(rows, self.id, key, value) {
+                strays.push(index::record_of(key));
+            }
+            strays.len() < FINDINGS
+        })?;
+        for index in strays {
+            self.find(index, "a row of an index does not follow from its record");
+        }
+        Ok(())
+    }
+}
+
+/// Whether an index row follows from the record that it names.
+fn follows(rows: &dyn Snapshot, id: ChainId, key: &[u8], value: &[u8]) -> bool {
+    let Some(index) = index::record_of(key) else { return false };
+    let record = rows.get(Family::Records, &id.record(index).bytes);
+    let record = record.ok().flatten().and_then(|bytes| Record::parse(&bytes).ok());
+    record.is_some_and(|record| {
+        record.index() == index && index::rows(id, &record).iter().any(|(k, v)| k == key && v == value)
+    })
+}
+
+/// Counts of a seal are kept in the order in which kinds came.
+fn same_seal(a: &Sealed, b: &Sealed) -> bool {
+    let sorted = |sealed: &Sealed| {
+        let mut counts = sealed.counts.clone();
+        counts.sort_unstable();
+        counts
+    };
+    a.index == b.index && a.time_us == b.time_us && sorted(a) == sorted(b)
+}
+
+/// The rows of `[from, to)` by their number.
+fn collect(
+    rows: &dyn Snapshot,
+    family: Family,
+    id: ChainId,
+    from: u64,
+    to: u64,
+) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
+    let keys = id.records(from..to);
+    let mut collected = BTreeMap::new();
+    rows.scan(family, &keys.start, &keys.end, false, &mut |key, value| {
+        collected.extend(number(key).map(|number| (number, value.to_vec())));
+        true
+    })?;
+    Ok(collected)
+}

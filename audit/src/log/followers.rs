@@ -1,0 +1,106 @@
+//! The follower: one thread behind the log that builds the rows of the indexes, with a watermark in the same batch.
+//!
+//! INVARIANT I2: derived rows are never in a record's batch; a follower that lags, or starts over, slows no commit, and
+//! queries scan the records above its watermark. If the process dies, rows that were not synced are built again,
+//! because their watermark is gone with them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::index;
+use super::keys::{ChainId, number};
+use super::shared::{Mode, Shared};
+use crate::record::Record;
+use crate::store::{self, Family, Key, Snapshot, StoreError, Write};
+
+/// How often the follower looks for new records.
+const EVERY: Duration = Duration::from_millis(50);
+/// How many records one derived batch covers.
+const RECORDS: u64 = 1_024;
+/// Name of the watermark.
+const INDEXES: &str = "indexes";
+
+pub(super) struct Follower {
+    log: Arc<Shared>,
+}
+
+impl Follower {
+    pub(super) fn new(log: Arc<Shared>) -> Self {
+        Self { log }
+    }
+
+    /// Follows until the log is stopped.
+    pub(super) fn run(self) {
+        while !self.log.is_stopping() {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => self.log.doze(EVERY),
+                Err(error) => {
+                    // While the store is being reopened this is expected; the sequencer tells of it.
+                    tracing::debug!(%error, "the indexes do not move");
+                    self.log.doze(EVERY.saturating_mul(20));
+                }
+            }
+        }
+    }
+
+    /// Builds the rows of the next records. False if there are none.
+    pub(super) fn step(&self) -> Result<bool, StoreError> {
+        if self.log.mode() != Mode::Serving {
+            return Ok(false);
+        }
+        let to = self.log.as_of();
+        let (batch, reached) = store::read(self.log.store.as_ref(), |rows| self.plan(rows, to))?;
+        if !batch.is_empty() {
+            self.log.write_derived(&batch)?;
+        }
+        self.log.indexed_to.store(reached, Ordering::Release);
+        Ok(!batch.is_empty())
+    }
+
+    fn plan(&self, rows: &dyn Snapshot, to: u64) -> Result<(Vec<Write>, u64), StoreError> {
+        let from = watermark(rows, self.log.id)?;
+        if from > to {
+            return Ok((start_over(rows, self.log.id)?, 0));
+        }
+        let to = to.min(from.saturating_add(RECORDS));
+        let keys = self.log.id.records(from..to);
+        let mut batch = Vec::new();
+        let mut reached = from;
+        rows.scan(Family::Records, &keys.start, &keys.end, false, &mut |key, bytes| {
+            // A record that cannot be read has no rows; `audit verify` names it.
+            if let Ok(record) = Record::parse(bytes) {
+                batch.extend(index::rows(self.log.id, &record).into_iter().map(row));
+            }
+            reached = number(key).map_or(reached, |index| index.saturating_add(1));
+            true
+        })?;
+        if reached > from {
+            batch.push(Write { key: self.log.id.follower(INDEXES), value: Some(reached.to_be_bytes().to_vec()) });
+        }
+        Ok((batch, reached))
+    }
+}
+
+fn row((key, value): index::Row) -> Write {
+    Write { key: Key::new(Family::Indexes, key), value: Some(value) }
+}
+
+/// How far the indexes reach in this snapshot.
+pub(super) fn watermark(rows: &dyn Snapshot, id: ChainId) -> Result<u64, StoreError> {
+    let row = rows.get(Family::Followers, &id.follower(INDEXES).bytes)?;
+    Ok(row.as_deref().and_then(number).unwrap_or(0))
+}
+
+/// Deletes every row: the indexes are of a log that was longer than this one.
+pub(super) fn start_over(rows: &dyn Snapshot, id: ChainId) -> Result<Vec<Write>, StoreError> {
+    let keys = index::all(id);
+    let mut batch = Vec::new();
+    rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, _| {
+        batch.push(Write { key: Key::new(Family::Indexes, key), value: None });
+        true
+    })?;
+    batch.push(Write { key: id.follower(INDEXES), value: None });
+    Ok(batch)
+}

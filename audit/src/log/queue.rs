@@ -1,0 +1,271 @@
+//! The bounded queue before the sequencer: one lane each for known callers, the reserve and the nameless.
+//!
+//! INVARIANT I3, I9: a lane has room of its own, so none can starve the next one; a full or closed lane answers at
+//! once. What waits here is in memory alone: if the process dies, it never was, and nobody was answered.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::settings::{Limits, Room};
+use super::sync::lock;
+use crate::disk::Level;
+use crate::event::{Changes, Lane, Locator, ReadSet, Refused};
+use crate::record::{Framed, Kind};
+
+/// What became of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Its record is durable.
+    Committed(Locator),
+    /// What it was decided on has changed.
+    Conflict,
+    /// It was not taken, or nobody can say whether it is durable.
+    Refused(Refused),
+}
+
+/// A framed record that waits for its index.
+pub(super) struct Entry {
+    pub(super) framed: Framed,
+    pub(super) kind: Kind,
+    /// Whether the record says that something was handed out and nothing rides with it: if the caller does not get
+    /// its proof after all, an `outcome` record has to say so.
+    pub(super) releases: bool,
+}
+
+/// An event on its way to the sequencer.
+pub(super) struct Submission {
+    pub(super) entry: Entry,
+    pub(super) changes: Changes,
+    pub(super) reads: ReadSet,
+    /// By the monotonic clock; past it the submission is dropped unwritten.
+    pub(super) deadline_us: u64,
+    pub(super) waiter: oneshot::Sender<Answer>,
+}
+
+impl Submission {
+    /// What it takes of a lane's room, and of a batch's.
+    fn bytes(&self) -> usize {
+        let rows = self.changes.writes.iter();
+        let rows: usize = rows.map(|write| write.key.bytes.len() + write.value.as_ref().map_or(0, Vec::len)).sum();
+        self.entry.framed.bytes_max().saturating_add(rows)
+    }
+
+    pub(super) fn refuse(self, reason: Refused) {
+        // A caller that has left needs no answer.
+        let _left = self.waiter.send(Answer::Refused(reason));
+    }
+}
+
+/// What one turn of the sequencer works on.
+#[derive(Default)]
+pub(super) struct Drained {
+    pub(super) own: Vec<Entry>,
+    pub(super) submissions: Vec<Submission>,
+}
+
+struct Row {
+    waiting: VecDeque<(usize, Submission)>,
+    bytes: usize,
+    room: Room,
+    /// How many records it may give in one round over the lanes.
+    share: usize,
+}
+
+impl Row {
+    fn new(room: Room, share: usize) -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, room, share }
+    }
+
+    fn push(&mut self, submission: Submission) -> Result<(), Refused> {
+        let bytes = submission.bytes();
+        let after = self.bytes.saturating_add(bytes);
+        if self.waiting.len() >= self.room.records || after > self.room.bytes {
+            return Err(Refused::QueueFull);
+        }
+        self.bytes = after;
+        self.waiting.push_back((bytes, submission));
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<(usize, Submission)> {
+        let (bytes, submission) = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Some((bytes, submission))
+    }
+}
+
+struct State {
+    caller: Row,
+    reserve: Row,
+    nameless: Row,
+    own: VecDeque<Entry>,
+    /// Why nothing is taken, if so.
+    closed: Option<Refused>,
+    level: Level,
+    /// Whether the sequencer waits to be woken.
+    asleep: bool,
+}
+
+/// The lanes and the door before them.
+pub(super) struct Lanes {
+    state: Mutex<State>,
+    wake: Condvar,
+    batch: Room,
+}
+
+impl Lanes {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let state = State {
+            caller: Row::new(limits.caller, 8),
+            reserve: Row::new(limits.reserve, 4),
+            nameless: Row::new(limits.nameless, 1),
+            own: VecDeque::new(),
+            closed: None,
+            level: Level::Ample,
+            asleep: false,
+        };
+        Self { state: Mutex::new(state), wake: Condvar::new(), batch: limits.batch }
+    }
+
+    /// Queues `submission`, or says at once why not.
+    pub(super) fn push(&self, lane: Lane, submission: Submission) -> Result<(), Refused> {
+        let mut state = lock(&self.state);
+        state.admits(lane)?;
+        state.row(lane).push(submission)?;
+        self.wake(&mut state);
+        Ok(())
+    }
+
+    /// Queues a record of keyward's own; there are few, and they are never refused.
+    pub(super) fn push_own(&self, entry: Entry) {
+        let mut state = lock(&self.state);
+        state.own.push_back(entry);
+        self.wake(&mut state);
+    }
+
+    /// Takes what the next batch has room for, oldest first in each lane, in fair shares over the lanes.
+    pub(super) fn drain(&self) -> Drained {
+        let mut state = lock(&self.state);
+        let own: Vec<Entry> = state.own.drain(..).collect();
+        let mut room = Room { records: self.batch.records.saturating_sub(own.len()), bytes: self.batch.bytes };
+        let mut submissions = Vec::new();
+        while state.round(&mut room, &mut submissions) {}
+        Drained { own, submissions }
+    }
+
+    /// Waits until something is queued or said, at most `timeout`.
+    pub(super) fn wait(&self, timeout: Duration) {
+        let mut state = lock(&self.state);
+        if state.waiting() == 0 && state.closed != Some(Refused::Stopping) {
+            state.asleep = true;
+            let woken = self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
+            state = woken.0;
+        }
+        state.asleep = false;
+    }
+
+    /// Waits out `timeout` whatever is queued, unless the log is stopped meanwhile.
+    pub(super) fn pause(&self, timeout: Duration) {
+        let state = lock(&self.state);
+        if state.closed != Some(Refused::Stopping) {
+            let _woken = self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes nothing more, for `reason`. A log that is stopping stays so.
+    pub(super) fn close(&self, reason: Refused) {
+        let mut state = lock(&self.state);
+        if state.closed != Some(Refused::Stopping) {
+            state.closed = Some(reason);
+        }
+        self.wake.notify_all();
+    }
+
+    /// Takes submissions again, unless the log is stopping.
+    pub(super) fn reopen(&self) {
+        let mut state = lock(&self.state);
+        if state.closed == Some(Refused::Store) {
+            state.closed = None;
+        }
+    }
+
+    /// Fails all that waits: none of it was written.
+    pub(super) fn refuse_all(&self, reason: Refused) {
+        let mut state = lock(&self.state);
+        for lane in [Lane::Caller, Lane::Reserve, Lane::Nameless] {
+            while let Some((_, submission)) = state.row(lane).pop() {
+                submission.refuse(reason);
+            }
+        }
+    }
+
+    /// Whether the log is stopping: what waits is still written, nothing more is taken.
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.state).closed == Some(Refused::Stopping)
+    }
+
+    /// How many records wait.
+    pub(super) fn depth(&self) -> usize {
+        lock(&self.state).waiting()
+    }
+
+    pub(super) fn level(&self) -> Level {
+        lock(&self.state).level
+    }
+
+    /// Sets the level of the disk, which rules who is let in.
+    pub(super) fn set_level(&self, level: Level) {
+        lock(&self.state).level = level;
+    }
+
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.asleep) {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn row(&mut self, lane: Lane) -> &mut Row {
+        match lane {
+            Lane::Caller => &mut self.caller,
+            Lane::Reserve => &mut self.reserve,
+            Lane::Nameless => &mut self.nameless,
+        }
+    }
+
+    /// The disk levels of audit-log.md 8: at `Hard` only denials and administration, at `Critical` nobody.
+    fn admits(&self, lane: Lane) -> Result<(), Refused> {
+        if let Some(reason) = self.closed {
+            return Err(reason);
+        }
+        match (self.level, lane) {
+            (Level::Critical, _) | (Level::Hard, Lane::Caller) => Err(Refused::Disk),
+            _ => Ok(()),
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.own.len() + self.caller.waiting.len() + self.reserve.waiting.len() + self.nameless.waiting.len()
+    }
+
+    /// One round: each lane gives up to its share. False once the room or the lanes are exhausted.
+    fn round(&mut self, room: &mut Room, into: &mut Vec<Submission>) -> bool {
+        let before = into.len();
+        for row in [&mut self.reserve, &mut self.caller, &mut self.nameless] {
+            for _ in 0..row.share {
+                if room.records == 0 || room.bytes == 0 {
+                    return false;
+                }
+                let Some((bytes, submission)) = row.pop() else { break };
+                room.records -= 1;
+                room.bytes = room.bytes.saturating_sub(bytes);
+                into.push(submission);
+            }
+        }
+        into.len() > before
+    }
+}

@@ -1,0 +1,226 @@
+//! Opening a store that may have been torn, without touching it before what is left has been judged.
+//!
+//! Holds its part of I7: no engine notices every lost tail, so a judge compares what opened with the high-water mark
+//! before anything is served. A log that ends in half a record is normal after a crash; RocksDB's strict mode refuses
+//! it. Then a copy is made beside the store (`<store>.recovery`: hard links to the table files, which are never
+//! changed in place, and true copies of the log, manifest and the small files), the copy is opened up to the damage,
+//! and only if the judge accepts it, it takes the store's place. If not, the store is left exactly as it was found.
+//!
+//! DURABILITY: the swap is two renames, each synced: `<store>` to `<store>.torn`, then `<store>.recovery` to
+//! `<store>`; then `<store>.torn` is removed. If the process dies
+//! - before the first rename: the copy was not yet judged, or is made and judged again; it is removed at the next start;
+//! - between the two: `<store>` is missing and both others are there; the next start does the second rename;
+//! - after the second: the next start removes `<store>.torn`.
+//!
+//! While this runs, the directory around the store is locked, so that two processes never recover at once.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::store::rocks::{Recovery, RocksStore};
+use crate::store::{Judge, Store, StoreError, Tail, Verdict};
+
+/// A store that a judge has accepted.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store, open.
+    pub store: RocksStore,
+    /// Whether its tail had to be cut off.
+    pub tail: Tail,
+}
+
+/// Opens the store at `path` if `judge` accepts what it holds: as it is, or else its copy cut off at the damage.
+///
+/// # Errors
+/// [`StoreError::Refused`] with the judge's words; [`StoreError::Damaged`] if not even the cut-off copy opens;
+/// [`StoreError::InUse`] if another process has it open or recovers it; else as [`RocksStore::open`]. After each of
+/// them the files of the store are as they were.
+pub fn open_with_recovery(path: &Path, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
+    let place = Place::of(path)?;
+    let _alone = place.lock()?;
+    place
+        .settle()
+        .map_err(|error| place.failed("clean up beside", &error))?;
+    match RocksStore::open(path, Recovery::Absolute) {
+        Ok(store) => {
+            ask(&store, judge)?;
+            Ok(Opened {
+                store,
+                tail: Tail::Whole,
+            })
+        }
+        Err(StoreError::Damaged(_)) => recover(&place, judge),
+        Err(error) => Err(error),
+    }
+}
+
+fn recover(place: &Place, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
+    let judged = place
+        .copy()
+        .map_err(|error| place.failed("copy", &error))
+        .and_then(|()| {
+            let copy = RocksStore::open(&place.recovery, Recovery::PointInTime)?;
+            ask(&copy, judge)
+        });
+    if let Err(error) = judged {
+        place
+            .remove_copy()
+            .map_err(|error| place.failed("clean up beside", &error))?;
+        return Err(error);
+    }
+    place.swap().map_err(|error| place.failed("replace", &error))?;
+    let store = RocksStore::open(&place.store, Recovery::Absolute)?;
+    Ok(Opened {
+        store,
+        tail: Tail::Torn,
+    })
+}
+
+fn ask(store: &RocksStore, judge: &mut Judge<'_>) -> Result<(), StoreError> {
+    let mut verdict = None;
+    store.snapshot(&mut |rows| {
+        verdict = Some(judge(rows)?);
+        Ok(())
+    })?;
+    match verdict {
+        Some(Verdict::Accept) => Ok(()),
+        Some(Verdict::Refuse(why)) => Err(StoreError::Refused(why)),
+        None => Err(StoreError::Closed),
+    }
+}
+
+/// The store's directory and those beside it.
+struct Place {
+    store: PathBuf,
+    recovery: PathBuf,
+    torn: PathBuf,
+    around: PathBuf,
+}
+
+impl Place {
+    fn of(path: &Path) -> Result<Self, StoreError> {
+        // A link to a directory elsewhere: the copy must lie beside the directory itself.
+        let store = fs::read_link(path).map_or_else(|_| path.to_owned(), |target| around(path).join(target));
+        let nameless = || StoreError::Engine(format!("`{}` is no name of a directory", path.display()));
+        let name = store.file_name().ok_or_else(nameless)?;
+        let beside = |suffix| around(&store).join([name, OsStr::new(suffix)].into_iter().collect::<OsString>());
+        let (recovery, torn) = (beside(".recovery"), beside(".torn"));
+        Ok(Self {
+            recovery,
+            torn,
+            around: around(&store),
+            store,
+        })
+    }
+
+    fn failed(&self, what: &str, error: &io::Error) -> StoreError {
+        StoreError::Engine(format!("cannot {what} `{}`: {error}", self.store.display()))
+    }
+
+    /// Held until it is dropped.
+    fn lock(&self) -> Result<File, StoreError> {
+        let around = File::open(&self.around).map_err(|error| self.failed("open the directory around", &error))?;
+        match around.try_lock() {
+            Ok(()) => Ok(around),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+                path: self.store.display().to_string(),
+            }),
+            Err(TryLockError::Error(error)) => Err(self.failed("lock the directory around", &error)),
+        }
+    }
+
+    /// Ends what a process that died has begun.
+    fn settle(&self) -> io::Result<()> {
+        if !self.store.exists() && self.torn.exists() && self.recovery.exists() {
+            self.rename(&self.recovery, &self.store)?;
+        }
+        if self.store.exists() {
+            self.remove_copy()?;
+            remove(&self.torn)?;
+        }
+        Ok(())
+    }
+
+    fn remove_copy(&self) -> io::Result<()> {
+        remove(&self.recovery)
+    }
+
+    /// Makes the copy, durable.
+    fn copy(&self) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(&self.recovery)?;
+        for entry in fs::read_dir(&self.store)? {
+            let entry = entry?;
+            let to = self.recovery.join(entry.file_name());
+            match Part::of(&entry.file_name()) {
+                Part::Table => fs::hard_link(entry.path(), to)?,
+                Part::Changing => {
+                    fs::copy(entry.path(), &to)?;
+                    File::open(&to)?.sync_all()?;
+                }
+                Part::NotCopied => {}
+            }
+        }
+        File::open(&self.recovery)?.sync_all()
+    }
+
+    /// Puts the copy, which nobody has open, in the store's place.
+    fn swap(&self) -> io::Result<()> {
+        File::open(&self.recovery)?.sync_all()?;
+        self.rename(&self.store, &self.torn)?;
+        self.rename(&self.recovery, &self.store)?;
+        remove(&self.torn)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)?;
+        File::open(&self.around)?.sync_all()
+    }
+}
+
+/// The directory that `path` lies in.
+fn around(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// What a file of a RocksDB directory is to a recovery.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    /// Never changed once written: linked.
+    Table,
+    /// Appended to or replaced: copied.
+    Changing,
+    /// Text log, lock, temporary files.
+    NotCopied,
+}
+
+impl Part {
+    fn of(name: &OsStr) -> Self {
+        let Some(name) = name.to_str() else {
+            return Self::NotCopied;
+        };
+        let changing = ["MANIFEST-", "OPTIONS-"].iter().any(|prefix| name.starts_with(prefix));
+        match Path::new(name).extension().and_then(OsStr::to_str) {
+            Some("sst") => Self::Table,
+            Some("log") => Self::Changing,
+            Some(_) => Self::NotCopied,
+            None if changing || name == "CURRENT" || name == "IDENTITY" => Self::Changing,
+            None => Self::NotCopied,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

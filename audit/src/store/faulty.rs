@@ -1,0 +1,173 @@
+//! A store whose writes fail as planned, around any other; for tests of what comes after a write error.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+use super::{Commit, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
+
+/// What happens to one commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing goes wrong.
+    None,
+    /// Not written, and the engine says so.
+    NotWritten,
+    /// Not written, and the engine cannot say.
+    UnknownAbsent,
+    /// Written, and the engine cannot say.
+    UnknownPresent,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    commits: VecDeque<Fault>,
+    reopens_failing: usize,
+    reopened: usize,
+    spent: bool,
+}
+
+/// `inner`, with planned failures.
+#[derive(Debug)]
+pub(crate) struct FaultyStore<S> {
+    inner: S,
+    plan: Mutex<Plan>,
+}
+
+impl<S: Store> FaultyStore<S> {
+    /// `inner` with nothing planned.
+    pub(crate) fn new(inner: S) -> Self {
+        Self {
+            inner,
+            plan: Mutex::default(),
+        }
+    }
+
+    /// The next commits go as `faults` say, one after the other; those behind them go well.
+    pub(crate) fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.locked().commits.extend(faults);
+    }
+
+    /// The next `times` reopens fail.
+    pub(crate) fn fail_reopens(&self, times: usize) {
+        self.locked().reopens_failing = times;
+    }
+
+    /// How many reopens worked.
+    pub(crate) fn reopened(&self) -> usize {
+        self.locked().reopened
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap()
+    }
+
+    /// What the plan says of the next commit; `Err` if the handle is spent.
+    fn next(&self) -> Result<Fault, StoreError> {
+        let mut plan = self.locked();
+        if plan.spent {
+            return Err(StoreError::Closed);
+        }
+        let fault = plan.commits.pop_front().unwrap_or(Fault::None);
+        plan.spent = matches!(fault, Fault::UnknownAbsent | Fault::UnknownPresent);
+        Ok(fault)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.locked().spent {
+            Err(StoreError::Closed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn planned() -> StoreError {
+    StoreError::Engine("a planned write error".to_owned())
+}
+
+impl<S: Store> Store for FaultyStore<S> {
+    fn snapshot(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.snapshot(read)
+    }
+
+    fn commit(&self, batch: &[Write], guards: &[Guard]) -> Commit {
+        match self.next() {
+            Err(error) => Commit::NotCommitted(error),
+            Ok(Fault::None) => self.inner.commit(batch, guards),
+            Ok(Fault::NotWritten) => Commit::NotCommitted(planned()),
+            Ok(Fault::UnknownAbsent) => Commit::Unknown(planned()),
+            Ok(Fault::UnknownPresent) => match self.inner.commit(batch, guards) {
+                Commit::Committed => Commit::Unknown(planned()),
+                other => other,
+            },
+        }
+    }
+
+    fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.write_derived(batch)
+    }
+
+    fn reopen(&self, judge: &mut Judge<'_>) -> Result<Tail, StoreError> {
+        {
+            let mut plan = self.locked();
+            plan.spent = true;
+            if let Some(left) = plan.reopens_failing.checked_sub(1) {
+                plan.reopens_failing = left;
+                return Err(StoreError::Engine("a planned failure to reopen".to_owned()));
+            }
+        }
+        let tail = self.inner.reopen(judge)?;
+        let mut plan = self.locked();
+        plan.spent = false;
+        plan.reopened += 1;
+        Ok(tail)
+    }
+}
+
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Family, Key, Verdict, read};
+
+    fn put(value: &[u8]) -> Vec<Write> {
+        vec![Write {
+            key: Key::new(Family::State, "row"),
+            value: Some(value.to_vec()),
+        }]
+    }
+
+    fn row(store: &dyn Store) -> Result<Option<Vec<u8>>, StoreError> {
+        read(store, |rows| rows.get(Family::State, b"row"))
+    }
+
+    #[test]
+    fn each_fault_leaves_what_it_says() {
+        let store = FaultyStore::new(MemoryStore::default());
+        store.plan([Fault::NotWritten, Fault::UnknownAbsent, Fault::UnknownPresent]);
+        assert!(matches!(store.commit(&put(b"1"), &[]), Commit::NotCommitted(_)));
+        assert_eq!(row(&store).unwrap(), None);
+
+        assert!(matches!(store.commit(&put(b"2"), &[]), Commit::Unknown(_)));
+        assert!(matches!(row(&store), Err(StoreError::Closed)));
+        assert!(matches!(
+            store.commit(&put(b"2"), &[]),
+            Commit::NotCommitted(StoreError::Closed)
+        ));
+        assert!(matches!(store.write_derived(&[]), Err(StoreError::Closed)));
+        store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap();
+        assert_eq!(row(&store).unwrap(), None);
+
+        assert!(matches!(store.commit(&put(b"3"), &[]), Commit::Unknown(_)));
+        store.fail_reopens(2);
+        for _ in 0..2 {
+            assert!(store.reopen(&mut |_| Ok(Verdict::Accept)).is_err());
+            assert!(matches!(row(&store), Err(StoreError::Closed)));
+        }
+        store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap();
+        assert_eq!(row(&store).unwrap(), Some(b"3".to_vec()));
+        assert_eq!(store.reopened(), 2);
+        assert!(matches!(store.commit(&put(b"4"), &[]), Commit::Committed));
+    }
+}

@@ -1,0 +1,133 @@
+//! The options in force, as RocksDB itself wrote them down at opening (attack H3).
+//!
+//! RocksDB adjusts options silently, and a store can be opened in ways that lose records without any error: FIFO or
+//! TTL compaction drops old files, a recycled or unordered log loses writes. At every opening RocksDB writes an
+//! `OPTIONS` file with what is really in force; it is read back here, and what is not as expected is refused. An
+//! option that is not in the file is refused too: then this check no longer knows what it looks at.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Recovery, UNUSED_FAMILY};
+use crate::store::{Family, StoreError};
+
+/// What holds for the database, besides the recovery mode.
+const DATABASE: [(&str, &str); 13] = [
+    ("allow_2pc", "false"),
+    ("allow_mmap_writes", "false"),
+    ("atomic_flush", "true"),
+    ("best_efforts_recovery", "false"),
+    ("enable_pipelined_write", "false"),
+    ("manual_wal_flush", "false"),
+    ("max_total_wal_size", "268435456"),
+    ("paranoid_checks", "true"),
+    ("recycle_log_file_num", "0"),
+    ("track_and_verify_wals_in_manifest", "true"),
+    ("two_write_queues", "false"),
+    ("unordered_write", "false"),
+    ("WAL_ttl_seconds", "0"),
+];
+
+/// What holds for every family.
+const FAMILY: [(&str, &str); 11] = [
+    ("bottommost_compression", "kDisableCompressionOption"),
+    ("compaction_filter", "nullptr"),
+    ("compaction_filter_factory", "nullptr"),
+    ("compaction_style", "kCompactionStyleLevel"),
+    ("comparator", "leveldb.BytewiseComparator"),
+    ("disable_auto_compactions", "false"),
+    ("inplace_update_support", "false"),
+    ("merge_operator", "nullptr"),
+    ("periodic_compaction_seconds", "0"),
+    ("prefix_extractor", "nullptr"),
+    ("ttl", "0"),
+];
+
+/// What holds for every family's files.
+const FILES: [(&str, &str); 2] = [("block_size", "16384"), ("checksum", "kXXH3")];
+
+/// Reads back the options in force for the store open at `path`.
+///
+/// # Errors
+/// [`StoreError::Refused`] naming the first option that is not as expected; [`StoreError::Engine`] if they cannot be
+/// read.
+pub(super) fn check(path: &Path, recovery: Recovery) -> Result<(), StoreError> {
+    let unreadable = |error| StoreError::Engine(format!("the options in force at `{}`: {error}", path.display()));
+    let newest = newest(path).map_err(unreadable)?;
+    let Some(newest) = newest else {
+        return Err(StoreError::Refused(format!(
+            "no file of the options in force in `{}`",
+            path.display()
+        )));
+    };
+    check_text(&fs::read_to_string(newest).map_err(unreadable)?, recovery).map_err(StoreError::Refused)
+}
+
+/// The `OPTIONS-<number>` file with the largest number.
+fn newest(path: &Path) -> std::io::Result<Option<PathBuf>> {
+    let mut newest: Option<(u64, PathBuf)> = None;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("OPTIONS-"))
+            .and_then(|digits| digits.parse().ok());
+        let Some(number) = number else { continue };
+        if newest.as_ref().is_none_or(|(known, _)| number > *known) {
+            newest = Some((number, entry.path()));
+        }
+    }
+    Ok(newest.map(|(_, path)| path))
+}
+
+/// `section -> option -> value` of an `OPTIONS` file.
+type Sections<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>;
+
+fn sections(text: &str) -> Sections<'_> {
+    let mut sections = Sections::new();
+    let mut current = "";
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            current = name;
+        } else if let Some((option, value)) = line.split_once('=') {
+            sections.entry(current).or_default().insert(option, value);
+        }
+    }
+    sections
+}
+
+fn check_text(text: &str, recovery: Recovery) -> Result<(), String> {
+    let sections = sections(text);
+    let mode = match recovery {
+        Recovery::Absolute => "kAbsoluteConsistency",
+        Recovery::PointInTime => "kPointInTimeRecovery",
+    };
+    expect(&sections, "DBOptions", &DATABASE)?;
+    expect(&sections, "DBOptions", &[("wal_recovery_mode", mode)])?;
+    for name in Family::ALL.map(Family::name).into_iter().chain([UNUSED_FAMILY]) {
+        let compression = if name == Family::Tiles.name() {
+            "kNoCompression"
+        } else {
+            "kZSTD"
+        };
+        let section = format!("CFOptions \"{name}\"");
+        expect(&sections, &section, &FAMILY)?;
+        expect(&sections, &section, &[("compression", compression)])?;
+        expect(&sections, &format!("TableOptions/BlockBasedTable \"{name}\""), &FILES)?;
+    }
+    Ok(())
+}
+
+fn expect(sections: &Sections<'_>, section: &str, expected: &[(&str, &str)]) -> Result<(), String> {
+    for (option, wanted) in expected {
+        let found = sections.get(section).and_then(|options| options.get(option));
+        match found {
+            Some(found) if found == wanted => {}
+            Some(found) => return Err(format!("`{option}` in `{section}` is `{found}`, must be `{wanted}`")),
+            None => return Err(format!("`{option}` in `{section}` is not known to be `{wanted}`")),
+        }
+    }
+    Ok(())
+}

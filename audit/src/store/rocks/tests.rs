@@ -1,0 +1,241 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::store::{Key, Verdict, read};
+
+fn fresh() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    (directory, path)
+}
+
+fn put(index: u64, value: Vec<u8>) -> Vec<Write> {
+    vec![Write {
+        key: Key::new(Family::Records, index.to_be_bytes()),
+        value: Some(value),
+    }]
+}
+
+fn rows(store: &RocksStore) -> u64 {
+    read(store, |rows| {
+        let mut count = 0;
+        rows.scan(Family::Records, &[], &[0xff; 9], false, &mut |_, _| {
+            count += 1;
+            true
+        })?;
+        Ok(count)
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_new_store_is_its_owners_alone_and_never_over_another() {
+    let (_directory, path) = fresh();
+    drop(RocksStore::create(&path).unwrap());
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(matches!(RocksStore::create(&path), Err(StoreError::Engine(why)) if why.starts_with("cannot make")));
+    assert_eq!(rows(&RocksStore::open(&path, Recovery::Absolute).unwrap()), 0);
+}
+
+#[test]
+fn a_store_is_open_once() {
+    let (_directory, path) = fresh();
+    let store = RocksStore::create(&path).unwrap();
+    let second = RocksStore::open(&path, Recovery::Absolute);
+    assert!(
+        matches!(&second, Err(StoreError::InUse { path: named }) if *named == path.display().to_string()),
+        "{second:?}"
+    );
+    drop(store);
+    RocksStore::open(&path, Recovery::Absolute).unwrap();
+}
+
+#[test]
+fn a_damaged_table_is_reported_when_it_is_read() {
+    let (_directory, path) = fresh();
+    let store = RocksStore::create(&path).unwrap();
+    for index in 0..100 {
+        assert!(matches!(
+            store.commit(&put(index, vec![b'v'; 500]), &[]),
+            Commit::Committed
+        ));
+    }
+    // Opening flushes the log into tables.
+    store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap();
+    drop(store);
+    let tables = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    let table = tables
+        .filter(|path| path.extension().is_some_and(|kind| kind == "sst"))
+        .next()
+        .unwrap();
+    let mut bytes = fs::read(&table).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&table, bytes).unwrap();
+    let store = RocksStore::open(&path, Recovery::Absolute).unwrap();
+    let answer = read(&store, |rows| rows.get(Family::Records, &0_u64.to_be_bytes()));
+    assert!(matches!(answer, Err(StoreError::Damaged(_))), "{answer:?}");
+}
+
+/// The directory is moved away, so that the engine cannot make its next log.
+#[test]
+fn i09_after_a_write_error_nothing_is_taken_until_a_reopen_that_works() {
+    let (directory, path) = fresh();
+    let away = directory.path().join("away");
+    let store = RocksStore::create(&path).unwrap();
+    assert!(matches!(store.commit(&put(0, vec![0]), &[]), Commit::Committed));
+    fs::rename(&path, &away).unwrap();
+    let (committed, error) = fill(&store);
+    assert!(matches!(error, StoreError::Engine(_)), "{error:?}");
+
+    assert!(matches!(
+        store.commit(&put(9_999, vec![0]), &[]),
+        Commit::NotCommitted(StoreError::Closed)
+    ));
+    assert!(matches!(store.write_derived(&[]), Err(StoreError::Closed)));
+    assert!(matches!(
+        read(&store, |rows| rows.get(Family::Records, b"r")),
+        Err(StoreError::Closed)
+    ));
+    assert!(store.reopen(&mut |_| Ok(Verdict::Accept)).is_err());
+    assert!(matches!(
+        store.commit(&put(9_999, vec![0]), &[]),
+        Commit::NotCommitted(StoreError::Closed)
+    ));
+    assert!(!path.exists());
+
+    fs::rename(&away, &path).unwrap();
+    store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap();
+    let found = rows(&store);
+    assert!(found == committed || found == committed + 1, "{found} of {committed}");
+    assert!(matches!(store.commit(&put(found, vec![0]), &[]), Commit::Committed));
+    assert_eq!(rows(&store), found + 1);
+}
+
+/// Commits a MiB at a time until the engine answers `Unknown`: how many records were acknowledged, and the error.
+fn fill(store: &RocksStore) -> (u64, StoreError) {
+    for index in 1..200 {
+        match store.commit(&put(index, vec![b'v'; MIB]), &[]) {
+            Commit::Committed => {}
+            Commit::Unknown(error) => return (index, error),
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no write failed");
+}
+
+#[test]
+fn readers_that_are_inside_finish_before_a_reopen_and_those_after_see_it_closed() {
+    let (_directory, path) = fresh();
+    let store = RocksStore::create(&path).unwrap();
+    assert!(matches!(store.commit(&put(0, vec![7]), &[]), Commit::Committed));
+    std::thread::scope(|scope| {
+        store
+            .snapshot(&mut |rows| {
+                scope.spawn(|| store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap());
+                while store.serving.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                let late = scope
+                    .spawn(|| read(&store, |rows| rows.get(Family::Records, &[0; 8])))
+                    .join()
+                    .unwrap();
+                assert!(matches!(late, Err(StoreError::Closed)));
+                assert_eq!(rows.get(Family::Records, &[0; 8])?, Some(vec![7]));
+                Ok(())
+            })
+            .unwrap();
+    });
+    assert_eq!(rows(&store), 1);
+}
+
+type Weaken = fn(&mut Options);
+
+/// Opens a store with one option weakened, as a patched program would, and checks what is then in force.
+fn weakened(database: Weaken, family: Weaken) -> Result<(), StoreError> {
+    let (_directory, path) = fresh();
+    let mut options = database_options(Recovery::Absolute);
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    database(&mut options);
+    let cache = Cache::new_lru_cache(MIB);
+    let families = Family::ALL.map(|known| {
+        let mut options = family_options(known, &cache);
+        if known == Family::Records {
+            family(&mut options);
+        }
+        ColumnFamilyDescriptor::new(known.name(), options)
+    });
+    let unused = ColumnFamilyDescriptor::new(UNUSED_FAMILY, common_options(&cache));
+    let _open = DB::open_cf_descriptors(&options, &path, families.into_iter().chain([unused])).unwrap();
+    effective::check(&path, Recovery::Absolute)
+}
+
+#[test]
+fn attack_h3_a_store_with_a_weakened_option_is_refused_by_name() {
+    weakened(|_| {}, |_| {}).unwrap();
+    let database: [(&str, Weaken); 8] = [
+        ("wal_recovery_mode", |options| {
+            options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord)
+        }),
+        ("track_and_verify_wals_in_manifest", |options| {
+            options.set_track_and_verify_wals_in_manifest(false)
+        }),
+        ("recycle_log_file_num", |options| {
+            options.set_recycle_log_file_num(2);
+            options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        }),
+        ("unordered_write", |options| {
+            options.set_atomic_flush(true);
+            options.set_unordered_write(true);
+        }),
+        ("manual_wal_flush", |options| options.set_manual_wal_flush(true)),
+        ("allow_mmap_writes", |options| options.set_allow_mmap_writes(true)),
+        ("paranoid_checks", |options| options.set_paranoid_checks(false)),
+        ("max_total_wal_size", |options| options.set_max_total_wal_size(0)),
+    ];
+    for (option, weaken) in database {
+        assert_refused(option, weakened(weaken, |_| {}));
+    }
+    let family: [(&str, Weaken); 7] = [
+        ("compaction_style", |options| {
+            options.set_compaction_style(DBCompactionStyle::Fifo)
+        }),
+        ("compaction_style", |options| {
+            options.set_compaction_style(DBCompactionStyle::Universal)
+        }),
+        ("ttl", |options| options.set_ttl(60)),
+        ("prefix_extractor", |options| {
+            options.set_prefix_extractor(rocksdb::SliceTransform::create_fixed_prefix(4));
+        }),
+        ("compaction_filter", |options| {
+            options.set_compaction_filter(c"drops", |_, _, _| rocksdb::CompactionDecision::Remove);
+        }),
+        ("inplace_update_support", |options| {
+            options.set_inplace_update_support(true);
+        }),
+        ("compression", |options| {
+            options.set_compression_type(DBCompressionType::Lz4)
+        }),
+    ];
+    for (option, weaken) in family {
+        assert_refused(option, weakened(|_| {}, weaken));
+    }
+}
+
+#[track_caller]
+fn assert_refused(option: &str, answer: Result<(), StoreError>) {
+    let Err(StoreError::Refused(why)) = answer else {
+        panic!("`{option}` weakened: {answer:?}")
+    };
+    assert!(why.starts_with(&format!("`{option}` in ")), "{option}: {why}");
+}
+
+#[test]
+fn attack_h3_a_store_with_a_time_to_live_is_refused() {
+    let (_directory, path) = fresh();
+    let mut options = database_options(Recovery::Absolute);
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    let _open = DB::open_cf_descriptors_with_ttl(&options, &path, descriptors()).unwrap();
+    assert_refused("compaction_filter_factory", effective::check(&path, Recovery::Absolute));
+}

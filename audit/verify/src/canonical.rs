@@ -1,0 +1,310 @@
+//! One pass over the bytes of a record that checks canonical JSON (RFC 8785, narrowed by the specification's 1.6)
+//! and, on the way, that values have the shape that the schema gives them. No tree of values is built.
+//!
+//! Canonical: objects with strictly ascending ASCII keys, no white space, no null, integers in 0..=2^53-1 without
+//! leading zeros, the shortest escapes, nothing after the value, nesting at most [`DEPTH_MAX`] deep. The caller has
+//! checked UTF-8.
+
+use crate::note::INTEGER_MAX;
+use std::borrow::Cow;
+
+/// Values nested deeper than this are refused; a record needs six levels.
+pub(crate) const DEPTH_MAX: u32 = 32;
+
+/// The bytes are not the canonical form of any value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotCanonical;
+
+/// What a value has to be.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// Any canonical value.
+    Any,
+    Text,
+    Integer,
+    /// An object of any members.
+    Object,
+    /// An object of these members, in order, each optional.
+    Members(&'static [(&'static str, Shape)]),
+    /// An object whose every value has the shape.
+    EveryMember(&'static Shape),
+    /// An array whose every element has the shape.
+    EveryElement(&'static Shape),
+}
+
+/// The place in the bytes where the pass is.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Pass<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Whether nothing follows.
+    pub(crate) fn at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Steps over one byte if it is this one.
+    #[inline]
+    pub(crate) fn eat(&mut self, byte: u8) -> bool {
+        match self.rest.split_first() {
+            Some((first, rest)) if *first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), NotCanonical> {
+        if self.eat(byte) { Ok(()) } else { Err(NotCanonical) }
+    }
+
+    /// Steps over a value; whether it has the shape, and its bytes.
+    pub(crate) fn value(&mut self, shape: &Shape, depth: u32) -> Result<(bool, &'a [u8]), NotCanonical> {
+        let before = self.rest;
+        let fits = match self.peek().ok_or(NotCanonical)? {
+            b'"' => self.string().map(|_| matches!(shape, Shape::Text | Shape::Any))?,
+            b'0'..=b'9' => self.integer().map(|()| matches!(shape, Shape::Integer | Shape::Any))?,
+            b'{' => self.object(shape, depth)?,
+            b'[' => self.array(shape, depth)?,
+            b't' => self.literal(b"true").map(|()| matches!(shape, Shape::Any))?,
+            b'f' => self.literal(b"false").map(|()| matches!(shape, Shape::Any))?,
+            _ => return Err(NotCanonical),
+        };
+        let taken = before.len().saturating_sub(self.rest.len());
+        Ok((fits, before.get(..taken).unwrap_or_default()))
+    }
+
+    fn object(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
+        let deeper = depth
+            .checked_add(1)
+            .filter(|depth| *depth <= DEPTH_MAX)
+            .ok_or(NotCanonical)?;
+        self.expect(b'{')?;
+        let mut known = if let Shape::Members(known) = shape {
+            known.iter()
+        } else {
+            [].iter()
+        };
+        let mut fits = !matches!(shape, Shape::Text | Shape::Integer | Shape::EveryElement(_));
+        let mut last = None;
+        while let Some(key) = self.next_key(&mut last)? {
+            let of_member = match shape {
+                Shape::Members(_) => known.find(|(name, _)| name.as_bytes() == key).map(|(_, shape)| shape),
+                Shape::EveryMember(each) => Some(*each),
+                _ => Some(&Shape::Any),
+            };
+            fits &= of_member.is_some();
+            fits &= self.value(of_member.unwrap_or(&Shape::Any), deeper)?.0;
+        }
+        Ok(fits)
+    }
+
+    /// The next key of an object whose `{` is behind, its colon too; nothing at the `}`. `last` is the key before.
+    #[inline]
+    pub(crate) fn next_key(&mut self, last: &mut Option<Inside<'a>>) -> Result<Option<&'a [u8]>, NotCanonical> {
+        if self.eat(b'}') {
+            return Ok(None);
+        }
+        if last.is_some() {
+            self.expect(b',')?;
+        }
+        let key = self.string()?;
+        self.expect(b':')?;
+        let ascends = last.is_none_or(|last| compare(last, key) == Ordering::Less);
+        *last = Some(key);
+        if ascends && key.is_ascii() {
+            Ok(Some(key))
+        } else {
+            Err(NotCanonical)
+        }
+    }
+
+    fn array(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
+        let deeper = depth
+            .checked_add(1)
+            .filter(|depth| *depth <= DEPTH_MAX)
+            .ok_or(NotCanonical)?;
+        self.expect(b'[')?;
+        let (mut fits, each) = match shape {
+            Shape::EveryElement(each) => (true, *each),
+            Shape::Any => (true, &Shape::Any),
+            _ => (false, &Shape::Any),
+        };
+        if self.eat(b']') {
+            return Ok(fits);
+        }
+        loop {
+            fits &= self.value(each, deeper)?.0;
+            if self.eat(b']') {
+                return Ok(fits);
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<(), NotCanonical> {
+        self.rest = self.rest.strip_prefix(word).ok_or(NotCanonical)?;
+        Ok(())
+    }
+
+    fn integer(&mut self) -> Result<(), NotCanonical> {
+        let digits = self
+            .rest
+            .iter()
+            .take(17)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let (text, rest) = self.rest.split_at_checked(digits).ok_or(NotCanonical)?;
+        self.rest = rest;
+        let short = text == b"0" || !text.starts_with(b"0");
+        integer(text).filter(|_| short).map(|_| ()).ok_or(NotCanonical)
+    }
+
+    /// Steps over a string; the bytes between its quotes, escapes as they stand.
+    #[inline]
+    fn string(&mut self) -> Result<Inside<'a>, NotCanonical> {
+        let inside = self.rest.strip_prefix(b"\"").ok_or(NotCanonical)?;
+        let (mut rest, mut escaped) = (inside, false);
+        loop {
+            rest = skip_plain(rest);
+            match rest.split_first() {
+                Some((b'"', behind)) => {
+                    self.rest = behind;
+                    break;
+                }
+                Some((b'\\', behind)) => rest = skip_escape(behind)?,
+                _ => return Err(NotCanonical),
+            }
+            escaped = true;
+        }
+        let length = inside.len().saturating_sub(rest.len());
+        inside
+            .get(..length)
+            .map(|bytes| Inside { bytes, escaped })
+            .ok_or(NotCanonical)
+    }
+}
+
+/// What stands between the quotes of a string.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inside<'a> {
+    bytes: &'a [u8],
+    escaped: bool,
+}
+
+impl Inside<'_> {
+    /// Whether this key may follow that one: by the characters that they stand for.
+    #[inline]
+    fn follows(self, before: Self) -> bool {
+        if self.escaped || before.escaped {
+            return unescape(before.bytes) < unescape(self.bytes);
+        }
+        before.bytes < self.bytes
+    }
+}
+
+/// What is left behind the bytes that stand for themselves in a string; looks at eight at a time.
+#[inline]
+fn skip_plain(mut rest: &[u8]) -> &[u8] {
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            let plain = usize::try_from(special.trailing_zeros() / 8).unwrap_or_default();
+            return rest.get(plain..).unwrap_or_default();
+        }
+        rest = behind;
+    }
+    let plain = rest
+        .iter()
+        .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
+        .count();
+    rest.get(plain..).unwrap_or_default()
+}
+
+/// What is left behind an escape whose backslash is behind, if it is the shortest for its character.
+fn skip_escape(escape: &[u8]) -> Result<&[u8], NotCanonical> {
+    match escape {
+        [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => Ok(rest),
+        // Control characters without a short form: not 08, 09, 0a, 0c, 0d.
+        [b'u', b'0', b'0', b'0', b'0'..=b'7' | b'b' | b'e' | b'f', rest @ ..] => Ok(rest),
+        [b'u', b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f', rest @ ..] => Ok(rest),
+        _ => Err(NotCanonical),
+    }
+}
+
+/// The high bit of each byte that is a quote, a backslash or below 0x20; bits above the lowest one may be wrong.
+#[inline]
+fn special(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES.wrapping_mul(limit)) & !word;
+    let quote = word ^ ONES.wrapping_mul(0x22);
+    let backslash = word ^ ONES.wrapping_mul(0x5c);
+    (below(word, 0x20) | below(quote, 1) | below(backslash, 1)) & HIGHS
+}
+
+/// The value of decimal digits, if it is at most 2^53 - 1.
+pub(crate) fn integer(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+'))?;
+    text.parse().ok().filter(|value| *value <= INTEGER_MAX)
+}
+
+/// The bytes that the inside of a canonical string stands for.
+pub(crate) fn unescape(inside: &[u8]) -> Cow<'_, [u8]> {
+    if !inside.contains(&b'\\') {
+        return Cow::Borrowed(inside);
+    }
+    let mut plain = Vec::with_capacity(inside.len());
+    let mut bytes = inside.iter().copied();
+    while let Some(byte) = bytes.next() {
+        plain.push(if byte == b'\\' { unescape_one(&mut bytes) } else { byte });
+    }
+    Cow::Owned(plain)
+}
+
+fn unescape_one(bytes: &mut impl Iterator<Item = u8>) -> u8 {
+    match bytes.next().unwrap_or_default() {
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'u' => {
+            let digits = bytes.skip(2).take(2);
+            digits.fold(0, |code, character| {
+                code << 4 | crate::hex::digit(character).unwrap_or_default()
+            })
+        }
+        itself => itself,
+    }
+}
+
+/// The value of the member `name` of a canonical object, as it stands; nothing if absent or if this is no object.
+pub(crate) fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut pass = Pass::new(object);
+    pass.eat(b'{').then_some(())?;
+    let mut last = None;
+    while let Some(key) = pass.next_key(&mut last).ok()? {
+        let (_, value) = pass.value(&Shape::Any, 0).ok()?;
+        if key == name.as_bytes() {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// The text that a canonical string with its quotes stands for.
+pub(crate) fn text(value: &[u8]) -> Option<String> {
+    let inside = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    String::from_utf8(unescape(inside).into_owned()).ok()
+}

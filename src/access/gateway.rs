@@ -1,0 +1,258 @@
+//! Everything that serving a request needs, put together once at start.
+
+use super::call::Presented;
+use super::cursor::CursorKey;
+use super::policies::{Policies, ReloadError};
+use super::tokens::LogRevocations;
+use crate::authn::{AuthenticateError, Authenticated, Authenticator, IssuerError};
+use crate::config::{Config, Limits};
+use crate::floods::{Budget, Floods};
+use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
+use crate::principal::Principal;
+use crate::resource::{CreatorNumber, Place};
+use crate::secret::{self, Engine};
+use super::setup;
+use crate::actions;
+use keyward_audit::record::{Draft, Kind, Outcome, Value};
+use keyward_audit::store::StoreError;
+use keyward_audit::{Changes, Environment, Event, Lane, Log, RandomError, ReadSet};
+use std::sync::Arc;
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log does not open.
+    #[error(transparent)]
+    Log(#[from] keyward_audit::OpenError),
+    /// A file that the configuration names cannot be used.
+    #[error(transparent)]
+    Setup(#[from] setup::SetupError),
+    /// The root key cannot be read.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// The keys do not open.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// An issuer is not usable.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The policy folder is not usable, or its revision could not be recorded.
+    #[error(transparent)]
+    Policies(#[from] ReloadError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The start could not be recorded.
+    #[error("the start cannot be recorded; nothing is served")]
+    Unrecorded,
+}
+
+/// How large a body may be and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Bytes.
+    pub bytes: usize,
+    /// Seconds.
+    pub timeout_s: u64,
+}
+
+/// The gateway.
+pub struct Gateway {
+    log: Log,
+    authenticator: Authenticator,
+    policies: Policies,
+    engine: Engine,
+    place: Place,
+    limits: Limits,
+    environment: Environment,
+    floods: Floods,
+    cursors: CursorKey,
+}
+
+/// A record of the gateway's own life.
+pub(super) struct Own(pub(super) Draft);
+
+impl Event for Own {
+    fn draft(&self) -> &Draft {
+        &self.0
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Reserve
+    }
+}
+
+impl Gateway {
+    /// Opens everything that `config` names, records the start, and is ready to serve.
+    ///
+    /// # Errors
+    /// [`OpenError`] in one line that names the setting, file or index that is wrong.
+    pub async fn open(config: &Config, environment: Environment) -> Result<Arc<Self>, OpenError> {
+        let root = FileProvider::new(config.path(&config.keys.path)).load()?;
+        let authenticator = Authenticator::new(setup::issuer_settings(config)?)?;
+        let log = Log::open(setup::log_settings(config)?, environment.clone())?;
+        let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??;
+        let folder = config.path(&config.policy.path);
+        let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
+        let gateway = Self {
+            authenticator,
+            policies,
+            engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
+            place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
+            limits: config.limits.clone(),
+            floods: Floods::new(Budget {
+                total: config.limits.unauthenticated_records,
+                per_network: config.limits.unauthenticated_records_per_network,
+            }),
+            cursors: CursorKey::random(&*environment.random)?,
+            environment,
+            log,
+        };
+        gateway.record_start(config).await?;
+        Ok(Arc::new(gateway))
+    }
+
+    async fn record_start(&self, config: &Config) -> Result<(), OpenError> {
+        let mut draft = self.system("start")?;
+        draft.parameters.insert("catalogue".to_owned(), Value::from(actions::CATALOGUE));
+        draft.parameters.insert("config".to_owned(), Value::from(config.digest.as_str()));
+        draft.parameters.insert("policy".to_owned(), Value::from(self.policies.live().set.revision()));
+        draft.parameters.insert("program".to_owned(), Value::from(crate::PROGRAM));
+        self.record(draft).await.then_some(()).ok_or(OpenError::Unrecorded)
+    }
+
+    fn system(&self, event: &str) -> Result<Draft, RandomError> {
+        let mut draft = Draft::new(Kind::System, "keyward:System", "internal", self.environment.request_id()?);
+        draft.outcome = Some(Outcome::Ok);
+        draft.principal = Some("service/gateway".to_owned());
+        draft.parameters.insert("event".to_owned(), Value::from(event));
+        Ok(draft)
+    }
+
+    async fn record(&self, draft: Draft) -> bool {
+        self.log.commit(Own(draft), Changes::default(), ReadSet::default()).await.is_ok()
+    }
+
+    /// Writes the summary of what was only counted since the last one.
+    pub async fn summarise(&self) {
+        let Some(summary) = self.floods.take() else { return };
+        let recorded = match self.environment.request_id() {
+            Ok(request) => {
+                let event = super::recording::summary(&summary, request);
+                self.log.commit(event, Changes::default(), ReadSet::default()).await.is_ok()
+            }
+            Err(_) => false,
+        };
+        if !recorded {
+            self.floods.give_back(summary);
+        }
+    }
+
+    /// Writes what is still only counted and the stop, signs a last checkpoint and closes the log.
+    pub async fn stop(&self) {
+        self.summarise().await;
+        if let Ok(draft) = self.system("stop") {
+            self.record(draft).await;
+        }
+        self.log.stop().await;
+    }
+
+    /// Reads the policy folder again.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; the set before it serves on.
+    pub async fn reload_policies(&self, trigger: &'static str) -> Result<(), ReloadError> {
+        self.policies.reload(&self.log, trigger).await
+    }
+
+    /// Why the gateway is not ready, if it is not: one text for each reason, none naming a secret or caller.
+    #[must_use]
+    pub fn unready(&self) -> Vec<String> {
+        let mut reasons = self.log.status().unready();
+        if self.policies.refused().is_some() {
+            reasons.push("policy_refused".to_owned());
+        }
+        reasons
+    }
+
+    /// A fresh request id.
+    ///
+    /// # Errors
+    /// [`super::Unrecorded::Random`] if the system gives no random bytes.
+    pub fn request_id(&self) -> Result<String, super::Unrecorded> {
+        self.environment.request_id().map_err(|_| super::Unrecorded::Random)
+    }
+
+    /// How large a body may be and how long it may take.
+    #[must_use]
+    pub fn body_limits(&self) -> BodyLimits {
+        BodyLimits { bytes: self.limits.body_bytes, timeout_s: self.limits.body_timeout_s }
+    }
+
+    /// The live policy set and what watches the folder.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn floods(&self) -> &Floods {
+        &self.floods
+    }
+
+    pub(super) fn cursors(&self) -> &CursorKey {
+        &self.cursors
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(super) fn random(&self) -> &dyn keyward_audit::Random {
+        &*self.environment.random
+    }
+
+    /// How much a secret may hold.
+    pub(super) fn secret_limits(&self) -> secret::Limits {
+        secret::Limits {
+            value_bytes_max: self.limits.value_bytes,
+            versions_max: self.limits.versions_per_secret,
+            secrets_max: self.limits.secrets,
+        }
+    }
+
+    pub(super) fn now_us(&self) -> u64 {
+        self.environment.clock.wall_us()
+    }
+
+    pub(super) fn creator_number(&self, principal: &Principal) -> CreatorNumber {
+        self.engine.keyring().creator_number(principal)
+    }
+
+    pub(super) fn knows_issuer(&self, name: &str) -> bool {
+        self.policies.live().set.settings().issuers.iter().any(|issuer| issuer.name == name)
+    }
+
+    pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {
+        self.authenticator.authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
+    }
+
+    pub(super) fn known_caller(&self, presented: &Presented) -> Option<Arc<Authenticated>> {
+        match presented {
+            Presented::Bearer(token) => self.authenticate(token).ok(),
+            Presented::Nothing | Presented::Malformed => None,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The live policy set: read at start, changed only through the log.
+//!
+//! INVARIANT I13: a set goes live by a `policy_change` record; its generation is that record's, and every decision
+//! names the generation it was made under, so that no record after the change allows by the old set.
+//! INVARIANT I2: the texts of a revision ride in the same commit as the record that makes it live.
+//! INVARIANT I5: all or nothing: a folder with a finding keeps the old set, and says so in the log, a metric and
+//! `/readyz`. If the process dies half-way, the next start finds either the old revision live or the new one.
+
+use super::replay;
+use crate::authz::{self, Finding, PolicyFile, PolicySet, Settings};
+use arc_swap::ArcSwap;
+use keyward_audit::record::{Draft, Kind, Outcome, Parameters, Value};
+use keyward_audit::store::{Family, Key, Write};
+use keyward_audit::{Changes, CommitError, Environment, Event, Generation, Lane, Log, ReadSet};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Moved by every record that makes a revision live.
+pub const POLICY: Generation = Generation("policy");
+/// The row that names the live revision.
+const LIVE: &[u8] = b"live";
+/// How long a request waits for a set that is already in the log to be swapped in.
+const CATCH_UP: Duration = Duration::from_millis(250);
+
+/// A policy set and the generation under which it is live.
+pub struct Live {
+    /// The set.
+    pub set: PolicySet,
+    generation: u64,
+}
+
+impl Live {
+    /// What a decision by this set rests on.
+    pub(super) fn seen(&self) -> [(Generation, u64); 1] {
+        [(POLICY, self.generation)]
+    }
+}
+
+/// Why a change of the folder did not go live.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The folder holds what is not understood; all of it, at once.
+    #[error("the policy folder has {} finding(s); the first: {}", .0.len(), first(.0))]
+    Invalid(Vec<Finding>),
+    /// The change cannot be recorded now.
+    #[error("the policy change cannot be recorded now")]
+    Unrecorded,
+}
+
+fn first(findings: &[Finding]) -> String {
+    findings.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The policy folder and what of it is live.
+pub struct Policies {
+    live: ArcSwap<Live>,
+    generation: watch::Sender<u64>,
+    reloading: tokio::sync::Mutex<()>,
+    refused: Mutex<Option<String>>,
+    folder: PathBuf,
+    settings: Settings,
+    environment: Environment,
+}
+
+/// `policy_change`, with the texts that ride with it.
+struct PolicyChange(Draft);
+
+impl Event for PolicyChange {
+    fn draft(&self) -> &Draft {
+        &self.0
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Reserve
+    }
+}
+
+impl Policies {
+    /// Reads the folder at start. An invalid folder serves the last good revision of the store, degraded.
+    ///
+    /// # Errors
+    /// [`ReloadError::Invalid`] if the folder is invalid and the store holds no revision; [`ReloadError::Unrecorded`]
+    /// if the revision could not be made live.
+    pub async fn start(
+        log: &Log,
+        folder: PathBuf,
+        settings: Settings,
+        environment: Environment,
+    ) -> Result<Self, ReloadError> {
+        let stored = stored_live(log);
+        let read = read(&folder, &settings);
+        let (set, generation, refused) = match (read, stored) {
+            (Ok(set), stored) => {
+                let old = stored.as_ref().map(|(set, _)| set);
+                let generation = match &stored {
+                    Some((old, generation)) if old.revision() == set.revision() => *generation,
+                    _ => go_live(log, &environment, &set, old, log.generation(POLICY), "start").await?,
+                };
+                (set, generation, None)
+            }
+            (Err(findings), Some((set, generation))) => {
+                let text = ReloadError::Invalid(findings).to_string();
+                (set, generation, Some(text))
+            }
+            (Err(findings), None) => return Err(ReloadError::Invalid(findings)),
+        };
+        let policies = Self {
+            live: ArcSwap::from_pointee(Live { set, generation }),
+            generation: watch::Sender::new(generation),
+            reloading: tokio::sync::Mutex::new(()),
+            refused: Mutex::new(None),
+            folder,
+            settings,
+            environment,
+        };
+        if let Some(text) = refused {
+            policies.refuse(log, text).await;
+        }
+        Ok(policies)
+    }
+
+    /// The live set.
+    #[must_use]
+    pub fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Why the folder as it is now is not live, if it is not.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The folder that is watched.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Waits until the set that the log says is live is swapped in here.
+    pub(super) async fn catch_up(&self, generation: u64) {
+        let mut seen = self.generation.subscribe();
+        let _late = tokio::time::timeout(CATCH_UP, seen.wait_for(|now| *now >= generation)).await;
+    }
+
+    /// Reads the folder again and makes it live if it is valid and says anything new.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; the old set then serves on.
+    pub async fn reload(&self, log: &Log, trigger: &'static str) -> Result<(), ReloadError> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let folder = self.folder.clone();
+        let settings = self.settings.clone();
+        let read = tokio::task::spawn_blocking(move || read(&folder, &settings)).await;
+        let set = match read.unwrap_or_else(|_| Err(Vec::new())) {
+            Ok(set) => set,
+            Err(findings) => {
+                let error = ReloadError::Invalid(findings);
+                self.refuse(log, error.to_string()).await;
+                return Err(error);
+            }
+        };
+        let live = self.live();
+        if live.set.revision() != set.revision() {
+            let generation = go_live(log, &self.environment, &set, Some(&live.set), live.generation, trigger).await?;
+            tracing::info!(revision = set.revision(), trigger, "a policy revision went live");
+            self.live.store(Arc::new(Live { set, generation }));
+            self.generation.send_replace(generation);
+        }
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        metrics::gauge!("keyward_policy_refused").set(0.0);
+        Ok(())
+    }
+
+    /// Says once for each new cause that the folder is not live: structured log, metric, record.
+    async fn refuse(&self, log: &Log, text: String) {
+        let known = self.refused.lock().unwrap_or_else(PoisonError::into_inner).replace(text.clone());
+        metrics::gauge!("keyward_policy_refused").set(1.0);
+        if known.as_ref() == Some(&text) {
+            return;
+        }
+        tracing::error!(cause = text, "the policy folder is refused; the set before it serves on");
+        let Ok(request) = self.environment.request_id() else { return };
+        let mut draft = Draft::new(Kind::System, "keyward:System", "internal", request);
+        draft.outcome = Some(Outcome::Failed);
+        draft.principal = Some("service/policy".to_owned());
+        draft.reason = Some("policy_refused".to_owned());
+        let cause: String = text.chars().take(512).collect();
+        draft.parameters = Parameters::from([
+            ("cause".to_owned(), Value::from(cause)),
+            ("event".to_owned(), Value::from("policy_refused")),
+            ("policy".to_owned(), Value::from(self.live().set.revision())),
+        ]);
+        if log.commit(PolicyChange(draft), Changes::default(), ReadSet::default()).await.is_err() {
+            tracing::error!("that the policy folder is refused could not be recorded");
+        }
+    }
+}
+
+fn read(folder: &Path, settings: &Settings) -> Result<PolicySet, Vec<Finding>> {
+    PolicySet::load(&authz::read_folder(folder)?, settings)
+}
+
+/// The revision that the store says is live, and its generation.
+fn stored_live(log: &Log) -> Option<(PolicySet, u64)> {
+    let generation = log.generation(POLICY);
+    let row = log.read(|snapshot| snapshot.get(Family::Texts, LIVE)).ok()??;
+    let revision = String::from_utf8(row).ok()?;
+    match replay::stored_revision(&revision, &mut |key| log.read(|snapshot| snapshot.get(Family::Texts, key))) {
+        Ok(set) => Some((set, generation)),
+        Err(error) => {
+            tracing::error!(revision, %error, "the live policy revision cannot be read back from the store");
+            None
+        }
+    }
+}
+
+/// Commits a revision as live, its texts in the same batch; answers its generation.
+async fn go_live(
+    log: &Log,
+    environment: &Environment,
+    set: &PolicySet,
+    old: Option<&PolicySet>,
+    generation: u64,
+    trigger: &'static str,
+) -> Result<u64, ReloadError> {
+    let request = environment.request_id().map_err(|_| ReloadError::Unrecorded)?;
+    let mut draft = Draft::new(Kind::PolicyChange, "keyward:PolicyChange", "internal", request);
+    draft.outcome = Some(Outcome::Ok);
+    draft.principal = Some("service/policy".to_owned());
+    draft.parameters.insert("changes".to_owned(), Value::List(changes(old.map_or(&[], PolicySet::files), set.files())));
+    draft.parameters.insert("new".to_owned(), Value::from(set.revision()));
+    if let Some(old) = old {
+        draft.parameters.insert("old".to_owned(), Value::from(old.revision()));
+    }
+    draft.parameters.insert("trigger".to_owned(), Value::from(trigger));
+    let mut writes = replay::revision_rows(set);
+    writes.push(Write { key: Key::new(Family::Texts, LIVE), value: Some(set.revision().as_bytes().to_vec()) });
+    let reads = ReadSet { as_of: log.as_of(), rows: Vec::new(), generations: vec![(POLICY, generation)] };
+    match log.commit(PolicyChange(draft), Changes { writes, bumps: vec![POLICY] }, reads).await {
+        Ok(committed) => Ok(committed.locator().index.saturating_add(1)),
+        Err(CommitError::Conflict(_) | CommitError::TooLarge(_) | CommitError::Unavailable(..)) => {
+            Err(ReloadError::Unrecorded)
+        }
+    }
+}
+
+/// Which files came, went or changed, by path; at most as many as fit a record, the rest as one count.
+fn changes(old: &[PolicyFile], new: &[PolicyFile]) -> Vec<Value> {
+    const NAMED_MAX: usize = 32;
+    let by_path = |files: &[PolicyFile]| -> BTreeMap<String, Vec<u8>> {
+        files.iter().map(|file| (file.path.clone(), file.bytes.clone())).collect()
+    };
+    let (old, new) = (by_path(old), by_path(new));
+    let mut all = Vec::new();
+    for (path, bytes) in &new {
+        match old.get(path) {
+            None => all.push(("created", path)),
+            Some(before) if before != bytes => all.push(("changed", path)),
+            Some(_) => {}
+        }
+    }
+    all.extend(old.keys().filter(|path| !new.contains_key(*path)).map(|path| ("deleted", path)));
+    all.sort_by(|a, b| a.1.cmp(b.1));
+    let change = |word: &str, path: &str| {
+        Value::Object(Parameters::from([
+            ("change".to_owned(), Value::from(word)),
+            ("path".to_owned(), Value::from(path)),
+        ]))
+    };
+    let mut named: Vec<Value> = all.iter().take(NAMED_MAX).map(|(word, path)| change(word, path)).collect();
+    if all.len() > NAMED_MAX {
+        named.push(change("more", &format!("{} further files", all.len().saturating_sub(NAMED_MAX))));
+    }
+    named
+}
+
+/// What tells whether a file may have changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trace {
+    path: PathBuf,
+    size: u64,
+    inode: u64,
+    at: (i64, i64, i64, i64),
+}
+
+/// A trace of every file of a policy folder, sorted.
+#[must_use]
+pub fn fingerprint(folder: &Path) -> Vec<Trace> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut seen = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    folders.extend(["documents", "roles"].map(|name| folder.join(name)));
+    for folder in folders {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let Ok(meta) = std::fs::metadata(entry.path()) else { continue };
+            let at = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+            seen.push(Trace { path: entry.path(), size: meta.size(), inode: meta.ino(), at });
+        }
+    }
+    seen.sort();
+    seen
+}

@@ -1,0 +1,185 @@
+//! The same request decided again, from its record alone (invariant I4): the stored texts of a revision, and the
+//! question that a record holds.
+
+use crate::actions::{self, ConditionKey};
+use crate::authz::{
+    Caller, Context, CredentialForm, DecidingStatement, Decision, IssuerRule, Layer, PolicyFile, PolicySet, Question,
+    Reason, Settings, StatementEffect, Target, Verdict,
+};
+use crate::principal::Principal;
+use crate::resource::{CreatorNumber, Place, SecretName};
+use keyward_audit::record::{self, Record};
+use keyward_audit::store::{Family, Key, StoreError, Write};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What a revision is made of, as the store keeps it beside the texts.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    account: String,
+    document_characters_max: usize,
+    files: BTreeMap<String, String>,
+    foreign_services: Vec<String>,
+    issuers: BTreeMap<String, bool>,
+    region: String,
+}
+
+/// Why a stored revision, or a record's question, cannot be had again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store holds no such revision, or only part of it.
+    #[error("the store holds no complete policy revision `{0}`")]
+    Missing(String),
+    /// Its texts do not load, or are another revision.
+    #[error("the stored texts of policy revision `{0}` are not that revision")]
+    Differs(String),
+    /// The record does not hold what a decision needs.
+    #[error("the record lacks what a decision needs: {0}")]
+    Incomplete(&'static str),
+}
+
+fn text_key(digest: &str) -> Vec<u8> {
+    format!("text/{digest}").into_bytes()
+}
+
+fn manifest_key(revision: &str) -> Vec<u8> {
+    format!("revision/{revision}").into_bytes()
+}
+
+/// The rows that keep a revision: each text by its digest, and the list of them.
+#[must_use]
+pub fn revision_rows(set: &PolicySet) -> Vec<Write> {
+    let settings = set.settings();
+    let mut manifest = Manifest {
+        account: settings.place.account.clone(),
+        document_characters_max: settings.document_characters_max,
+        files: BTreeMap::new(),
+        foreign_services: settings.foreign_services.clone(),
+        issuers: settings.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.groups_required)).collect(),
+        region: settings.place.region.clone(),
+    };
+    let mut writes = Vec::new();
+    for file in set.files() {
+        let digest = hex::encode(Sha256::digest(&file.bytes));
+        let key = Key::new(Family::Texts, text_key(&digest));
+        writes.push(Write { key, value: Some(file.bytes.clone()) });
+        manifest.files.insert(file.path.clone(), digest);
+    }
+    let key = Key::new(Family::Texts, manifest_key(set.revision()));
+    writes.push(Write { key, value: serde_json::to_vec(&manifest).ok() });
+    writes
+}
+
+/// A revision from its stored texts; `get` reads a row of the family `texts`.
+///
+/// # Errors
+/// [`ReplayError`] if the store cannot be read, lacks a part, or what it holds is not that revision.
+pub fn stored_revision(
+    revision: &str,
+    get: &mut dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+) -> Result<PolicySet, ReplayError> {
+    let missing = || ReplayError::Missing(revision.to_owned());
+    let differs = || ReplayError::Differs(revision.to_owned());
+    let manifest = get(&manifest_key(revision))?.ok_or_else(missing)?;
+    let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|_| differs())?;
+    let mut files = Vec::new();
+    for (path, digest) in manifest.files {
+        files.push(PolicyFile { path, bytes: get(&text_key(&digest))?.ok_or_else(missing)? });
+    }
+    let issuers = manifest.issuers.into_iter().map(|(name, groups_required)| IssuerRule { name, groups_required });
+    let settings = Settings {
+        place: Place { region: manifest.region, account: manifest.account },
+        issuers: issuers.collect(),
+        foreign_services: manifest.foreign_services,
+        document_characters_max: manifest.document_characters_max,
+    };
+    let set = PolicySet::load(&files, &settings).map_err(|_| differs())?;
+    if set.revision() == revision { Ok(set) } else { Err(differs()) }
+}
+
+/// What a record says was decided.
+#[must_use]
+pub fn recorded(record: &Record) -> Option<Decision> {
+    let policy = record.draft().policy.as_ref()?;
+    let outcome = match (record.draft().decision?, record.draft().reason.as_deref()) {
+        (record::Decision::Allow, _) => Verdict::Allow,
+        (record::Decision::Deny, Some("explicit_deny")) => Verdict::Deny(Reason::Explicit),
+        (record::Decision::Deny, _) => Verdict::Deny(Reason::Default),
+        (record::Decision::Error, _) => return None,
+    };
+    let layers = policy.layers.iter().map(|layer| DecidingStatement {
+        layer: match layer.layer {
+            record::LayerName::Identity => Layer::Identity,
+            record::LayerName::Boundary => Layer::Boundary,
+            record::LayerName::Session => Layer::Session,
+        },
+        effect: match layer.effect {
+            record::Effect::Allow => StatementEffect::Allow,
+            record::Effect::Deny => StatementEffect::Deny,
+        },
+        document: layer.document.clone(),
+        statement: layer.statement,
+    });
+    Some(Decision { outcome, layers: layers.collect() })
+}
+
+/// Decides a recorded request again under `set`.
+///
+/// # Errors
+/// [`ReplayError::Incomplete`] if the record does not hold what the decision needs.
+pub fn decide_again(record: &Record, set: &PolicySet) -> Result<Decision, ReplayError> {
+    let draft = record.draft();
+    let incomplete = ReplayError::Incomplete;
+    let recorded = draft.context.as_ref().ok_or(incomplete("context"))?;
+    let name = draft.action.split_once(':').map_or("", |(_, name)| name);
+    let action = actions::by_name(name).ok_or(incomplete("a known action"))?;
+    let principal = draft.principal.as_deref().and_then(|text| Principal::parse(text).ok());
+    let principal = principal.ok_or(incomplete("principal"))?;
+    let proved = |texts: &std::collections::BTreeSet<String>| -> Vec<Principal> {
+        let all = texts.iter().filter_map(|text| Principal::parse(text).ok());
+        all.filter(|principal| principal.issuer() != Some(crate::principal::LOCAL)).collect()
+    };
+    let (groups, roles) = (proved(&recorded.groups), proved(&recorded.roles));
+    let mut context = Context::default();
+    for (key, values) in &recorded.conditions {
+        let key = ConditionKey::parse(key).ok_or(incomplete("a known condition key"))?;
+        context.values.insert(key, values.iter().cloned().collect());
+    }
+    let creator = context.values.get(&ConditionKey::Uin).and_then(|values| values.first());
+    let creator = creator.and_then(|text| text.parse().ok()).and_then(CreatorNumber::new).ok_or(incomplete("qcs:uin"))?;
+    let target = draft.resource.as_deref().map(|text| target(text, set)).transpose()?;
+    let question = Question {
+        caller: Caller {
+            principal: &principal,
+            groups: &groups,
+            roles: &roles,
+            restricted: &[],
+            creator,
+            form: CredentialForm::Token,
+        },
+        action,
+        target: match &target {
+            Some((creator, name)) => Target::Secret { creator: *creator, name },
+            None => Target::Operation,
+        },
+        context: &context,
+        session_policy: None,
+    };
+    Ok(set.decide(&question))
+}
+
+/// Creator and name of a recorded resource; creator `*` is one that was unknown.
+fn target(text: &str, set: &PolicySet) -> Result<(Option<CreatorNumber>, SecretName), ReplayError> {
+    let place = &set.settings().place;
+    if let Some((creator, name)) = place.parse_secret(text) {
+        return Ok((Some(creator), name));
+    }
+    let name = text.split_once("/*/").and_then(|(_, name)| SecretName::parse(name).ok());
+    let unknown = name.filter(|name| place.secret(None, name) == text);
+    unknown.map(|name| (None, name)).ok_or(ReplayError::Incomplete("a resource of this gateway"))
+}

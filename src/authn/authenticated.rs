@@ -1,0 +1,159 @@
+//! The proof that a request speaks for someone: [`Authenticated`].
+
+use sha2::{Digest, Sha256};
+
+use super::claims::Claims;
+use super::issuer::Issuer;
+use super::revocation::Traces;
+use super::token::Unverified;
+use crate::principal::Principal;
+
+/// Whom a request speaks for, and by which credential.
+///
+/// INVARIANT: made by [`super::Authenticator`] alone, from a token that passed every check at the time asked. It says
+/// nothing about later: whoever keeps one past a request asks again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    principal: Principal,
+    issuer_name: String,
+    issuer: String,
+    groups: Vec<Principal>,
+    roles: Vec<Principal>,
+    credential: Credential,
+    revocations_seen: u64,
+    hash: [u8; 32],
+}
+
+/// The credential as a record holds it; never the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// `exp`, in seconds since 1970.
+    pub expires: u64,
+    /// The credential hash in hex, for a token without `jti`.
+    pub hash: Option<String>,
+    /// `iat`, in seconds since 1970.
+    pub issued: u64,
+    /// `jti`.
+    pub jti: Option<String>,
+    /// `kid`, if the token names one.
+    pub kid: Option<String>,
+}
+
+impl Authenticated {
+    /// From a token whose signature and claims are good; revocations are yet to be checked.
+    pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, revocations_seen: u64) -> Self {
+        let hash = credential_hash(token.signing_input);
+        let credential = Credential {
+            expires: claims.window.expires_s,
+            hash: claims.jti.is_none().then(|| hex::encode(hash)),
+            issued: claims.window.issued_s,
+            jti: claims.jti,
+            kid: token.kid.clone(),
+        };
+        Self {
+            principal: claims.principal,
+            issuer_name: issuer.name.clone(),
+            issuer: issuer.issuer.clone(),
+            groups: claims.groups,
+            roles: claims.roles,
+            credential,
+            revocations_seen,
+            hash,
+        }
+    }
+
+    /// Checked again, against a later generation of the revocations.
+    pub(super) fn seen_at(&self, revocations_seen: u64) -> Self {
+        Self {
+            revocations_seen,
+            ..self.clone()
+        }
+    }
+
+    /// By what it can be revoked.
+    pub(super) fn traces(&self) -> Traces<'_> {
+        Traces {
+            issuer_name: &self.issuer_name,
+            jti: self.credential.jti.as_deref(),
+            hash: &self.hash,
+            subject: self.principal.as_str().splitn(3, '/').nth(2).unwrap_or_default(),
+            issued_s: self.credential.issued,
+        }
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        let names: usize = self
+            .groups
+            .iter()
+            .chain(&self.roles)
+            .map(|name| name.as_str().len() + 32)
+            .sum();
+        512 + self.issuer.len() + self.principal.as_str().len() + names
+    }
+
+    /// Whom it speaks for: `user/<issuer name>/<subject>`.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The issuer's name in keyward.toml.
+    #[must_use]
+    pub fn issuer_name(&self) -> &str {
+        &self.issuer_name
+    }
+
+    /// The exact `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The groups that the token lists, qualified, sorted by bytes, each once.
+    #[must_use]
+    pub fn groups(&self) -> &[Principal] {
+        &self.groups
+    }
+
+    /// The roles that the token lists, qualified, sorted by bytes, each once.
+    #[must_use]
+    pub fn roles(&self) -> &[Principal] {
+        &self.roles
+    }
+
+    /// The credential, for the record.
+    #[must_use]
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The generation of the revocations, read before they were checked: for the read set of what is decided for it.
+    #[must_use]
+    pub fn revocations_seen(&self) -> u64 {
+        self.revocations_seen
+    }
+}
+
+/// `SHA-256("keyward-credential/1" || signing input)`: names a token without `jti`, in records and revocations.
+///
+/// It covers no signature, so a second signature over the same content (ECDSA allows one) is the same credential.
+fn credential_hash(signing_input: &str) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(b"keyward-credential/1")
+        .chain_update(signing_input)
+        .finalize()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credential_hash_is_that_of_the_published_vector() {
+        let signing_input = "eyJhbGciOiJFZERTQSIsImtpZCI6ImNvcnAtNyJ9.eyJhdWQiOiJrZXl3YXJkIiwiZXhwIjoxNzY3MjI5MjAwLCJncm91cHMiOlsicGF5bWVudHMtb3BzIl0sImlhdCI6MTc2NzIyNTYwMCwiaXNzIjoiaHR0cHM6Ly9pZHAuY29ycC5leGFtcGxlIiwic3ViIjoici5sZWUifQ";
+        let expected = "e0fb9714ac234799a12987a50058c462be54dde1bcce3a712f11dcbfe617f8a1";
+        assert_eq!(hex::encode(credential_hash(signing_input)), expected);
+    }
+}

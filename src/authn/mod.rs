@@ -1,0 +1,49 @@
+//! Who asks: proves from a bearer token, and from nothing else, which principal a request speaks for.
+//!
+//! A token passes, in this order: its form ([`token`]), its issuer by exact `iss` ([`issuer`]), its key by issuer
+//! and `kid` ([`key`]), its signature ([`signature`]), its claims ([`claims`]), and the revocations
+//! ([`revocation`]). Only then an [`Authenticated`] exists; nothing outside this module can make one.
+//!
+//! - INVARIANT I5: whatever cannot be read, found or understood is refused. Revocations that cannot be read are an
+//!   error of its own ([`AuthenticateError::Unavailable`]), never a pass.
+//! - INVARIANT I12: issuers, algorithms and keys come from [`IssuerSettings`], that is from configuration; nothing
+//!   in a token names a key, a file or an address, and nothing is fetched.
+//! - INVARIANT I13: each answer carries the generation of the revocations that it was checked against
+//!   ([`Authenticated::revocations_seen`]), read before the rows; whoever commits a record puts it in the read set.
+//!
+//! Tokens that verified are remembered by digest ([`cache`]); time and generations are checked on every use. All
+//! state is in memory and is derived: if the process dies here, nothing is lost.
+//!
+//! Deliberately not here: HTTP, policy, the log, the status that a refusal gets. One message for every cause is
+//! the door's business; the cause goes into the record only.
+
+mod algorithm;
+mod authenticated;
+mod authenticator;
+mod cache;
+mod claims;
+mod issue;
+mod issuer;
+mod json;
+mod jwks;
+mod key;
+mod pem;
+mod refusal;
+mod revocation;
+mod self_test;
+mod signature;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use algorithm::Algorithm;
+pub use authenticated::{Authenticated, Credential};
+pub use authenticator::Authenticator;
+pub use claims::{IDENTITY_BYTES_MAX, IDENTITY_COUNT_MAX};
+pub use issue::{DevIssuer, IssueError, TokenRequest};
+pub use issuer::{ClaimNames, GroupsRule, IssuerError, IssuerLimits, IssuerSettings, KeySource, UnfitKey};
+pub use key::Unfit;
+pub use refusal::{AuthenticateError, Cause, Refusal};
+pub use revocation::{Revocation, Revocations, RevocationsUnavailable, Selector, SelectorError};
+pub use self_test::{SelfTestError, self_test};
+pub use token::TOKEN_BYTES_MAX;

@@ -1,0 +1,427 @@
+//! `keyward audit ...`: the trail of a running gateway, and the log of a stopped one.
+
+use super::client::Client;
+use super::{Context, Failure, output};
+use crate::access::{replay, setup};
+use crate::clock;
+use crate::config::Config;
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use keyward_audit::log::{Acceptance, Report, Verify};
+use keyward_audit::mark::MarkFile;
+use keyward_audit::note::{SigningKey, VerifyingKey};
+use keyward_audit::store::StoreError;
+use keyward_audit::store::rocks::{Recovery, RocksStore};
+use serde_json::{Map, Value, json};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+#[derive(Subcommand)]
+pub(super) enum Audit {
+    /// Search the trail of a running gateway, newest first
+    #[command(after_help = "Examples:
+  keyward audit query --principal user/corp/alice --decision deny
+  keyward audit query --resource prod/db --limit 200 --all")]
+    Query(Box<Query>),
+    /// Write the whole log to a file that keyward-audit-verify checks offline
+    #[command(after_help = "Example: keyward audit export --out log.export && \
+        keyward-audit-verify log.export --vkey keys/log.vkey")]
+    Export {
+        /// Only `raw` in this build
+        #[arg(long, default_value = "raw", value_parser = ["raw"])]
+        format: String,
+        /// The file to write; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Print the newest signed checkpoint of a running gateway
+    Checkpoint,
+    /// Print the proof that a record is in the log, as a .tlog-proof
+    Prove {
+        /// The record's index
+        index: u64,
+        /// Under the checkpoint of this size; the newest if absent
+        #[arg(long)]
+        size: Option<u64>,
+    },
+    /// Check the log of a stopped gateway: chain, tree, head and every index; exit 4 with `index N: reason`
+    Verify {
+        /// Also decide every recorded access again under its own policy revision
+        #[arg(long)]
+        decisions: bool,
+    },
+    /// On a stopped gateway that refuses to start: accept that records are lost, under a new origin and key
+    #[command(after_help = "Try first to bring the missing records back from a backup. This is recorded and signed, and cannot be undone.")]
+    AcceptLoss {
+        /// What happened, for the record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// Filters, ANDed.
+#[derive(Args)]
+pub(super) struct Query {
+    /// user/<issuer>/<sub>, ...
+    #[arg(long)]
+    principal: Option<String>,
+    /// An issuer's exact `iss`
+    #[arg(long)]
+    issuer: Option<String>,
+    /// A qualified group, group/<issuer>/<group>
+    #[arg(long)]
+    group: Option<String>,
+    /// One secret, by name or as six segments
+    #[arg(long, conflicts_with = "resource_prefix")]
+    resource: Option<String>,
+    /// Secrets whose names start so
+    #[arg(long)]
+    resource_prefix: Option<String>,
+    /// An action, as ssm:GetSecretValue
+    #[arg(long)]
+    action: Option<String>,
+    /// allow, deny or error
+    #[arg(long, value_parser = ["allow", "deny", "error"])]
+    decision: Option<String>,
+    /// ok, denied, failed, pending or unknown
+    #[arg(long, value_parser = ["ok", "denied", "failed", "pending", "unknown"])]
+    outcome: Option<String>,
+    /// From this time on, in epoch seconds
+    #[arg(long, value_name = "SECONDS")]
+    start_time: Option<u64>,
+    /// Before this time, in epoch seconds
+    #[arg(long, value_name = "SECONDS")]
+    end_time: Option<u64>,
+    /// From this index on
+    #[arg(long)]
+    start_index: Option<u64>,
+    /// Before this index
+    #[arg(long)]
+    end_index: Option<u64>,
+    /// Records of one page (1 to 200)
+    #[arg(long, default_value_t = 50)]
+    limit: u64,
+    /// Follow the pages to the end
+    #[arg(long)]
+    all: bool,
+}
+
+impl Audit {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Query(query) => query.run(context),
+            Self::Export { format, out } => export(context, &format, &out),
+            Self::Checkpoint => checkpoint(context),
+            Self::Prove { index, size } => prove(context, index, size),
+            Self::Verify { decisions } => verify(context, decisions),
+            Self::AcceptLoss { reason } => accept_loss(context, &reason),
+        }
+    }
+}
+
+impl Query {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let client = Client::new(context)?;
+        let mut parameters = self.parameters();
+        let mut shown = 0_usize;
+        loop {
+            let page = client.call("SearchRecords", &Value::Object(parameters.clone()))?;
+            let records = page.get("Records").and_then(Value::as_array).cloned().unwrap_or_default();
+            shown = shown.saturating_add(records.len());
+            show(context, records);
+            let next = page.get("NextCursor").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if next.is_empty() || !self.all {
+                let more = if next.is_empty() { "" } else { "; more with --all or a larger --limit" };
+                context.output.say(&format!("{shown} records{more}"));
+                return Ok(());
+            }
+            parameters.insert("Cursor".to_owned(), Value::from(next));
+        }
+    }
+
+    fn parameters(&self) -> Map<String, Value> {
+        let texts = [
+            ("Principal", &self.principal),
+            ("Issuer", &self.issuer),
+            ("Group", &self.group),
+            ("Resource", &self.resource),
+            ("ResourcePrefix", &self.resource_prefix),
+            ("Action", &self.action),
+            ("Decision", &self.decision),
+            ("Outcome", &self.outcome),
+        ];
+        let numbers = [
+            ("StartTime", self.start_time),
+            ("EndTime", self.end_time),
+            ("StartIndex", self.start_index),
+            ("EndIndex", self.end_index),
+            ("Limit", Some(self.limit)),
+        ];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::from(text.as_deref()?))));
+        let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), Value::from(number?))));
+        texts.chain(numbers).collect()
+    }
+}
+
+fn show(context: &Context, mut records: Vec<Value>) {
+    if !context.output.is_json() {
+        for record in &mut records {
+            let time = record.get("time").and_then(Value::as_u64).map(|time| output::utc(time / 1_000_000));
+            let resource = record.get("resource").and_then(Value::as_str);
+            // The name alone: the five segments before it are the same for every secret of this gateway.
+            let name = resource.and_then(|text| text.splitn(4, '/').nth(3)).map(str::to_owned);
+            let what = record.get("reason").or_else(|| record.get("outcome")).cloned();
+            if let Some(object) = record.as_object_mut() {
+                object.insert("shown_time".to_owned(), Value::from(time));
+                object.insert("shown_name".to_owned(), Value::from(name));
+                object.insert("shown_what".to_owned(), what.unwrap_or_default());
+            }
+        }
+    }
+    let columns = [
+        ("index", "/index"),
+        ("time", "/shown_time"),
+        ("principal", "/principal"),
+        ("action", "/action"),
+        ("secret", "/shown_name"),
+        ("version", "/secret_version"),
+        ("decision", "/decision"),
+        ("what", "/shown_what"),
+    ];
+    context.output.rows(&columns, &records);
+}
+
+fn bar(message: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.set_message(message);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn export(context: &Context, format: &str, out: &Path) -> Result<(), Failure> {
+    let client = Client::new(context)?;
+    let mut file = output::new_private_file(out)?;
+    let progress = bar("exporting");
+    let written = client.stream("ExportRecords", &json!({"Format": format}), |block| {
+        progress.inc(u64::try_from(block.len()).unwrap_or(0));
+        Ok(file.write_all(block)?)
+    });
+    progress.finish_and_clear();
+    if written.is_err() {
+        drop(file);
+        std::fs::remove_file(out).with_context(|| format!("cannot remove the incomplete `{}`", out.display()))?;
+    } else {
+        file.sync_all()?;
+        context.output.say(&format!("wrote {}", out.display()));
+    }
+    written
+}
+
+fn checkpoint(context: &Context) -> Result<(), Failure> {
+    let answer = Client::new(context)?.call("GetCheckpoint", &json!({}))?;
+    print_text(context, &answer, "/Checkpoint");
+    Ok(())
+}
+
+fn prove(context: &Context, index: u64, size: Option<u64>) -> Result<(), Failure> {
+    let mut parameters = Map::from_iter([("Index".to_owned(), Value::from(index))]);
+    if let Some(size) = size {
+        parameters.insert("Size".to_owned(), Value::from(size));
+    }
+    let answer = Client::new(context)?.call("GetInclusionProof", &Value::Object(parameters))?;
+    print_text(context, &answer, "/Proof");
+    Ok(())
+}
+
+fn print_text(context: &Context, answer: &Value, pointer: &str) {
+    if context.output.is_json() {
+        output::line(&answer.to_string());
+    } else {
+        output::line(answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default().trim_end());
+    }
+}
+
+/// Checks the log where it lies. The store is locked by a running gateway, whose log is checked by an export.
+fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
+    let config = Config::load(&context.config)?;
+    let store = open_stopped(&config)?;
+    let mark = MarkFile::open(&config.path(&config.audit.high_water_mark))?.newest();
+    let origin = &config.audit.origin;
+    let progress = counting_bar("verifying");
+    let report = Verify { origin, mark, indexes: true }.run(&store, &mut |done, all| advance(&progress, done, all))?;
+    progress.finish_and_clear();
+    let mut findings: Vec<Value> =
+        report.findings.iter().map(|finding| json!({"index": finding.index, "reason": finding.reason})).collect();
+    let mut total = report.total;
+    let mut decided = None;
+    if decisions {
+        let progress = counting_bar("deciding again");
+        let replayed = replay::whole_trail(&store, origin, report.size, &mut |done, all| advance(&progress, done, all))?;
+        progress.finish_and_clear();
+        total = total.saturating_add(replayed.differences.len() as u64);
+        findings.extend(replayed.differences.iter().map(|(index, reason)| json!({"index": index, "reason": reason})));
+        decided = Some(replayed.decided);
+    }
+    print_verdict(context, &report, &findings, total, decided)
+}
+
+fn print_verdict(
+    context: &Context,
+    report: &Report,
+    findings: &[Value],
+    total: u64,
+    decided: Option<u64>,
+) -> Result<(), Failure> {
+    let root = hex::encode(report.root);
+    if context.output.is_json() {
+        let verdict = json!({
+            "valid": total == 0, "size": report.size, "root": root, "decided": decided,
+            "findings": findings, "findings_total": total,
+        });
+        output::line(&verdict.to_string());
+    } else {
+        for finding in findings {
+            let reason = finding.get("reason").and_then(Value::as_str).unwrap_or_default();
+            match finding.get("index").and_then(Value::as_u64) {
+                Some(index) => output::line(&format!("index {index}: {reason}")),
+                None => output::line(reason),
+            }
+        }
+    }
+    if total > 0 {
+        return Err(Failure::Invalid(format!("the log is not valid: {total} finding(s)")));
+    }
+    context.output.say(&format!("valid, {} records, root {root}", report.size));
+    if let Some(decided) = decided {
+        context.output.say(&format!("{decided} decisions made again under their own revisions: no difference"));
+    }
+    Ok(())
+}
+
+fn open_stopped(config: &Config) -> Result<RocksStore, Failure> {
+    let path = config.path(&config.storage.path);
+    let opened = RocksStore::open(&path, Recovery::Absolute);
+    opened.map_err(|error| match error {
+        StoreError::InUse { .. } => Failure::Failed(anyhow!(
+            "the gateway is running; stop it first, or check an export: keyward audit export, keyward-audit-verify"
+        )),
+        error => Failure::from(error),
+    })
+}
+
+fn counting_bar(message: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(message);
+    bar
+}
+
+fn advance(bar: &ProgressBar, done: u64, all: u64) {
+    bar.set_length(all);
+    bar.set_position(done);
+}
+
+/// The log goes on under a new origin and key, which the configuration must name from now on.
+fn accept_loss(context: &Context, reason: &str) -> Result<(), Failure> {
+    let config = Config::load(&context.config)?;
+    let environment = clock::system();
+    let old_key = setup::signing_key(&config).ok();
+    let vkey_file = config.path(&config.audit.signing_key).with_extension("vkey");
+    let old_vkey = match &old_key {
+        Some(key) => key.verifying_key().clone(),
+        None => VerifyingKey::parse(std::fs::read_to_string(&vkey_file)?.trim())?,
+    };
+    let mut unique = [0; 4];
+    environment.random.fill(&mut unique)?;
+    let base = config.audit.origin.split("~loss-").next().unwrap_or_default();
+    let origin = format!("{base}~loss-{}", hex::encode(unique));
+    let mut seed = Zeroizing::new([0; 32]);
+    environment.random.fill(&mut *seed)?;
+    let new_key = SigningKey::from_seed(&origin, &seed)?;
+    let files = write_new_key(&config, &new_key, &unique)?;
+    let acceptance = Acceptance {
+        store: &config.path(&config.storage.path),
+        high_water_mark: &config.path(&config.audit.high_water_mark),
+        origin: &config.audit.origin,
+        old_vkey: &old_vkey,
+        old_key: old_key.as_ref(),
+        new_key: &new_key,
+        reason,
+    };
+    let accepted = match keyward_audit::log::accept(&acceptance, &environment) {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            // The key was made for nothing; the log goes on under the old one.
+            let _unused = std::fs::remove_file(config.path(&files)).and(std::fs::remove_file(config.path(&files).with_extension("vkey")));
+            return Err(error.into());
+        }
+    };
+    rewrite_configuration(&context.config, &config, &origin, &files)?;
+    context.output.object(&json!({
+        "index": accepted.index,
+        "recovered": accepted.recovered,
+        "lost": accepted.lost,
+        "origin": accepted.origin,
+        "signing_key": files,
+        "vkey": accepted.vkey,
+        "old_mark": accepted.old_mark,
+    }));
+    Ok(())
+}
+
+/// Writes the new key beside the old one; answers its path as the configuration is to name it.
+fn write_new_key(config: &Config, key: &SigningKey, unique: &[u8]) -> anyhow::Result<PathBuf> {
+    let name = format!("log-{}.key", hex::encode(unique));
+    let path = config.audit.signing_key.with_file_name(name);
+    let mut text = key.to_text()?;
+    text.push('\n');
+    let mut file = output::new_private_file(&config.path(&path))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::write(config.path(&path).with_extension("vkey"), format!("{}\n", key.verifying_key()))?;
+    Ok(path)
+}
+
+/// Sets `origin` and `signing_key` in keyward.toml, in place of the old values, leaving every other byte.
+fn rewrite_configuration(file: &Path, config: &Config, origin: &str, key: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file)?;
+    let old = toml::Value::String(config.audit.origin.clone()).to_string();
+    let mut rewritten = String::with_capacity(text.len() + 64);
+    let mut has_key = false;
+    for line in text.split_inclusive('\n') {
+        let setting = line.split('=').next().unwrap_or_default().trim();
+        match setting {
+            "origin" if line.contains(&old) => rewritten.push_str(&format!("origin = \"{origin}\"\n")),
+            "signing_key" => {
+                has_key = true;
+                rewritten.push_str(&format!("signing_key = \"{}\"\n", key.display()));
+            }
+            _ => rewritten.push_str(line),
+        }
+    }
+    if !has_key {
+        rewritten = rewritten.replacen(
+            &format!("origin = \"{origin}\"\n"),
+            &format!("origin = \"{origin}\"\nsigning_key = \"{}\"\n", key.display()),
+            1,
+        );
+    }
+    let beside = file.with_extension("toml.new");
+    let mut new = output::new_private_file(&beside)?;
+    new.write_all(rewritten.as_bytes())?;
+    new.sync_all()?;
+    std::fs::rename(&beside, file)?;
+    let now = Config::load(file)?;
+    if now.audit.origin != origin || now.audit.signing_key != key {
+        bail!("`{}` could not be rewritten: set origin = \"{origin}\" and signing_key = \"{}\" in [audit]", file.display(), key.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! `keyward policy ...`: on the folder and the store's files, without a token.
+
+use super::{Context, Failure, output};
+use crate::access::setup;
+use crate::authz::{self, Finding, PolicySet};
+use crate::config::Config;
+use crate::keys::{FileProvider, Keyring, RootKeyProvider as _};
+use crate::principal::Principal;
+use clap::Subcommand;
+use keyward_audit::store::{self, rocks::RocksStore};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub(super) enum Policy {
+    /// Check a policy folder as the gateway would load it; exit 4 with every error at once
+    #[command(after_help = "Example: keyward policy check policies/    (the configured folder if none is given)")]
+    Check {
+        /// The folder
+        dir: Option<PathBuf>,
+    },
+    /// Print the creator number of a principal: what `qcs:uin`, `${uin}` and resources name it by
+    #[command(after_help = "Example: keyward policy uin user/corp/alice")]
+    Uin {
+        /// user/<issuer>/<sub>, role/local/<role>, service/<name>, ...
+        principal: String,
+    },
+}
+
+impl Policy {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Check { dir } => check(context, dir),
+            Self::Uin { principal } => uin(context, &principal),
+        }
+    }
+}
+
+fn check(context: &Context, dir: Option<PathBuf>) -> Result<(), Failure> {
+    let config = Config::load(&context.config)?;
+    let dir = dir.unwrap_or_else(|| config.path(&config.policy.path));
+    let settings = setup::policy_settings(&config);
+    match authz::read_folder(&dir).and_then(|files| PolicySet::load(&files, &settings)) {
+        Ok(set) => {
+            let documents = set.files().iter().filter(|file| file.path.starts_with("documents/")).count();
+            if context.output.is_json() {
+                output::line(&json!({"valid": true, "revision": set.revision(), "documents": documents}).to_string());
+            } else {
+                output::line(&format!("valid, {documents} documents, revision {}", set.revision()));
+            }
+            Ok(())
+        }
+        Err(findings) => {
+            let rows: Vec<Value> = findings.iter().map(finding_row).collect();
+            if context.output.is_json() {
+                context.output.rows(&[], &rows);
+            } else {
+                findings.iter().for_each(|finding| output::line(&finding.to_string()));
+            }
+            Err(Failure::Invalid(format!("`{}` has {} error(s)", dir.display(), findings.len())))
+        }
+    }
+}
+
+fn finding_row(finding: &Finding) -> Value {
+    json!({
+        "code": format!("InvalidParameter.{}", finding.code.name()),
+        "file": finding.file,
+        "line": finding.line,
+        "column": finding.column,
+        "text": finding.text,
+        "message": finding.message,
+    })
+}
+
+fn uin(context: &Context, principal: &str) -> Result<(), Failure> {
+    let principal =
+        Principal::parse(principal).map_err(|error| Failure::Usage(format!("`{principal}`: {error}")))?;
+    let config = Config::load(&context.config)?;
+    let root = FileProvider::new(config.path(&config.keys.path)).load()?;
+    let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;
+    let keyring = store::read(&rows, |snapshot| Ok(Keyring::load(snapshot, &root)))??;
+    let number = keyring.creator_number(&principal);
+    if context.output.is_json() {
+        output::line(&json!({"principal": principal.as_str(), "uin": number.get()}).to_string());
+    } else {
+        output::line(&number.to_string());
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The native door's listener: limits, routes, and a stop that finishes what is under way.
+
+use super::{health, native, openapi};
+use crate::access::{Gateway, policies};
+use crate::config::Config;
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often the policy folder is looked at; a change must stand still for one look before it is read.
+const FOLDER_LOOK: Duration = Duration::from_millis(400);
+/// How often what was only counted is summarised.
+const SUMMARY_EVERY: Duration = Duration::from_secs(1);
+
+/// Serves until SIGINT or SIGTERM, then finishes what is under way and closes the log.
+///
+/// # Errors
+/// If the listener cannot be opened.
+pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHandle) -> std::io::Result<()> {
+    let listener = TcpListener::bind(config.server.listen)?;
+    let own_metrics = match config.metrics_listen() {
+        Ok(Some(address)) => Some(metrics_server(TcpListener::bind(address)?, metrics.clone())?),
+        _ => None,
+    };
+    let shown = own_metrics.is_none().then_some(metrics);
+    tracing::info!(listen = %listener.local_addr()?, "serving");
+    let server = door(Arc::clone(&gateway), config, listener, shown)?;
+    let handle = server.handle();
+    let background = [
+        actix_web::rt::spawn(summarise(Arc::clone(&gateway))),
+        actix_web::rt::spawn(watch_policies(Arc::clone(&gateway))),
+    ];
+    actix_web::rt::spawn(async move {
+        wait_for_stop().await;
+        handle.stop(true).await;
+    });
+    server.await?;
+    for task in background {
+        task.abort();
+    }
+    if let Some(server) = own_metrics {
+        server.stop(false).await;
+    }
+    gateway.stop().await;
+    Ok(())
+}
+
+fn door(
+    gateway: Arc<Gateway>,
+    config: &Config,
+    listener: TcpListener,
+    metrics: Option<PrometheusHandle>,
+) -> std::io::Result<Server> {
+    let gateway = web::Data::from(gateway);
+    let workers = match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let server = HttpServer::new(move || {
+        let metrics = metrics.clone();
+        let routes = move |app: &mut web::ServiceConfig| {
+            health::routes(app);
+            app.service(openapi::route());
+            if let Some(metrics) = metrics {
+                app.service(health::metrics_route(metrics));
+            }
+        };
+        App::new().app_data(gateway.clone()).configure(routes).default_service(web::to(native::serve))
+    });
+    Ok(server
+        .workers(workers)
+        .max_connections(config.limits.connections / workers.max(1))
+        .client_request_timeout(Duration::from_secs(config.limits.request_timeout_s))
+        .keep_alive(Duration::from_secs(75))
+        .shutdown_timeout(config.server.stop_timeout_s)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+/// `/metrics` alone, on a listener of its own.
+fn metrics_server(listener: TcpListener, metrics: PrometheusHandle) -> std::io::Result<actix_web::dev::ServerHandle> {
+    let server = HttpServer::new(move || App::new().service(health::metrics_route(metrics.clone())));
+    let server = server.workers(1).disable_signals().listen(listener)?.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
+}
+
+async fn summarise(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(SUMMARY_EVERY);
+    loop {
+        every.tick().await;
+        gateway.summarise().await;
+    }
+}
+
+/// Reads the policy folder on SIGHUP at once, and whenever it changed and then stood still for one look.
+async fn watch_policies(gateway: Arc<Gateway>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let mut every = tokio::time::interval(FOLDER_LOOK);
+    let mut loaded = policies::fingerprint(gateway.policies().folder());
+    let mut before = loaded.clone();
+    loop {
+        let asked = tokio::select! {
+            _ = hangup.recv() => true,
+            _ = every.tick() => false,
+        };
+        let now = policies::fingerprint(gateway.policies().folder());
+        let still = now == before;
+        before.clone_from(&now);
+        if asked || (still && now != loaded) {
+            let trigger = if asked { "signal" } else { "file" };
+            // What was refused is said by the set itself, and read again when the folder changes again.
+            if !matches!(gateway.reload_policies(trigger).await, Err(crate::access::policies::ReloadError::Unrecorded)) {
+                loaded = now;
+            }
+        }
+    }
+}
+
+async fn wait_for_stop() {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}

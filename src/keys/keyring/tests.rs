@@ -1,0 +1,152 @@
+use super::super::fixture::{MemoryRows, NoRandom, add_generation, installed, root_key};
+use super::*;
+use crate::clock::SystemRandom;
+
+fn loaded(rows: &MemoryRows, root: &RootKey) -> Result<Keyring, String> {
+    Keyring::load(rows, root).map_err(|error| error.to_string())
+}
+
+fn refusal(rows: &MemoryRows, root: &RootKey) -> String {
+    loaded(rows, root).err().unwrap()
+}
+
+#[test]
+fn a_new_keyring_loads_as_it_was_made() {
+    let (made, root, rows) = installed();
+    let again = loaded(&rows, &root).unwrap();
+    assert_eq!(again.installation().id(), made.installation().id());
+    assert_eq!(again.installation().created_at_s(), 1_767_225_600);
+    let expected = [(&KeyId::default_key(), KeyState::Enabled, KeyGeneration::FIRST)];
+    assert_eq!(again.keys().collect::<Vec<_>>(), expected);
+    let alice = Principal::parse("user/dev/alice").unwrap();
+    assert_eq!(again.creator_number(&alice), made.creator_number(&alice));
+    let (id, first) = (KeyId::default_key(), KeyGeneration::FIRST);
+    assert!(again.material(&id, first).unwrap().expose() == made.material(&id, first).unwrap().expose());
+}
+
+#[test]
+fn installations_differ() {
+    let (one, _, _) = installed();
+    let (two, _, _) = installed();
+    let alice = Principal::parse("user/dev/alice").unwrap();
+    assert_ne!(one.installation().id(), two.installation().id());
+    assert_ne!(one.creator_number(&alice), two.creator_number(&alice));
+}
+
+#[test]
+fn attack_h03_wrong_root_key_is_one_clear_line() {
+    let (_, _, rows) = installed();
+    let other = root_key();
+    assert_eq!(
+        refusal(&rows, &other),
+        format!("the root key in `{}` does not open this store", other.place())
+    );
+}
+
+#[test]
+fn a_store_without_keys_is_not_one_with_a_wrong_root_key() {
+    let expected = "the store holds no installation; `keyward init` makes one";
+    assert_eq!(refusal(&MemoryRows::default(), &root_key()), expected);
+}
+
+#[test]
+fn i08_any_flipped_bit_of_any_key_row_keeps_the_keyring_from_loading() {
+    let (_, root, rows) = installed();
+    for (address, row) in &rows.0 {
+        if address.1.starts_with(b"key/") {
+            continue; // state and dates, not sealed
+        }
+        // The creation time of a generation says only when; it opens nothing.
+        let open = if address.1.starts_with(b"generation/") {
+            1..9
+        } else {
+            0..0
+        };
+        for bit in (0..row.len() * 8).filter(|bit| !open.contains(&(bit / 8))) {
+            let mut changed = rows.clone();
+            changed.0.get_mut(address).unwrap()[bit / 8] ^= 1 << (bit % 8);
+            assert!(loaded(&changed, &root).is_err(), "bit {bit} of {address:?}");
+        }
+    }
+}
+
+#[test]
+fn i08_a_wrapped_key_moved_to_another_installation_key_or_generation_does_not_open() {
+    let (_, root, mut rows) = installed();
+    let (id, other) = (KeyId::default_key(), KeyId::parse("other").unwrap());
+    add_generation(&mut rows, &root, &id, 2, KeyState::Enabled);
+    add_generation(&mut rows, &root, &other, 1, KeyState::Enabled);
+    assert!(loaded(&rows, &root).is_ok());
+    let at = |id: &KeyId, number| generation_row(id, KeyGeneration::new(number).unwrap());
+    for (from, to) in [
+        (at(&id, 1), at(&id, 2)),
+        (at(&other, 1), at(&id, 1)),
+        (at(&id, 2), at(&id, 3)),
+    ] {
+        let mut moved = rows.clone();
+        moved.put(&to, rows.row(&from).unwrap());
+        assert!(refusal(&moved, &root).ends_with("it does not open under the root key"));
+    }
+    let (_, writes) = Keyring::initial(&root, 0, &SystemRandom).unwrap();
+    let foreign = MemoryRows::of(&writes);
+    let mut moved = rows.clone();
+    moved.put(&at(&id, 1), foreign.row(&at(&id, 1)).unwrap());
+    assert!(refusal(&moved, &root).ends_with("it does not open under the root key"));
+}
+
+#[test]
+fn a_key_is_used_by_its_newest_generation_and_read_by_any() {
+    let (_, root, mut rows) = installed();
+    let id = KeyId::default_key();
+    add_generation(&mut rows, &root, &id, 2, KeyState::Enabled);
+    let keyring = loaded(&rows, &root).unwrap();
+    let second = KeyGeneration::new(2).unwrap();
+    assert_eq!(keyring.newest(&id), Ok(second));
+    assert_eq!(keyring.usable(&id, KeyGeneration::FIRST), Ok(()));
+    assert_eq!(keyring.usable(&id, second), Ok(()));
+    assert_eq!(
+        keyring.usable(&id, KeyGeneration::new(3).unwrap()),
+        Err(KeyUnusable::Unknown)
+    );
+    assert_eq!(
+        keyring.newest(&KeyId::parse("nobody").unwrap()),
+        Err(KeyUnusable::Unknown)
+    );
+}
+
+#[test]
+fn a_disabled_key_is_refused_before_anything_is_committed_and_still_finishes_what_was() {
+    let (_, root, mut rows) = installed();
+    let id = KeyId::parse("team").unwrap();
+    add_generation(&mut rows, &root, &id, 1, KeyState::Disabled);
+    let keyring = loaded(&rows, &root).unwrap();
+    assert_eq!(keyring.newest(&id), Err(KeyUnusable::Disabled));
+    assert_eq!(keyring.usable(&id, KeyGeneration::FIRST), Err(KeyUnusable::Disabled));
+    assert!(keyring.material(&id, KeyGeneration::FIRST).is_ok());
+}
+
+#[test]
+fn a_keyring_with_holes_does_not_load() {
+    let (_, root, rows) = installed();
+    let id = KeyId::default_key();
+    let without = |key| {
+        let mut rows = rows.clone();
+        rows.apply(&[Write { key, value: None }]);
+        refusal(&rows, &root)
+    };
+    assert!(without(key_row(&id)).ends_with("key `default generation 1`: it has no key row"));
+    let missing = without(generation_row(&id, KeyGeneration::FIRST));
+    assert!(missing.ends_with("key `default`: its newest generation is missing"));
+    let mut stray = rows.clone();
+    stray.0.insert((Family::Keys, b"stray".to_vec()), vec![]);
+    assert_eq!(
+        refusal(&stray, &root),
+        "the key rows of the store are damaged: damaged row: unknown row"
+    );
+}
+
+#[test]
+fn without_randomness_nothing_is_made() {
+    let made = Keyring::initial(&root_key(), 0, &NoRandom).map(|_| ());
+    assert!(matches!(made, Err(KeysError::Seal(SealError::Random))));
+}

@@ -1,0 +1,34 @@
+//! Keys: the root key, the installation, and the key-encryption keys that wrap the data keys of values.
+//!
+//! ```text
+//! root key (provider: file)          keys/root.key, outside the store
+//!   ├─ creator key (installation)    family `keys`, wrapped
+//!   └─ key-encryption key (id, generation)   family `keys`, wrapped
+//!        └─ data key, one for each stored value   family `secrets`, wrapped (`crate::secret`)
+//! ```
+//!
+//! INVARIANT I8: each key is wrapped under a key of its own, derived from its parent for that one purpose, with
+//! associated data that names format, installation, key id and generation; a wrapped key that was moved does not
+//! open. A data key names the (key id, generation) that wraps it, so that a new generation, re-wrapping and a new
+//! root key touch no value.
+//!
+//! Rows here change only in a commit together with their record (I2); a process that dies leaves them as they were.
+
+#[cfg(test)]
+pub(crate) mod fixture;
+mod id;
+mod installation;
+mod keyring;
+mod material;
+mod root;
+mod row;
+
+pub use id::{KeyGeneration, KeyId, KeyIdError, KeyState};
+pub use installation::{Installation, InstallationId};
+pub use keyring::{KeyUnusable, Keyring, KeysError};
+pub use material::{
+    KEY_BYTES, KeyMaterial, NONCE_BYTES, SealError, TAG_BYTES, Tampered, WRAPPED_BYTES, Wrapped, open_in_place,
+    seal_in_place,
+};
+pub use root::{FileProvider, RootKey, RootKeyError, RootKeyProvider};
+pub use row::key_row;

@@ -1,0 +1,243 @@
+//! Rows of the family `keys`:
+//!
+//! | key | row |
+//! |---|---|
+//! | `installation` | version 1, id (16), created at (u64 s), nonce (12), wrapped creator key (48) |
+//! | `key/<id>` | version 1, state (u8: 1 enabled, 2 disabled), created at (u64 s), newest generation (u32) |
+//! | `generation/<id>/<be32>` | version 1, created at (u64 s), nonce (12), wrapped key (48) |
+//!
+//! A rotation adds a generation row and rewrites the key row; a change of state rewrites the key row; a new root key
+//! rewrites the installation and all generation rows. Whoever uses a key names `key/<id>` in its read set.
+
+use keyward_audit::store::{Family, Key};
+
+use super::id::{KeyGeneration, KeyId, KeyState};
+use super::material::Wrapped;
+use crate::encoding::{Damaged, Reader, Writer};
+
+const VERSION: u8 = 1;
+const KEY_PREFIX: &[u8] = b"key/";
+const GENERATION_PREFIX: &[u8] = b"generation/";
+const INSTALLATION: &[u8] = b"installation";
+
+/// The row of the installation.
+pub(super) fn installation_row() -> Key {
+    Key::new(Family::Keys, INSTALLATION)
+}
+
+/// The row that holds a key's state and newest generation.
+#[must_use]
+pub fn key_row(id: &KeyId) -> Key {
+    Key::new(Family::Keys, [KEY_PREFIX, id.as_str().as_bytes()].concat())
+}
+
+/// The row of one wrapped key-encryption key.
+pub(super) fn generation_row(id: &KeyId, generation: KeyGeneration) -> Key {
+    let bytes = [
+        GENERATION_PREFIX,
+        id.as_str().as_bytes(),
+        b"/",
+        &generation.get().to_be_bytes(),
+    ]
+    .concat();
+    Key::new(Family::Keys, bytes)
+}
+
+/// What a key in the family addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Installation,
+    Key(KeyId),
+    Generation(KeyId, KeyGeneration),
+}
+
+/// Reads a key of the family.
+pub(super) fn parse_address(bytes: &[u8]) -> Result<Address, Damaged> {
+    if bytes == INSTALLATION {
+        return Ok(Address::Installation);
+    }
+    if let Some(id) = bytes.strip_prefix(KEY_PREFIX) {
+        return key_id(id).map(Address::Key);
+    }
+    let rest = bytes.strip_prefix(GENERATION_PREFIX).ok_or(Damaged("unknown row"))?;
+    let (rest, number) = rest.split_last_chunk::<4>().ok_or(Damaged("generation"))?;
+    let id = rest.strip_suffix(b"/").ok_or(Damaged("generation"))?;
+    Ok(Address::Generation(
+        key_id(id)?,
+        generation(u32::from_be_bytes(*number))?,
+    ))
+}
+
+fn key_id(bytes: &[u8]) -> Result<KeyId, Damaged> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Damaged("key id"))?;
+    KeyId::parse(text).map_err(|_| Damaged("key id"))
+}
+
+fn generation(number: u32) -> Result<KeyGeneration, Damaged> {
+    KeyGeneration::new(number).ok_or(Damaged("generation"))
+}
+
+fn version(reader: &mut Reader<'_>) -> Result<(), Damaged> {
+    if reader.u8()? == VERSION {
+        Ok(())
+    } else {
+        Err(Damaged("row version"))
+    }
+}
+
+fn wrapped(mut reader: Reader<'_>) -> Result<Wrapped, Damaged> {
+    let wrapped = Wrapped {
+        nonce: reader.array()?,
+        body: reader.array()?,
+    };
+    reader.finish()?;
+    Ok(wrapped)
+}
+
+/// The installation, creator key still wrapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InstallationRow {
+    pub(super) id: [u8; 16],
+    pub(super) created_at_s: u64,
+    pub(super) creator_key: Wrapped,
+}
+
+impl InstallationRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let row = Writer::new().u8(VERSION).raw(&self.id).u64(self.created_at_s);
+        row.raw(&self.creator_key.nonce).raw(&self.creator_key.body).finish()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
+        let mut reader = Reader::new(bytes);
+        version(&mut reader)?;
+        Ok(Self {
+            id: reader.array()?,
+            created_at_s: reader.u64()?,
+            creator_key: wrapped(reader)?,
+        })
+    }
+}
+
+/// A key: its state, when it was made, its newest generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeyRow {
+    pub(super) state: KeyState,
+    pub(super) created_at_s: u64,
+    pub(super) newest: KeyGeneration,
+}
+
+impl KeyRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let state = match self.state {
+            KeyState::Enabled => 1,
+            KeyState::Disabled => 2,
+        };
+        Writer::new()
+            .u8(VERSION)
+            .u8(state)
+            .u64(self.created_at_s)
+            .u32(self.newest.get())
+            .finish()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
+        let mut reader = Reader::new(bytes);
+        version(&mut reader)?;
+        let state = match reader.u8()? {
+            1 => KeyState::Enabled,
+            2 => KeyState::Disabled,
+            _ => return Err(Damaged("key state")),
+        };
+        let row = Self {
+            state,
+            created_at_s: reader.u64()?,
+            newest: generation(reader.u32()?)?,
+        };
+        reader.finish()?;
+        Ok(row)
+    }
+}
+
+/// One generation of a key, wrapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GenerationRow {
+    pub(super) created_at_s: u64,
+    pub(super) key: Wrapped,
+}
+
+impl GenerationRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let row = Writer::new().u8(VERSION).u64(self.created_at_s);
+        row.raw(&self.key.nonce).raw(&self.key.body).finish()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
+        let mut reader = Reader::new(bytes);
+        version(&mut reader)?;
+        Ok(Self {
+            created_at_s: reader.u64()?,
+            key: wrapped(reader)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key_rows() -> impl Strategy<Value = KeyRow> {
+        (any::<bool>(), any::<u64>(), 1_u32..).prop_map(|(enabled, created_at_s, newest)| KeyRow {
+            state: if enabled { KeyState::Enabled } else { KeyState::Disabled },
+            created_at_s,
+            newest: KeyGeneration::new(newest).unwrap(),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn key_rows_come_back_as_they_were(row in key_rows(), nonce: [u8; 12], id: [u8; 16]) {
+            prop_assert_eq!(KeyRow::decode(&row.encode()), Ok(row.clone()));
+            let key = Wrapped { nonce, body: [7; 48] };
+            let generation = GenerationRow { created_at_s: row.created_at_s, key: key.clone() };
+            prop_assert_eq!(GenerationRow::decode(&generation.encode()), Ok(generation));
+            let installation = InstallationRow { id, created_at_s: row.created_at_s, creator_key: key };
+            prop_assert_eq!(InstallationRow::decode(&installation.encode()), Ok(installation));
+        }
+
+        #[test]
+        fn i10_any_bytes_are_read_or_refused_and_what_is_read_has_one_encoding(bytes: Vec<u8>) {
+            if let Ok(row) = KeyRow::decode(&bytes) { prop_assert_eq!(row.encode(), bytes.clone()); }
+            if let Ok(row) = GenerationRow::decode(&bytes) { prop_assert_eq!(row.encode(), bytes.clone()); }
+            if let Ok(row) = InstallationRow::decode(&bytes) { prop_assert_eq!(row.encode(), bytes.clone()); }
+            let _total = parse_address(&bytes);
+        }
+
+        #[test]
+        fn a_generation_row_is_found_again_whatever_its_number(number in 1_u32..) {
+            let (id, generation) = (KeyId::default_key(), KeyGeneration::new(number).unwrap());
+            let address = generation_row(&id, generation);
+            prop_assert_eq!(parse_address(&address.bytes), Ok(Address::Generation(id, generation)));
+        }
+    }
+
+    #[test]
+    fn addresses_are_told_apart() {
+        let id = KeyId::parse("a-b").unwrap();
+        assert_eq!(parse_address(&installation_row().bytes), Ok(Address::Installation));
+        assert_eq!(parse_address(&key_row(&id).bytes), Ok(Address::Key(id)));
+        for bad in [
+            b"".as_slice(),
+            b"key/",
+            b"key/a/b",
+            b"generation/a",
+            b"generation/a\0\0\0\x01",
+            b"other",
+        ] {
+            assert!(parse_address(bad).is_err(), "{bad:?}");
+        }
+        assert!(parse_address(b"generation/a/\0\0\0\0").is_err());
+    }
+}

@@ -1,0 +1,35 @@
+//! Secrets: their names, versions, states and sealed values.
+//!
+//! What a call may do to a secret is decided in [`change`] and [`state`], without clock or store; the rows are in
+//! [`row`], where they lie in [`address`], how they are read in [`lookup`]; values are sealed and opened by [`Engine`]. Nothing here knows who asks
+//! or why it is allowed.
+//!
+//! - INVARIANT I1: [`Engine::open`] takes a [`keyward_audit::Committed`] event; there is no other way to a stored
+//!   plaintext.
+//! - INVARIANT I2: a [`change::Change`] is a list of writes for the batch of its record; nothing here writes.
+//! - INVARIANT I6: rows are keyed by the name's own bytes.
+//! - INVARIANT I8: `seal` and `docs/adr/0002-sealing.md`.
+//!
+//! Nothing here outlives a call; a process that dies leaves rows as the last commit left them.
+
+pub mod address;
+pub mod change;
+mod engine;
+#[cfg(test)]
+mod fixture;
+mod id;
+mod limits;
+pub mod lookup;
+mod metadata;
+mod plaintext;
+pub mod row;
+mod seal;
+pub mod state;
+
+pub use engine::{Engine, OpenError, Readable, SealValueError};
+pub use id::{SecretId, ValueId, VersionId, VersionIdError};
+pub use limits::{Limits, VALUE_BYTES_MAX};
+pub use metadata::{Description, MetadataError, Tag, Tags};
+pub use plaintext::{Form, Plaintext, PlaintextError};
+pub use seal::{Binding, Sealed, SealedValue};
+pub use state::{SecretError, State};

@@ -1,0 +1,139 @@
+//! What a call may do to a secret in its state: the table of states, and which version a read serves.
+
+use super::id::VersionId;
+use super::row::{SecretRow, VersionMeta};
+use crate::encoding::Damaged;
+
+/// The state of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Readable.
+    Enabled,
+    /// Not readable; everything else goes on.
+    Disabled,
+    /// Gone from `delete_at_s` on; until then it can be restored. It keeps its name and its place in the quota.
+    PendingDelete {
+        /// Epoch seconds, above 0.
+        delete_at_s: u64,
+    },
+}
+
+impl State {
+    /// The status text of replies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enabled => "Enabled",
+            Self::Disabled => "Disabled",
+            Self::PendingDelete { .. } => "PendingDelete",
+        }
+    }
+
+    /// DeleteTime of replies: epoch seconds, 0 unless pending.
+    #[must_use]
+    pub const fn delete_at_s(self) -> u64 {
+        match self {
+            Self::PendingDelete { delete_at_s } => delete_at_s,
+            Self::Enabled | Self::Disabled => 0,
+        }
+    }
+
+    /// Its form in a row.
+    pub(super) const fn code(self) -> (u8, u64) {
+        match self {
+            Self::Enabled => (1, 0),
+            Self::Disabled => (2, 0),
+            Self::PendingDelete { delete_at_s } => (3, delete_at_s),
+        }
+    }
+
+    /// The state of that form.
+    pub(super) const fn from_code(code: u8, delete_at_s: u64) -> Result<Self, Damaged> {
+        match (code, delete_at_s) {
+            (1, 0) => Ok(Self::Enabled),
+            (2, 0) => Ok(Self::Disabled),
+            (3, 1..) => Ok(Self::PendingDelete { delete_at_s }),
+            _ => Err(Damaged("state")),
+        }
+    }
+}
+
+/// Why a call that policy allows does nothing. Each has one code; in the record: decision `allow`, outcome `failed`,
+/// reason the code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// `ResourceNotFound`, for GetSecretValue `ResourceNotFound.SecretNotExist`.
+    #[error("the secret does not exist")]
+    SecretNotFound,
+    /// `ResourceNotFound`.
+    #[error("version `{0}` does not exist")]
+    VersionNotFound(VersionId),
+    /// `ResourceInUse.SecretExists`.
+    #[error("the secret exists already")]
+    SecretExists,
+    /// `ResourceInUse.VersionIdExists`.
+    #[error("version `{0}` exists already")]
+    VersionIdExists(VersionId),
+    /// `LimitExceeded`.
+    #[error("there can be no more than {max} secrets")]
+    SecretsLimit {
+        /// The limit.
+        max: u64,
+    },
+    /// `LimitExceeded`.
+    #[error("a secret can have no more than {max} versions")]
+    VersionsLimit {
+        /// The limit.
+        max: usize,
+    },
+    /// `ResourceUnavailable.ResourceDisabled`.
+    #[error("the secret is disabled")]
+    Disabled,
+    /// `ResourceUnavailable.ResourcePendingDeleted`.
+    #[error("the secret is waiting for deletion")]
+    PendingDeleted,
+    /// `FailedOperation`.
+    #[error("the secret is in state {state}; call {first} first")]
+    WrongState {
+        /// Its state.
+        state: &'static str,
+        /// The call to make first.
+        first: &'static str,
+    },
+    /// `InternalError`, reason `creator_collision`, and an alert: the caller's creator number is another principal's.
+    #[error("the creator number belongs to another principal")]
+    CreatorCollision,
+    /// `InternalError`: the value that was handed in was sealed for another secret. A fault of the caller's code.
+    #[error("the value was sealed for another secret")]
+    ForeignValue,
+}
+
+impl SecretRow {
+    /// The version that a read serves: `asked`, or the current one.
+    ///
+    /// # Errors
+    /// [`SecretError::VersionNotFound`] before [`SecretError::Disabled`] and [`SecretError::PendingDeleted`]:
+    /// existence comes before state.
+    pub fn serve(&self, asked: Option<&VersionId>) -> Result<&VersionMeta, SecretError> {
+        let id = asked.unwrap_or(&self.current);
+        let version = self
+            .version(id)
+            .ok_or_else(|| SecretError::VersionNotFound(id.clone()))?;
+        match self.state {
+            State::Enabled => Ok(version),
+            State::Disabled => Err(SecretError::Disabled),
+            State::PendingDelete { .. } => Err(SecretError::PendingDeleted),
+        }
+    }
+
+    /// Whether versions, metadata and state may be changed at all.
+    pub(super) fn changeable(&self) -> Result<(), SecretError> {
+        match self.state {
+            State::Enabled | State::Disabled => Ok(()),
+            State::PendingDelete { .. } => Err(SecretError::WrongState {
+                state: self.state.name(),
+                first: "RestoreSecret",
+            }),
+        }
+    }
+}
