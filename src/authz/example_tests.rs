@@ -5,6 +5,7 @@
 
 mod case;
 mod grid;
+mod readme;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -177,6 +178,7 @@ fn presets_load_and_read_only_never_reads_a_value() {
         "QcloudSSMFullAccess",
         "QcloudSSMReadOnlyAccess",
         "demo-read",
+        "dev-admin",
     ];
     let mut files: Vec<PolicyFile> = names.iter().map(|name| preset(name)).collect();
     let role = fs::read(policies().join("presets/roles/SSM_QCSRole.json")).expect("the service's role");
@@ -204,6 +206,7 @@ const PRESETS_ATTACHED: &str = r#"{"version":1,"attachments":[
     {"policy":"QcloudSSMFullAccess","to":["user/ci/admin"]},
     {"policy":"QcloudAuditFullAccess","to":["user/ci/admin"]},
     {"policy":"QcloudSSMReadOnlyAccess","to":["user/ci/reader"]},
+    {"policy":"dev-admin","to":["user/ci/dev-admin"]},
     {"policy":"demo-read","to":["user/ci/app"]}]}"#;
 
 const PRESET_CASES: &str = r#"{"version":1,"tests":[
@@ -224,6 +227,8 @@ const PRESET_CASES: &str = r#"{"version":1,"tests":[
      "resource":"secret/creatorUin/7/a","expect":"deny"},
     {"name":"read only reads no key pair","principal":"user/ci/reader","action":"ssm:GetSSHKeyPairValue",
      "resource":"secret/creatorUin/7/a","expect":"deny"},
+    {"name":"the administrator of a trial revokes tokens","principal":"user/ci/dev-admin","action":"cam:RevokeToken",
+     "expect":"allow"},
     {"name":"the demo reads its own","principal":"user/ci/app","action":"ssm:GetSecretValue",
      "resource":"secret/creatorUin/7/demo/db","expect":"allow"},
     {"name":"the demo reads nothing else","principal":"user/ci/app","action":"ssm:GetSecretValue",
