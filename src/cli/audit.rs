@@ -174,7 +174,7 @@ fn show(context: &Context, mut records: Vec<Value>) {
             let time = record.get("time").and_then(Value::as_u64).map(|time| output::utc(time / 1_000_000));
             let resource = record.get("resource").and_then(Value::as_str);
             // The name alone: the five segments before it are the same for every secret of this gateway.
-            let name = resource.and_then(|text| text.splitn(4, '/').nth(3)).map(str::to_owned);
+            let name = resource.and_then(|text| text.splitn(5, '/').nth(4)).map(str::to_owned);
             let what = record.get("reason").or_else(|| record.get("outcome")).cloned();
             if let Some(object) = record.as_object_mut() {
                 object.insert("shown_time".to_owned(), Value::from(time));
