@@ -36,23 +36,14 @@ enum Others {
 fn main() {
     println!("one decision, median of {ROUNDS} rounds");
     let others = measure("statements of other callers", |size| decisions(size, Others::Callers));
-    let own = measure("statements of this caller on other actions", |size| {
-        decisions(size, Others::Actions)
-    });
+    let own = measure("statements of this caller on other actions", |size| decisions(size, Others::Actions));
     let plain = measure("plain casbin over as many rows", plain_casbin);
     for ((size, plain), (others, own)) in SIZES.iter().zip(&plain).zip(others.iter().zip(&own)) {
-        println!(
-            "plain casbin / keyward at {size:>7}: {:.1} and {:.1}",
-            ratio(*plain, *others),
-            ratio(*plain, *own)
-        );
+        println!("plain casbin / keyward at {size:>7}: {:.1} and {:.1}", ratio(*plain, *others), ratio(*plain, *own));
     }
     for (what, times) in [("other callers", &others), ("other actions", &own)] {
         let (first, last) = (times.first().unwrap(), times.last().unwrap());
-        println!(
-            "100,000 / 10 statements ({what}): {:.2} (goal: at most 1.5)",
-            ratio(*last, *first)
-        );
+        println!("100,000 / 10 statements ({what}): {:.2} (goal: at most 1.5)", ratio(*last, *first));
     }
 }
 
@@ -92,9 +83,7 @@ fn timed(mut run: impl FnMut() -> bool) -> Duration {
 fn decisions(size: usize, others: Others) -> Duration {
     let set = PolicySet::load(&files(size, others), &settings()).unwrap();
     let principal = Principal::parse("user/dev/app").unwrap();
-    let groups: Vec<Principal> = (0..5)
-        .map(|n| Principal::parse(&format!("group/dev/team-{n}")).unwrap())
-        .collect();
+    let groups: Vec<Principal> = (0..5).map(|n| Principal::parse(&format!("group/dev/team-{n}")).unwrap()).collect();
     let name = SecretName::parse("prod/pay/db-password").unwrap();
     let context = context();
     let question = Question {
@@ -107,10 +96,7 @@ fn decisions(size: usize, others: Others) -> Duration {
             form: CredentialForm::Token,
         },
         action: by_name("GetSecretValue").unwrap(),
-        target: Target::Secret {
-            creator: CreatorNumber::new(9),
-            name: &name,
-        },
+        target: Target::Secret { creator: CreatorNumber::new(9), name: &name },
         context: &context,
         session_policy: None,
     };
@@ -119,14 +105,8 @@ fn decisions(size: usize, others: Others) -> Duration {
 
 fn settings() -> Settings {
     Settings {
-        place: Place {
-            region: "local".to_owned(),
-            account: "100000000001".to_owned(),
-        },
-        issuers: vec![IssuerRule {
-            name: "dev".to_owned(),
-            groups_required: false,
-        }],
+        place: Place { region: "local".to_owned(), account: "100000000001".to_owned() },
+        issuers: vec![IssuerRule { name: "dev".to_owned(), groups_required: false }],
         foreign_services: Vec::new(),
         document_characters_max: 6_144,
     }
@@ -143,47 +123,32 @@ fn context() -> Context {
         (ConditionKey::ResourceTag, "env&prod"),
         (ConditionKey::Uin, "7"),
     ];
-    let values: BTreeMap<_, _> = values
-        .into_iter()
-        .map(|(key, value)| (key, vec![value.to_owned()]))
-        .collect();
+    let values: BTreeMap<_, _> = values.into_iter().map(|(key, value)| (key, vec![value.to_owned()])).collect();
     Context { values }
 }
 
 /// One document of ten statements for the caller, and the rest in documents of twenty.
 fn files(size: usize, others: Others) -> Vec<PolicyFile> {
-    let mut files = vec![PolicyFile {
-        path: "documents/own.json".to_owned(),
-        bytes: own_document().into_bytes(),
-    }];
+    let mut files = vec![PolicyFile { path: "documents/own.json".to_owned(), bytes: own_document().into_bytes() }];
     let mut attachments = vec![r#"{"policy":"own","to":["user/dev/app"]}"#.to_owned()];
     for number in 0..size.saturating_sub(10).div_ceil(STATEMENTS_PER_DOCUMENT) {
         let (to, action) = match others {
             Others::Callers => (format!("user/dev/other-{number}"), "ssm:GetSecretValue"),
             Others::Actions => ("user/dev/app".to_owned(), "ssm:PutSecretValue"),
         };
-        let statements: Vec<String> = (0..STATEMENTS_PER_DOCUMENT)
-            .map(|n| statement(action, &format!("team-{number}/part-{n}/*")))
-            .collect();
+        let statements: Vec<String> =
+            (0..STATEMENTS_PER_DOCUMENT).map(|n| statement(action, &format!("team-{number}/part-{n}/*"))).collect();
         let bytes = document(&statements).into_bytes();
-        files.push(PolicyFile {
-            path: format!("documents/d{number}.json"),
-            bytes,
-        });
+        files.push(PolicyFile { path: format!("documents/d{number}.json"), bytes });
         attachments.push(format!(r#"{{"policy":"d{number}","to":["{to}"]}}"#));
     }
     let text = format!(r#"{{"version":1,"attachments":[{}]}}"#, attachments.join(","));
-    files.push(PolicyFile {
-        path: "attachments.json".to_owned(),
-        bytes: text.into_bytes(),
-    });
+    files.push(PolicyFile { path: "attachments.json".to_owned(), bytes: text.into_bytes() });
     files
 }
 
 fn own_document() -> String {
-    let mut statements: Vec<String> = ["dev/*", "prod/pay/*"]
-        .map(|name| statement("ssm:GetSecretValue", name))
-        .into();
+    let mut statements: Vec<String> = ["dev/*", "prod/pay/*"].map(|name| statement("ssm:GetSecretValue", name)).into();
     statements.push(
         r#"{"effect":"deny","action":"ssm:Get*","resource":"*","condition":{"ip_equal":{"qcs:ip":"11.0.0.0/8"}}}"#
             .to_owned(),
@@ -207,9 +172,8 @@ fn plain_casbin(size: usize) -> Duration {
         [matchers]\nm = r.sub == p.sub && r.act == p.act && keyMatch(r.obj, p.obj)\n";
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let row = |sub: String, obj: String| vec![sub, "ssm:GetSecretValue".to_owned(), obj, "allow".to_owned()];
-    let mut rows: Vec<Vec<String>> = (1..size)
-        .map(|n| row(format!("user/dev/other-{n}"), format!("team-{n}/*")))
-        .collect();
+    let mut rows: Vec<Vec<String>> =
+        (1..size).map(|n| row(format!("user/dev/other-{n}"), format!("team-{n}/*"))).collect();
     rows.push(row("user/dev/app".to_owned(), "prod/pay/*".to_owned()));
     let enforcer = runtime.block_on(async {
         let model = DefaultModel::from_str(MODEL).await.unwrap();
@@ -217,9 +181,5 @@ fn plain_casbin(size: usize) -> Duration {
         assert!(enforcer.add_policies(rows).await.unwrap());
         enforcer
     });
-    timed(|| {
-        enforcer
-            .enforce(("user/dev/app", "ssm:GetSecretValue", "prod/pay/db-password"))
-            .unwrap()
-    })
+    timed(|| enforcer.enforce(("user/dev/app", "ssm:GetSecretValue", "prod/pay/db-password")).unwrap())
 }

@@ -100,7 +100,8 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         };
         match committed {
             Ok(answer) => return answer,
-            Err(Stopped::Conflict) => {}
+            // A revision that is in the log is about to be swapped in; anything else is read anew at once.
+            Err(Stopped::Conflict) => gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await,
             Err(Stopped::TooLarge) => return too_large(gateway, ask).await,
             Err(Stopped::Unrecorded(cause)) => return Answer::unrecorded(cause),
         }

@@ -3,7 +3,9 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use keyward_audit::{Clock, Random, RandomError};
+use std::sync::Arc;
+
+use keyward_audit::{Clock, Environment, Random, RandomError};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
@@ -17,9 +19,7 @@ impl SystemClock {
     /// A clock whose monotonic reading starts at 0 now.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 }
 
@@ -48,6 +48,12 @@ impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
         SysRng.try_fill_bytes(bytes).map_err(|_| RandomError)
     }
+}
+
+/// Time and randomness of the operating system.
+#[must_use]
+pub fn system() -> Environment {
+    Environment { clock: Arc::new(SystemClock::start()), random: Arc::new(SystemRandom) }
 }
 
 #[cfg(test)]

@@ -277,10 +277,12 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the file and the setting.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|cause| ConfigError::Unreadable { path: file.to_owned(), cause })?;
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|error| ConfigError::Syntax { path: file.to_owned(), text: error.to_string().trim().to_owned() })?;
+        let text =
+            std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable { path: file.to_owned(), cause })?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: file.to_owned(),
+            text: error.to_string().trim().to_owned(),
+        })?;
         config.file = file.to_owned();
         config.digest = format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())));
         config.check()?;
@@ -398,7 +400,8 @@ mod tests {
         assert_eq!(format!("{written:?}"), format!("{defaults:?}"));
         let fields = format!("{defaults:?}").matches(": ").count();
         assert!(fields > 30);
-        for line in format!("{:#?}", (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)).lines() {
+        for line in format!("{:#?}", (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)).lines()
+        {
             if let Some((key, _)) = line.trim().split_once(": ") {
                 assert!(template().contains(&format!("\n{key} = ")), "{key} is missing in the template");
             }
@@ -424,7 +427,9 @@ mod tests {
     #[test]
     fn issuers_are_distinct_and_have_one_source_of_keys() {
         let issuer = |name: &str, more: &str| {
-            format!("[[issuer]]\nname = \"{name}\"\nissuer = \"https://{name}\"\naudience = [\"k\"]\nalgorithms = [\"EdDSA\"]\n{more}\n")
+            format!(
+                "[[issuer]]\nname = \"{name}\"\nissuer = \"https://{name}\"\naudience = [\"k\"]\nalgorithms = [\"EdDSA\"]\n{more}\n"
+            )
         };
         let key = "public_key_file = \"a.pem\"";
         let load = |tables: &str| load(&format!("[audit]\norigin = \"o\"\n{tables}"));

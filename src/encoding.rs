@@ -140,11 +140,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Damaged`] if bytes are left.
     pub fn finish(self) -> Result<(), Damaged> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Damaged("trailing bytes"))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(Damaged("trailing bytes")) }
     }
 }
 
@@ -154,14 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let row = Writer::new()
-            .u8(7)
-            .u32(8)
-            .u64(9)
-            .bytes(b"ab")
-            .bytes("ä".as_bytes())
-            .raw(&[1, 2])
-            .finish();
+        let row = Writer::new().u8(7).u32(8).u64(9).bytes(b"ab").bytes("ä".as_bytes()).raw(&[1, 2]).finish();
         let mut reader = Reader::new(&row);
         assert_eq!(reader.u8(), Ok(7));
         assert_eq!(reader.u32(), Ok(8));

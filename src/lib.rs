@@ -2,12 +2,24 @@
 //!
 //! How a request flows: [`access`]. The map of the code: `docs/ARCHITECTURE.md`.
 
+pub mod access;
 pub mod actions;
 pub mod authn;
 pub mod authz;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod encoding;
+pub mod error;
+pub mod floods;
+pub mod http;
+pub mod json;
 pub mod keys;
+pub mod parameters;
 pub mod principal;
 pub mod resource;
 pub mod secret;
+pub mod telemetry;
+
+/// The program as records name it.
+pub const PROGRAM: &str = concat!("keyward ", env!("CARGO_PKG_VERSION"));

@@ -185,9 +185,10 @@ mod tests {
 
     #[test]
     fn numbers_are_integers_or_digit_strings_and_nothing_else() {
-        let mut fields =
-            Fields::parse(br#"{"a":7,"b":"8","c":-1,"d":1.0,"e":"1e3","f":"+1","g":"","h":true,"i":"18446744073709551616"}"#)
-                .unwrap();
+        let mut fields = Fields::parse(
+            br#"{"a":7,"b":"8","c":-1,"d":1.0,"e":"1e3","f":"+1","g":"","h":true,"i":"18446744073709551616"}"#,
+        )
+        .unwrap();
         assert_eq!(fields.number("a").unwrap(), Some(7));
         assert_eq!(fields.number("b").unwrap(), Some(8));
         for name in ["c", "d", "e", "f", "g", "h", "i"] {

@@ -118,11 +118,7 @@ impl fmt::Debug for Principal {
 /// [`PrincipalError::Issuer`].
 pub fn check_issuer_name(name: &str) -> Result<(), PrincipalError> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if (1..=32).contains(&name.len()) && name.bytes().all(fits) {
-        Ok(())
-    } else {
-        Err(PrincipalError::Issuer)
-    }
+    if (1..=32).contains(&name.len()) && name.bytes().all(fits) { Ok(()) } else { Err(PrincipalError::Issuer) }
 }
 
 /// Checks a sub, group or role: 1 to 256 bytes, no control characters (Unicode category Cc).

@@ -33,11 +33,7 @@ impl SecretName {
         let start = bytes.first().is_some_and(u8::is_ascii_alphanumeric);
         let characters = bytes.iter().all(|b| is_secret_name_byte(*b));
         let parts = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        if length && start && characters && parts {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(SecretNameError)
-        }
+        if length && start && characters && parts { Ok(Self(text.to_owned())) } else { Err(SecretNameError) }
     }
 
     /// The name.
@@ -67,11 +63,7 @@ impl CreatorNumber {
     /// A number below 2^52.
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number < CREATOR_LIMIT {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number < CREATOR_LIMIT { Some(Self(number)) } else { None }
     }
 
     /// The top 52 bits of a MAC's first 8 bytes.
@@ -107,10 +99,7 @@ impl Place {
     #[must_use]
     pub fn secret(&self, creator: Option<CreatorNumber>, name: &SecretName) -> String {
         let creator = creator.map_or_else(|| "*".to_owned(), |number| number.to_string());
-        format!(
-            "qcs::ssm:{}:uin/{}:secret/creatorUin/{creator}/{name}",
-            self.region, self.account
-        )
+        format!("qcs::ssm:{}:uin/{}:secret/creatorUin/{creator}/{name}", self.region, self.account)
     }
 
     /// Creator and name of a secret's six segments, exactly as [`Place::secret`] writes them with a known creator.

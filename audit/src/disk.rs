@@ -143,6 +143,8 @@ pub struct Watch {
     environment: Environment,
     probe: Probe,
     rate: Rate,
+    /// The ballast's size: fixed once known, since some file systems change their own size all the time.
+    ballast_wanted: Option<u64>,
     level: Level,
 }
 
@@ -171,6 +173,7 @@ impl Watch {
             environment,
             probe,
             rate: Rate::default(),
+            ballast_wanted: None,
             level: Level::Ample,
         }
     }
@@ -205,7 +208,7 @@ impl Watch {
 
     /// Deletes the ballast at *critical*; makes it where it is missing, unless that alone would be *critical*.
     fn keep_ballast(&mut self, level: Level, space: Space) -> Level {
-        let wanted = self.settings.ballast.of(space.total);
+        let wanted = *self.ballast_wanted.get_or_insert(self.settings.ballast.of(space.total));
         if level == Level::Critical {
             // If this fails, the level stays what it is, and the next poll tries again.
             drop(remove(&self.ballast));

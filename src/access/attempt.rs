@@ -76,7 +76,8 @@ impl Ask {
     ) -> Result<(&'static Action, Request), (Option<&'static Action>, ApiError)> {
         let unknown = || (None, ApiError::new(Code::InvalidAction, "there is no such action"));
         let name = call.operation.as_deref().ok_or_else(unknown)?;
-        let action = actions::by_name(name).filter(|action| action.served != actions::Served::Internal).ok_or_else(unknown)?;
+        let action =
+            actions::by_name(name).filter(|action| action.served != actions::Served::Internal).ok_or_else(unknown)?;
         let request = Request::parse(action.operation, &call.body, &gateway.secret_limits())
             .map_err(|error| (Some(action), error))?;
         Ok((action, request))
@@ -141,7 +142,8 @@ impl Refusal {
 }
 
 fn authenticate(gateway: &Gateway, presented: &Presented) -> Result<Arc<Authenticated>, Result<Refusal, Unrecorded>> {
-    let refusal = |reason, claimed| Refusal { reason, claimed, error: credential_error(presented), is_credential: true };
+    let refusal =
+        |reason, claimed| Refusal { reason, claimed, error: credential_error(presented), is_credential: true };
     let token = match presented {
         Presented::Bearer(token) => token,
         Presented::Nothing => return Err(Ok(refusal("no_credential", BTreeMap::new()))),
@@ -155,13 +157,19 @@ fn authenticate(gateway: &Gateway, presented: &Presented) -> Result<Arc<Authenti
 
 /// Decides on a snapshot. The log's size, the revision and the generations are read before it, so that a change
 /// after them is a conflict at the commit and never goes unseen.
-fn decide(gateway: &Arc<Gateway>, ask: &Ask, caller: &Authenticated, action: &'static Action, request: &Request) -> Attempt {
+fn decide(
+    gateway: &Arc<Gateway>,
+    ask: &Ask,
+    caller: &Authenticated,
+    action: &'static Action,
+    request: &Request,
+) -> Attempt {
     let as_of = gateway.log().as_of();
     let live = gateway.policies().live();
     let mut asked = Asked::new(gateway, ask, caller, action, request);
     asked.reads.as_of = as_of;
     asked.reads.generations.extend(live.seen());
-    asked.reads.generations.push((super::tokens::REVOCATIONS, caller.revocations_seen));
+    asked.reads.generations.push((tokens::REVOCATIONS, caller.revocations_seen));
     let result = gateway.log().read(|snapshot| {
         asked.reads.rows.clear();
         let row = asked.secret_row(snapshot)?;
@@ -227,6 +235,6 @@ fn carry_out(
         Request::GetCheckpoint => Ok(trail::checkpoint(gateway)),
         Request::GetInclusionProof { index, size } => trail::inclusion_proof(gateway, *index, *size),
         Request::ExportRecords => trail::export(gateway),
-        Request::RevokeToken(revoke) => (tokens::revoke(gateway, asked, snapshot, revoke, draft)),
+        Request::RevokeToken(revoke) => tokens::revoke(gateway, asked, snapshot, revoke, draft),
     }
 }

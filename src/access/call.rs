@@ -119,7 +119,10 @@ impl Answer {
     /// A value, opened under the proof that its read is recorded.
     pub(super) fn value(value: Plaintext, grant: Grant<Read>, locator: Locator) -> Self {
         let Read { name, version, .. } = grant.into_act();
-        Self::new(Some(locator), Content::Secret { name: name.as_str().to_owned(), version: version.as_str().to_owned(), value })
+        Self::new(
+            Some(locator),
+            Content::Secret { name: name.as_str().to_owned(), version: version.as_str().to_owned(), value },
+        )
     }
 
     /// An export.
@@ -149,9 +152,15 @@ impl Answer {
     #[must_use]
     pub fn unrecorded(cause: Unrecorded) -> Self {
         let (code, message) = match cause {
-            Unrecorded::Log(_) => (Code::AuditUnavailable, "the access cannot be recorded now; nothing was done or released"),
-            Unrecorded::Disk => (Code::AuditUnavailable, "the disk is too full to record accesses to secrets; nothing was done"),
-            Unrecorded::Store | Unrecorded::Random => (Code::ServiceUnavailable, "the gateway cannot serve now; try again"),
+            Unrecorded::Log(_) => {
+                (Code::AuditUnavailable, "the access cannot be recorded now; nothing was done or released")
+            }
+            Unrecorded::Disk => {
+                (Code::AuditUnavailable, "the disk is too full to record accesses to secrets; nothing was done")
+            }
+            Unrecorded::Store | Unrecorded::Random => {
+                (Code::ServiceUnavailable, "the gateway cannot serve now; try again")
+            }
         };
         Self::new(None, Content::Error(ApiError::new(code, message)))
     }

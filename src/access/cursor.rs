@@ -40,7 +40,9 @@ impl CursorKey {
     /// The cursor of `position` under `filters`; empty if none can be made.
     pub(super) fn write(&self, filters: &[u8], position: Position) -> String {
         let mut bytes = [position.size.to_be_bytes(), position.before.to_be_bytes()].concat();
-        let Some(mac) = self.mac(filters, &bytes) else { return String::new() };
+        let Some(mac) = self.mac(filters, &bytes) else {
+            return String::new();
+        };
         bytes.extend(mac.finalize().into_bytes().iter().take(16));
         URL_SAFE_NO_PAD.encode(bytes)
     }

@@ -3,7 +3,9 @@
 use super::call::Presented;
 use super::cursor::CursorKey;
 use super::policies::{Policies, ReloadError};
+use super::setup;
 use super::tokens::LogRevocations;
+use crate::actions;
 use crate::authn::{AuthenticateError, Authenticated, Authenticator, IssuerError};
 use crate::config::{Config, Limits};
 use crate::floods::{Budget, Floods};
@@ -11,8 +13,8 @@ use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvide
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
 use crate::secret::{self, Engine};
-use super::setup;
-use crate::actions;
+use keyward_audit::disk::Level;
+use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::StoreError;
 use keyward_audit::{Changes, Environment, Event, Lane, Log, RandomError, ReadSet};
@@ -23,7 +25,7 @@ use std::sync::Arc;
 pub enum OpenError {
     /// The log does not open.
     #[error(transparent)]
-    Log(#[from] keyward_audit::OpenError),
+    Log(#[from] keyward_audit::log::OpenError),
     /// A file that the configuration names cannot be used.
     #[error(transparent)]
     Setup(#[from] setup::SetupError),
@@ -63,6 +65,7 @@ pub struct BodyLimits {
 pub struct Gateway {
     log: Log,
     authenticator: Authenticator,
+    issuers: Vec<String>,
     policies: Policies,
     engine: Engine,
     place: Place,
@@ -93,12 +96,13 @@ impl Gateway {
     pub async fn open(config: &Config, environment: Environment) -> Result<Arc<Self>, OpenError> {
         let root = FileProvider::new(config.path(&config.keys.path)).load()?;
         let authenticator = Authenticator::new(setup::issuer_settings(config)?)?;
-        let log = Log::open(setup::log_settings(config)?, environment.clone())?;
+        let log = Log::open(&setup::log_settings(config)?, &environment)?;
         let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??;
         let folder = config.path(&config.policy.path);
         let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
         let gateway = Self {
             authenticator,
+            issuers: config.issuers.iter().map(|issuer| issuer.name.clone()).collect(),
             policies,
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
             place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
@@ -171,7 +175,7 @@ impl Gateway {
     /// Why the gateway is not ready, if it is not: one text for each reason, none naming a secret or caller.
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
-        let mut reasons = self.log.status().unready();
+        let mut reasons = unready(&self.log.status());
         if self.policies.refused().is_some() {
             reasons.push("policy_refused".to_owned());
         }
@@ -242,7 +246,7 @@ impl Gateway {
     }
 
     pub(super) fn knows_issuer(&self, name: &str) -> bool {
-        self.policies.live().set.settings().issuers.iter().any(|issuer| issuer.name == name)
+        self.issuers.iter().any(|issuer| issuer == name)
     }
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {
@@ -255,4 +259,21 @@ impl Gateway {
             Presented::Nothing | Presented::Malformed => None,
         }
     }
+}
+
+/// Committed records that no checkpoint covers for longer than this make the gateway unready, in microseconds.
+const UNCOVERED_US_MAX: u64 = 10_000_000;
+/// Records that the indexes may lag behind.
+const FOLLOWER_LAG_MAX: u64 = 100_000;
+
+fn unready(status: &Status) -> Vec<String> {
+    let reasons = [
+        (status.mode == Mode::Reopening, "store_reopening"),
+        (status.mode == Mode::Lost, "records_lost"),
+        (status.disk == Level::Hard, "disk_hard"),
+        (status.disk == Level::Critical, "disk_critical"),
+        (status.uncovered_us > UNCOVERED_US_MAX, "checkpoint_late"),
+        (status.follower_lag > FOLLOWER_LAG_MAX, "index_late"),
+    ];
+    reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.to_owned()).collect()
 }

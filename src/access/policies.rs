@@ -183,7 +183,9 @@ impl Policies {
             return;
         }
         tracing::error!(cause = text, "the policy folder is refused; the set before it serves on");
-        let Ok(request) = self.environment.request_id() else { return };
+        let Ok(request) = self.environment.request_id() else {
+            return;
+        };
         let mut draft = Draft::new(Kind::System, "keyward:System", "internal", request);
         draft.outcome = Some(Outcome::Failed);
         draft.principal = Some("service/policy".to_owned());
@@ -295,9 +297,13 @@ pub fn fingerprint(folder: &Path) -> Vec<Trace> {
     let mut folders = vec![folder.to_owned()];
     folders.extend(["documents", "roles"].map(|name| folder.join(name)));
     for folder in folders {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
-            let Ok(meta) = std::fs::metadata(entry.path()) else { continue };
+            let Ok(meta) = std::fs::metadata(entry.path()) else {
+                continue;
+            };
             let at = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
             seen.push(Trace { path: entry.path(), size: meta.size(), inode: meta.ino(), at });
         }

@@ -198,7 +198,9 @@ fn subject(request: &Request, place: &Place) -> (Option<SecretName>, Option<Crea
         | Request::SetCurrentVersion(name, _)
         | Request::EnableSecret(name)
         | Request::DisableSecret(name) => Some(name),
-        Request::SearchRecords(search) => return search.resource.as_deref().map_or((None, None), |text| searched(text, place)),
+        Request::SearchRecords(search) => {
+            return search.resource.as_deref().map_or((None, None), |text| searched(text, place));
+        }
         Request::ListSecrets(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }

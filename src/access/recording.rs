@@ -22,7 +22,8 @@ pub(super) const SEMANTICS: u32 = 1;
 
 /// An instant as `qcs:current_time` writes it: RFC 3339, UTC, whole seconds.
 pub(super) fn time_text(now_s: u64) -> String {
-    let instant = i64::try_from(now_s).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_default();
+    let instant =
+        i64::try_from(now_s).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_default();
     instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -48,7 +49,12 @@ fn credential(credential: &Credential) -> record::Credential {
         (Some(jti), _) => TokenId::Jti(jti.clone()),
         (None, hash) => TokenId::Hash(hash.clone().unwrap_or_default()),
     };
-    record::Credential::Token { expires: credential.expires, id, issued: credential.issued, kid: credential.kid.clone() }
+    record::Credential::Token {
+        expires: credential.expires,
+        id,
+        issued: credential.issued,
+        kid: credential.kid.clone(),
+    }
 }
 
 /// Everything that a policy could have read.
@@ -58,7 +64,8 @@ pub(super) fn context(
     roles: &BTreeSet<String>,
     unknown: bool,
 ) -> Context {
-    let conditions = context.values.iter().map(|(key, values)| (key.name().to_owned(), values.iter().cloned().collect()));
+    let conditions =
+        context.values.iter().map(|(key, values)| (key.name().to_owned(), values.iter().cloned().collect()));
     let unknown = if unknown { BTreeSet::from([Unknown::Creator, Unknown::Tags]) } else { BTreeSet::new() };
     Context { conditions: conditions.collect(), groups: groups.clone(), roles: roles.clone(), unknown }
 }

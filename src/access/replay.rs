@@ -3,27 +3,23 @@
 
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
-    Caller, Context, CredentialForm, DecidingStatement, Decision, IssuerRule, Layer, PolicyFile, PolicySet, Question,
-    Reason, Settings, StatementEffect, Target, Verdict,
+    Caller, Context, CredentialForm, DecidingStatement, Decision, Layer, PolicyFile, PolicySet, Question, Reason,
+    Settings, StatementEffect, Target, Verdict,
 };
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use keyward_audit::record::{self, Record};
-use keyward_audit::store::{Family, Key, StoreError, Write};
+use keyward_audit::store::{self, Family, Key, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// What a revision is made of, as the store keeps it beside the texts.
+/// What a revision is made of, as the store keeps it beside the texts: its frame `config`, and digests by path.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
-    account: String,
-    document_characters_max: usize,
+    config: String,
     files: BTreeMap<String, String>,
-    foreign_services: Vec<String>,
-    issuers: BTreeMap<String, bool>,
-    region: String,
 }
 
 /// Why a stored revision, or a record's question, cannot be had again.
@@ -54,15 +50,8 @@ fn manifest_key(revision: &str) -> Vec<u8> {
 /// The rows that keep a revision: each text by its digest, and the list of them.
 #[must_use]
 pub fn revision_rows(set: &PolicySet) -> Vec<Write> {
-    let settings = set.settings();
-    let mut manifest = Manifest {
-        account: settings.place.account.clone(),
-        document_characters_max: settings.document_characters_max,
-        files: BTreeMap::new(),
-        foreign_services: settings.foreign_services.clone(),
-        issuers: settings.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.groups_required)).collect(),
-        region: settings.place.region.clone(),
-    };
+    let config = String::from_utf8_lossy(set.config_frame()).into_owned();
+    let mut manifest = Manifest { config, files: BTreeMap::new() };
     let mut writes = Vec::new();
     for file in set.files() {
         let digest = hex::encode(Sha256::digest(&file.bytes));
@@ -91,13 +80,7 @@ pub fn stored_revision(
     for (path, digest) in manifest.files {
         files.push(PolicyFile { path, bytes: get(&text_key(&digest))?.ok_or_else(missing)? });
     }
-    let issuers = manifest.issuers.into_iter().map(|(name, groups_required)| IssuerRule { name, groups_required });
-    let settings = Settings {
-        place: Place { region: manifest.region, account: manifest.account },
-        issuers: issuers.collect(),
-        foreign_services: manifest.foreign_services,
-        document_characters_max: manifest.document_characters_max,
-    };
+    let settings = Settings::of_revision(manifest.config.as_bytes()).ok_or_else(differs)?;
     let set = PolicySet::load(&files, &settings).map_err(|_| differs())?;
     if set.revision() == revision { Ok(set) } else { Err(differs()) }
 }
@@ -132,7 +115,7 @@ pub fn recorded(record: &Record) -> Option<Decision> {
 ///
 /// # Errors
 /// [`ReplayError::Incomplete`] if the record does not hold what the decision needs.
-pub fn decide_again(record: &Record, set: &PolicySet) -> Result<Decision, ReplayError> {
+pub fn decide_again(record: &Record, set: &PolicySet, place: &Place) -> Result<Decision, ReplayError> {
     let draft = record.draft();
     let incomplete = ReplayError::Incomplete;
     let recorded = draft.context.as_ref().ok_or(incomplete("context"))?;
@@ -151,8 +134,9 @@ pub fn decide_again(record: &Record, set: &PolicySet) -> Result<Decision, Replay
         context.values.insert(key, values.iter().cloned().collect());
     }
     let creator = context.values.get(&ConditionKey::Uin).and_then(|values| values.first());
-    let creator = creator.and_then(|text| text.parse().ok()).and_then(CreatorNumber::new).ok_or(incomplete("qcs:uin"))?;
-    let target = draft.resource.as_deref().map(|text| target(text, set)).transpose()?;
+    let creator =
+        creator.and_then(|text| text.parse().ok()).and_then(CreatorNumber::new).ok_or(incomplete("qcs:uin"))?;
+    let target = draft.resource.as_deref().map(|text| target(text, place)).transpose()?;
     let question = Question {
         caller: Caller {
             principal: &principal,
@@ -174,12 +158,64 @@ pub fn decide_again(record: &Record, set: &PolicySet) -> Result<Decision, Replay
 }
 
 /// Creator and name of a recorded resource; creator `*` is one that was unknown.
-fn target(text: &str, set: &PolicySet) -> Result<(Option<CreatorNumber>, SecretName), ReplayError> {
-    let place = &set.settings().place;
+fn target(text: &str, place: &Place) -> Result<(Option<CreatorNumber>, SecretName), ReplayError> {
     if let Some((creator, name)) = place.parse_secret(text) {
         return Ok((Some(creator), name));
     }
     let name = text.split_once("/*/").and_then(|(_, name)| SecretName::parse(name).ok());
     let unknown = name.filter(|name| place.secret(None, name) == text);
     unknown.map(|name| (None, name)).ok_or(ReplayError::Incomplete("a resource of this gateway"))
+}
+
+/// What deciding a whole trail again came to.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// Decisions made again.
+    pub decided: u64,
+    /// Records whose decision came out otherwise, or could not be made, with the reason.
+    pub differences: Vec<(u64, String)>,
+}
+
+/// Decides every recorded access of a log again, each under its own revision; tells `progress` of records done and of
+/// all. Records without a policy (malformed requests, keyward's own) are passed over.
+///
+/// # Errors
+/// [`ReplayError::Store`] if the store cannot be read.
+pub fn whole_trail(
+    store: &dyn Store,
+    origin: &str,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Replayed, ReplayError> {
+    let mut replayed = Replayed::default();
+    let mut revisions = BTreeMap::new();
+    let mut get = |key: &[u8]| store::read(store, |snapshot| snapshot.get(Family::Texts, key));
+    keyward_audit::log::each_record(store, origin, &mut |index, size, bytes| {
+        progress(index.saturating_add(1), size);
+        if let Err(reason) = replay_one(bytes, &mut revisions, &mut get, &mut replayed.decided) {
+            replayed.differences.push((index, reason));
+        }
+    })?;
+    Ok(replayed)
+}
+
+type Revisions = BTreeMap<String, Result<(PolicySet, Place), String>>;
+
+fn replay_one(
+    bytes: &[u8],
+    revisions: &mut Revisions,
+    get: &mut dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, StoreError>,
+    decided: &mut u64,
+) -> Result<(), String> {
+    let record = Record::parse(bytes).map_err(|error| error.to_string())?;
+    let Some(policy) = &record.draft().policy else { return Ok(()) };
+    let revision = revisions.entry(policy.revision.clone()).or_insert_with_key(|revision| {
+        let set = stored_revision(revision, get).map_err(|error| error.to_string())?;
+        let settings = Settings::of_revision(set.config_frame()).ok_or("it is of another catalogue")?;
+        Ok((set, settings.place))
+    });
+    let (set, place) = revision.as_ref().map_err(Clone::clone)?;
+    let Some(before) = recorded(&record) else { return Ok(()) };
+    let again = decide_again(&record, set, place).map_err(|error| error.to_string())?;
+    *decided = decided.saturating_add(1);
+    if again == before { Ok(()) } else { Err(format!("decided again it is {again:?}, recorded is {before:?}")) }
 }

@@ -2,9 +2,9 @@
 
 use crate::actions::Operation;
 use crate::error::{ApiError, Code};
+use crate::keys::KeyId;
 use crate::parameters::{Fields, invalid_value, missing};
 use crate::resource::SecretName;
-use crate::keys::KeyId;
 use crate::secret::{Description, Limits, MetadataError, Plaintext, PlaintextError, Tag, Tags, VersionId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +21,7 @@ const SEARCH_LIMIT: (u64, u64) = (50, 200);
 const REASON_BYTES_MAX: usize = 256;
 
 /// A request that any caller can make, with its parameters.
-pub enum Request {
+pub(super) enum Request {
     /// CreateSecret
     CreateSecret(CreateSecret),
     /// PutSecretValue
@@ -58,99 +58,99 @@ pub enum Request {
 }
 
 /// CreateSecret
-pub struct CreateSecret {
+pub(super) struct CreateSecret {
     /// The new name.
-    pub name: SecretName,
+    pub(super) name: SecretName,
     /// The first version's id.
-    pub version: VersionId,
+    pub(super) version: VersionId,
     /// Free text.
-    pub description: Description,
+    pub(super) description: Description,
     /// The key that wraps its data keys.
-    pub key: KeyId,
+    pub(super) key: KeyId,
     /// Tags.
-    pub tags: Tags,
+    pub(super) tags: Tags,
     /// The value.
-    pub value: Plaintext,
+    pub(super) value: Plaintext,
 }
 
 /// PutSecretValue
-pub struct PutSecretValue {
+pub(super) struct PutSecretValue {
     /// Of which secret.
-    pub name: SecretName,
+    pub(super) name: SecretName,
     /// The new version's id.
-    pub version: VersionId,
+    pub(super) version: VersionId,
     /// Whether the current pointer stays.
-    pub stage: bool,
+    pub(super) stage: bool,
     /// The value.
-    pub value: Plaintext,
+    pub(super) value: Plaintext,
 }
 
 /// ListSecrets
 #[derive(Debug)]
-pub struct ListSecrets {
+pub(super) struct ListSecrets {
     /// Rows to pass over.
-    pub offset: u64,
+    pub(super) offset: u64,
     /// Rows to answer at most.
-    pub limit: u64,
+    pub(super) limit: u64,
     /// Oldest first instead of newest first.
-    pub oldest_first: bool,
+    pub(super) oldest_first: bool,
     /// State code: 0 all, 1 Enabled, 2 Disabled, 3 PendingDelete, 4 and 5 none here.
-    pub state: u64,
+    pub(super) state: u64,
     /// Substring of the name; empty for all.
-    pub search: String,
+    pub(super) search: String,
     /// Tag filters, ANDed: key and values (none: has the key).
-    pub tags: Vec<(String, Vec<String>)>,
+    pub(super) tags: Vec<(String, Vec<String>)>,
     /// Whether other filters leave anything: product, type and instance filters that no custom secret can have.
-    pub possible: bool,
+    pub(super) possible: bool,
 }
 
 /// SearchRecords
 #[derive(Debug, Default)]
-pub struct SearchRecords {
+pub(super) struct SearchRecords {
     /// Exact principal.
-    pub principal: Option<String>,
+    pub(super) principal: Option<String>,
     /// Issuer name.
-    pub issuer: Option<String>,
+    pub(super) issuer: Option<String>,
     /// Qualified group.
-    pub group: Option<String>,
+    pub(super) group: Option<String>,
     /// One secret: by name or as six segments.
-    pub resource: Option<String>,
+    pub(super) resource: Option<String>,
     /// Names that start so.
-    pub resource_prefix: Option<String>,
+    pub(super) resource_prefix: Option<String>,
     /// Full action name.
-    pub action: Option<String>,
+    pub(super) action: Option<String>,
     /// `allow`, `deny`, `error`.
-    pub decision: Option<Decision>,
+    pub(super) decision: Option<Decision>,
     /// `ok`, `denied`, `failed`, `pending`, `unknown`.
-    pub outcome: Option<Outcome>,
+    pub(super) outcome: Option<Outcome>,
     /// Epoch seconds, included.
-    pub start_time: Option<u64>,
+    pub(super) start_time: Option<u64>,
     /// Epoch seconds, not included.
-    pub end_time: Option<u64>,
+    pub(super) end_time: Option<u64>,
     /// Included.
-    pub start_index: Option<u64>,
+    pub(super) start_index: Option<u64>,
     /// Not included.
-    pub end_index: Option<u64>,
+    pub(super) end_index: Option<u64>,
     /// Records to answer at most.
-    pub limit: u64,
+    pub(super) limit: u64,
     /// Where an earlier page ended.
-    pub cursor: Option<String>,
+    pub(super) cursor: Option<String>,
 }
 
 /// RevokeToken
 #[derive(Debug)]
-pub struct RevokeToken {
+pub(super) struct RevokeToken {
     /// The issuer's name.
-    pub issuer: String,
+    pub(super) issuer: String,
     /// Which of its tokens.
-    pub selector: Selected,
+    pub(super) selector: Selected,
     /// Why; kept in the record.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
 /// Which tokens are revoked.
 #[derive(Debug)]
-pub enum Selected {
+pub(super) enum Selected {
     /// By `jti`.
     Jti(String),
     /// By the record's `credential.hash`, for tokens without `jti`.
@@ -164,7 +164,7 @@ impl Request {
     ///
     /// # Errors
     /// The first thing that is wrong, named. `UnsupportedOperation` for an operation that this build does not offer.
-    pub fn parse(operation: Operation, body: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+    pub(super) fn parse(operation: Operation, body: &[u8], limits: &Limits) -> Result<Self, ApiError> {
         let mut fields = Fields::parse(body)?;
         let request = Self::read(operation, &mut fields, limits)?;
         fields.finish()?;
@@ -190,7 +190,9 @@ impl Request {
             },
             Operation::ExportRecords => read_export(fields)?,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields)?),
-            _ => return Err(ApiError::new(Code::UnsupportedOperation, "this build does not offer the action")),
+            _ => {
+                return Err(ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"));
+            }
         })
     }
 }
@@ -247,9 +249,7 @@ fn value(fields: &mut Fields, limits: &Limits) -> Result<Plaintext, ApiError> {
     match (text, binary) {
         (None, None) => Err(missing("SecretString` or `SecretBinary")),
         (Some(_), Some(_)) => Err(invalid_value("SecretString", "give it or `SecretBinary`, not both")),
-        (Some(mut text), None) => {
-            Plaintext::text(std::mem::take(&mut *text), limits).map_err(refused)
-        }
+        (Some(mut text), None) => Plaintext::text(std::mem::take(&mut *text), limits).map_err(refused),
         (None, Some(binary)) => {
             let rule = "it must be padded standard base64 without white space";
             let bytes = STANDARD.decode(binary.as_bytes()).map_err(|_| invalid_value("SecretBinary", rule))?;
@@ -390,7 +390,9 @@ impl RevokeToken {
             (None, None, Some(subject), before) => Selected::Subject(subject, before),
             (None, None, None, _) => return Err(missing("Jti`, `CredentialHash` or `Subject")),
             (_, _, _, Some(_)) => return Err(invalid_value("IssuedBefore", "it goes with `Subject` only")),
-            _ => return Err(invalid_value("Jti", "give exactly one of `Jti`, `CredentialHash` and `Subject`")),
+            _ => {
+                return Err(invalid_value("Jti", "give exactly one of `Jti`, `CredentialHash` and `Subject`"));
+            }
         };
         Ok(Self { issuer, selector, reason })
     }

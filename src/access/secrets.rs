@@ -117,7 +117,14 @@ pub(super) fn get(
         Err(error) => return Ok(Carried::Failed(error_of(&error))),
     };
     name_version(version, draft);
-    let sealed = lookup::value(snapshot, &row, version)?;
+    let sealed = match lookup::value(snapshot, &row, version) {
+        Ok(sealed) => sealed,
+        Err(StoreError::Damaged(what)) => {
+            tracing::error!(what, "a stored value does not read; nothing is released");
+            return Ok(Carried::Failed(internal("the value failed its integrity check and was not released")));
+        }
+        Err(error) => return Err(error),
+    };
     if let Err(error) = gateway.engine().wrapping_key_usable(sealed.key(), sealed.generation()) {
         return Ok(Carried::Failed(key_error(&error)));
     }
@@ -127,7 +134,9 @@ pub(super) fn get(
 
 /// DescribeSecret
 pub(super) fn describe(row: Option<SecretRow>) -> Carried {
-    let Some(row) = row else { return Carried::Failed(error_of(&SecretError::SecretNotFound)) };
+    let Some(row) = row else {
+        return Carried::Failed(error_of(&SecretError::SecretNotFound));
+    };
     let mut fields = metadata(&row);
     let product = json!({
         "RotationStatus": false,
@@ -218,7 +227,9 @@ impl ListSecrets {
 
 /// ListSecretVersionIds: newest first, ties by who was added later.
 pub(super) fn list_versions(row: Option<SecretRow>) -> Carried {
-    let Some(row) = row else { return Carried::Failed(error_of(&SecretError::SecretNotFound)) };
+    let Some(row) = row else {
+        return Carried::Failed(error_of(&SecretError::SecretNotFound));
+    };
     let mut versions: Vec<&VersionMeta> = row.versions.iter().rev().collect();
     versions.sort_by_key(|version| std::cmp::Reverse(version.created_at_s));
     let shown = versions.into_iter().map(|version| {

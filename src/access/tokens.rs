@@ -43,7 +43,8 @@ pub(super) fn revoke(
         Ok(selected) => selected,
         Err(error) => return Ok(Carried::Failed(error)),
     };
-    let (Ok(key), Some(mut row)) = (selector.key(&revoke.issuer), Revocation::new(issued_before, asked.now_s(), &revoke.reason))
+    let (Ok(key), Some(mut row)) =
+        (selector.key(&revoke.issuer), Revocation::new(issued_before, asked.now_s(), &revoke.reason))
     else {
         return Ok(Carried::Failed(invalid_value("Issuer", "no token can be selected by it")));
     };

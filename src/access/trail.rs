@@ -26,7 +26,9 @@ pub(super) fn search(gateway: &Gateway, asked: &Asked<'_>, search: &SearchRecord
         None => None,
         Some(cursor) => match gateway.cursors().read(&filters, cursor) {
             Some(position) => Some(position),
-            None => return Ok(Carried::Failed(invalid_value("Cursor", "it is not one that this search was given"))),
+            None => {
+                return Ok(Carried::Failed(invalid_value("Cursor", "it is not one that this search was given")));
+            }
         },
     };
     let size = position.map_or_else(|| gateway.log().as_of(), |position| position.size);
@@ -63,9 +65,9 @@ impl SearchRecords {
             limit: _,
             cursor: _,
         } = self;
-        let texts = [principal, issuer, group, resource, resource_prefix, action, decision, outcome];
+        let texts = [principal, issuer, group, resource, resource_prefix, action];
         let numbers = [start_time, end_time, start_index, end_index];
-        serde_json::to_vec(&(texts, numbers)).unwrap_or_default()
+        serde_json::to_vec(&(texts, decision, outcome, numbers)).unwrap_or_default()
     }
 
     fn query(&self, asked: &Asked<'_>, position: Option<Position>, size: u64) -> Query {
@@ -107,6 +109,8 @@ pub(super) fn checkpoint(gateway: &Gateway) -> Carried {
 
 /// GetInclusionProof
 pub(super) fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) -> Result<Carried, StoreError> {
+    let newest = || gateway.log().newest_checkpoint().map_or(0, |newest| newest.checkpoint().size);
+    let size = size.unwrap_or_else(newest);
     let Some(proof) = gateway.log().inclusion_proof(index, size)? else {
         let message = "there is no record of that index under a checkpoint of that size";
         return Ok(Carried::Failed(ApiError::new(Code::ResourceNotFound, message)));
@@ -115,9 +119,9 @@ pub(super) fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) 
     let answer = json!({
         "Index": index,
         "Leaf": STANDARD.encode(proof.leaf),
-        "Size": proof.checkpoint.checkpoint().size,
+        "Size": proof.checkpoint.size,
         "Hashes": hashes,
-        "Checkpoint": proof.checkpoint.note(),
+        "Checkpoint": proof.note,
         "Proof": proof.text(),
     });
     Ok(Carried::Done(object(answer), Changes::default()))
@@ -129,7 +133,9 @@ pub(super) fn export(gateway: &Gateway) -> Result<Carried, StoreError> {
     let export = tokio::runtime::Handle::current().block_on(gateway.log().export());
     Ok(match export {
         Ok(blocks) => Carried::Export(Exported(ExportStream::new(blocks))),
-        Err(_) => Carried::Failed(ApiError::new(Code::ServiceUnavailable, "no checkpoint can be signed now; try again")),
+        Err(_) => {
+            Carried::Failed(ApiError::new(Code::ServiceUnavailable, "no checkpoint can be signed now; try again"))
+        }
     })
 }
 

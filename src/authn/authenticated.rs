@@ -12,15 +12,36 @@ use crate::principal::Principal;
 ///
 /// INVARIANT: made by [`super::Authenticator`] alone, from a token that passed every check at the time asked. It says
 /// nothing about later: whoever keeps one past a request asks again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It can be read, but neither built nor changed outside: it is not `Clone`, and comes behind an `Arc`.
+///
+/// ```
+/// fn read(real: &keyward::authn::Authenticated) -> String {
+///     real.principal.to_string()
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// fn forge(real: &keyward::authn::Authenticated) -> keyward::authn::Authenticated {
+///     keyward::authn::Authenticated { principal: real.principal.clone(), hash: [0; 32], ..panic!() }
+/// }
+/// ```
+#[derive(Debug, PartialEq, Eq)]
 pub struct Authenticated {
-    principal: Principal,
-    issuer_name: String,
-    issuer: String,
-    groups: Vec<Principal>,
-    roles: Vec<Principal>,
-    credential: Credential,
-    revocations_seen: u64,
+    /// Whom it speaks for: `user/<issuer name>/<subject>`.
+    pub principal: Principal,
+    /// The issuer's name in keyward.toml.
+    pub issuer_name: String,
+    /// The exact `iss`.
+    pub issuer: String,
+    /// The groups that the token lists, qualified, sorted by bytes, each once.
+    pub groups: Vec<Principal>,
+    /// The roles that the token lists, qualified, sorted by bytes, each once.
+    pub roles: Vec<Principal>,
+    /// The credential, for the record.
+    pub credential: Credential,
+    /// The generation of the revocations, read before they were checked: for the read set of what is decided for it.
+    pub revocations_seen: u64,
+    /// The credential hash, also of a token with `jti`.
     hash: [u8; 32],
 }
 
@@ -62,11 +83,17 @@ impl Authenticated {
         }
     }
 
-    /// Checked again, against a later generation of the revocations.
+    /// The same, checked again against a later generation of the revocations.
     pub(super) fn seen_at(&self, revocations_seen: u64) -> Self {
         Self {
+            principal: self.principal.clone(),
+            issuer_name: self.issuer_name.clone(),
+            issuer: self.issuer.clone(),
+            groups: self.groups.clone(),
+            roles: self.roles.clone(),
+            credential: self.credential.clone(),
             revocations_seen,
-            ..self.clone()
+            hash: self.hash,
         }
     }
 
@@ -83,55 +110,8 @@ impl Authenticated {
 
     /// About how many bytes it takes in memory.
     pub(super) fn weight(&self) -> usize {
-        let names: usize = self
-            .groups
-            .iter()
-            .chain(&self.roles)
-            .map(|name| name.as_str().len() + 32)
-            .sum();
+        let names: usize = self.groups.iter().chain(&self.roles).map(|name| name.as_str().len() + 32).sum();
         512 + self.issuer.len() + self.principal.as_str().len() + names
-    }
-
-    /// Whom it speaks for: `user/<issuer name>/<subject>`.
-    #[must_use]
-    pub fn principal(&self) -> &Principal {
-        &self.principal
-    }
-
-    /// The issuer's name in keyward.toml.
-    #[must_use]
-    pub fn issuer_name(&self) -> &str {
-        &self.issuer_name
-    }
-
-    /// The exact `iss`.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
-    /// The groups that the token lists, qualified, sorted by bytes, each once.
-    #[must_use]
-    pub fn groups(&self) -> &[Principal] {
-        &self.groups
-    }
-
-    /// The roles that the token lists, qualified, sorted by bytes, each once.
-    #[must_use]
-    pub fn roles(&self) -> &[Principal] {
-        &self.roles
-    }
-
-    /// The credential, for the record.
-    #[must_use]
-    pub fn credential(&self) -> &Credential {
-        &self.credential
-    }
-
-    /// The generation of the revocations, read before they were checked: for the read set of what is decided for it.
-    #[must_use]
-    pub fn revocations_seen(&self) -> u64 {
-        self.revocations_seen
     }
 }
 
@@ -139,11 +119,7 @@ impl Authenticated {
 ///
 /// It covers no signature, so a second signature over the same content (ECDSA allows one) is the same credential.
 fn credential_hash(signing_input: &str) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(b"keyward-credential/1")
-        .chain_update(signing_input)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(b"keyward-credential/1").chain_update(signing_input).finalize().into()
 }
 
 #[cfg(test)]

@@ -32,11 +32,7 @@ impl Authenticator {
     /// [`IssuerError`] that names the issuer and the setting which cannot be used.
     pub fn new(issuers: Vec<IssuerSettings>) -> Result<Self, IssuerError> {
         let issuers = Issuers::new(issuers, 0)?;
-        Ok(Self {
-            issuers: ArcSwap::from_pointee(issuers),
-            loads: AtomicU64::new(1),
-            cache: Cache::new(),
-        })
+        Ok(Self { issuers: ArcSwap::from_pointee(issuers), loads: AtomicU64::new(1), cache: Cache::new() })
     }
 
     /// Trusts these issuers and no others from now on: whatever was verified under others is verified again.
@@ -98,20 +94,14 @@ impl Authenticator {
         }
         // Before the rows: a revocation that comes between is seen by the next use, and by the read set.
         let generation = revocations.generation();
-        if generation == entry.authenticated.revocations_seen() {
+        if generation == entry.authenticated.revocations_seen {
             return Ok(Some(Arc::clone(&entry.authenticated)));
         }
         if entry.authenticated.traces().are_revoked(revocations)? {
             return Ok(None);
         }
         let authenticated = Arc::new(entry.authenticated.seen_at(generation));
-        self.cache.keep(
-            digest,
-            Entry {
-                authenticated: Arc::clone(&authenticated),
-                ..entry.clone()
-            },
-        );
+        self.cache.keep(digest, Entry { authenticated: Arc::clone(&authenticated), ..entry.clone() });
         Ok(Some(authenticated))
     }
 

@@ -46,13 +46,7 @@ impl Cache {
     pub(super) fn new() -> Self {
         let weight =
             |_: &TokenDigest, entry: &Arc<Entry>| u32::try_from(entry.authenticated.weight()).unwrap_or(u32::MAX);
-        Self(
-            Table::builder()
-                .max_capacity(BYTES_MAX)
-                .weigher(weight)
-                .expire_after(WhileUseful)
-                .build(),
-        )
+        Self(Table::builder().max_capacity(BYTES_MAX).weigher(weight).expire_after(WhileUseful).build())
     }
 
     pub(super) fn find(&self, token: &TokenDigest) -> Option<Arc<Entry>> {

@@ -76,23 +76,13 @@ pub(super) fn check(issuer: &Issuer, claims: &Object, now_s: u64) -> Result<Clai
     let groups = principals(issuer, Kind::Group, claims, &issuer.claims.groups)?;
     let roles = principals(issuer, Kind::Role, claims, &issuer.claims.roles)?;
     check_size(&groups, &roles)?;
-    Ok(Claims {
-        principal,
-        groups: sorted(groups),
-        roles: sorted(roles),
-        window,
-        jti,
-    })
+    Ok(Claims { principal, groups: sorted(groups), roles: sorted(roles), window, jti })
 }
 
 fn window(claims: &Object) -> Result<Window, Cause> {
     let issued_s = time(claims, "iat")?.ok_or(Cause::ClaimFormat)?;
     let expires_s = time(claims, "exp")?.ok_or(Cause::ClaimFormat)?;
-    Ok(Window {
-        issued_s,
-        not_before_s: time(claims, "nbf")?,
-        expires_s,
-    })
+    Ok(Window { issued_s, not_before_s: time(claims, "nbf")?, expires_s })
 }
 
 fn time(claims: &Object, name: &str) -> Result<Option<u64>, Cause> {
@@ -123,11 +113,7 @@ fn check_audience(issuer: &Issuer, claims: &Object) -> Result<(), Cause> {
         Some(other) => other.as_texts().ok_or(Cause::ClaimFormat)?,
     };
     let is_ours = |name: &&str| issuer.audience.iter().any(|ours| ours == name);
-    if audience.iter().any(is_ours) {
-        Ok(())
-    } else {
-        Err(Cause::Audience)
-    }
+    if audience.iter().any(is_ours) { Ok(()) } else { Err(Cause::Audience) }
 }
 
 fn check_lifetime(issuer: &Issuer, window: Window) -> Result<(), Cause> {
@@ -143,18 +129,12 @@ fn check_complete(issuer: &Issuer, claims: &Object) -> Result<(), Cause> {
     let names = &issuer.claims;
     let elsewhere = match claims.get("_claim_names") {
         None => false,
-        Some(Json::Object(sources)) => [&names.groups, &names.roles]
-            .into_iter()
-            .any(|name| sources.contains_key(name)),
+        Some(Json::Object(sources)) => [&names.groups, &names.roles].into_iter().any(|name| sources.contains_key(name)),
         Some(_) => return Err(Cause::ClaimFormat),
     };
     let marked = !matches!(claims.get("hasgroups"), None | Some(Json::Bool(false)));
     let missing = issuer.groups == GroupsRule::Required && !claims.contains_key(&names.groups);
-    if elsewhere || marked || missing {
-        Err(Cause::GroupsIncomplete)
-    } else {
-        Ok(())
-    }
+    if elsewhere || marked || missing { Err(Cause::GroupsIncomplete) } else { Ok(()) }
 }
 
 fn principals(issuer: &Issuer, kind: Kind, claims: &Object, name: &str) -> Result<Vec<Principal>, Cause> {

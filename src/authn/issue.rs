@@ -97,10 +97,7 @@ impl DevIssuer {
     fn from_pair(pair: &Ed25519KeyPair) -> Result<Self, IssueError> {
         let pkcs8 = pair.to_pkcs8v1().map_err(|_| IssueError::Key)?;
         let public = pair.public_key().as_ref().try_into().map_err(|_| IssueError::Key)?;
-        Ok(Self {
-            key: EncodingKey::from_ed_der(pkcs8.as_ref()),
-            public,
-        })
+        Ok(Self { key: EncodingKey::from_ed_der(pkcs8.as_ref()), public })
     }
 
     /// The private key file: PKCS#8 as PEM, readable by `openssl`. To be written with mode 0600.
@@ -118,13 +115,10 @@ impl DevIssuer {
     /// The key's name: `dev-` and the first 8 hex digits of the public key's SHA-256.
     #[must_use]
     pub fn kid(&self) -> String {
-        hex::encode(Sha256::digest(self.public))
-            .chars()
-            .take(8)
-            .fold("dev-".to_owned(), |mut kid, digit| {
-                kid.push(digit);
-                kid
-            })
+        hex::encode(Sha256::digest(self.public)).chars().take(8).fold("dev-".to_owned(), |mut kid, digit| {
+            kid.push(digit);
+            kid
+        })
     }
 
     /// A signed token with a random `jti`.
@@ -132,27 +126,17 @@ impl DevIssuer {
     /// # Errors
     /// [`IssueError`] if a name is outside its rule, the token would be too long, or there is no randomness.
     pub fn issue(&self, request: &TokenRequest<'_>, random: &dyn Random) -> Result<String, IssueError> {
-        let names = [request.subject]
-            .into_iter()
-            .chain(request.groups.iter().chain(request.roles).map(String::as_str));
+        let names = [request.subject].into_iter().chain(request.groups.iter().chain(request.roles).map(String::as_str));
         for name in names {
             check_name(name).map_err(|error| IssueError::Name(name.to_owned(), error))?;
         }
         let mut jti = [0_u8; 16];
         random.fill(&mut jti)?;
-        let header = Header {
-            alg: Algorithm::EdDsa.name(),
-            kid: &self.kid(),
-            typ: "JWT",
-        };
+        let header = Header { alg: Algorithm::EdDsa.name(), kid: &self.kid(), typ: "JWT" };
         let signing_input = format!("{}.{}", part(&header)?, part(&claims(request, &hex::encode(jti)))?);
         let signature = signature::sign(&self.key, Algorithm::EdDsa, signing_input.as_bytes());
         let token = format!("{signing_input}.{}", signature.ok_or(IssueError::Signature)?);
-        if token.len() > TOKEN_BYTES_MAX {
-            Err(IssueError::TooLong)
-        } else {
-            Ok(token)
-        }
+        if token.len() > TOKEN_BYTES_MAX { Err(IssueError::TooLong) } else { Ok(token) }
     }
 }
 
@@ -174,7 +158,5 @@ fn claims<'a>(request: &'a TokenRequest<'_>, jti: &str) -> BTreeMap<&'a str, ser
 }
 
 fn part(value: &impl Serialize) -> Result<String, IssueError> {
-    serde_json::to_vec(value)
-        .map(|json| URL_SAFE_NO_PAD.encode(json))
-        .map_err(|_| IssueError::Signature)
+    serde_json::to_vec(value).map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|_| IssueError::Signature)
 }

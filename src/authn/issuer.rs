@@ -57,11 +57,7 @@ impl KeySource {
     /// A public key file: a key set if it is a JSON object, else PEM.
     #[must_use]
     pub fn public(bytes: Vec<u8>) -> Self {
-        if bytes.trim_ascii_start().starts_with(b"{") {
-            Self::Jwks(bytes)
-        } else {
-            Self::PublicKeyPem(bytes)
-        }
+        if bytes.trim_ascii_start().starts_with(b"{") { Self::Jwks(bytes) } else { Self::PublicKeyPem(bytes) }
     }
 
     const fn setting(&self) -> &'static str {
@@ -78,9 +74,7 @@ impl KeySource {
                 key.map(Keys::One).map_err(|unfit| unfit.to_string())
             }
             Self::Jwks(set) => jwks::read(set).map(Keys::Set).map_err(|error| error.to_string()),
-            Self::Secret(secret) => VerifyingKey::secret(secret)
-                .map(Keys::One)
-                .map_err(|unfit| unfit.to_string()),
+            Self::Secret(secret) => VerifyingKey::secret(secret).map(Keys::One).map_err(|unfit| unfit.to_string()),
         }
     }
 }
@@ -107,11 +101,7 @@ pub struct ClaimNames {
 
 impl Default for ClaimNames {
     fn default() -> Self {
-        Self {
-            subject: "sub".to_owned(),
-            groups: "groups".to_owned(),
-            roles: "roles".to_owned(),
-        }
+        Self { subject: "sub".to_owned(), groups: "groups".to_owned(), roles: "roles".to_owned() }
     }
 }
 
@@ -163,55 +153,21 @@ pub(super) struct Issuer {
 impl Issuer {
     fn new(settings: IssuerSettings) -> Result<Self, IssuerError> {
         check(&settings).map_err(|(setting, problem)| settings.error(setting, problem))?;
-        let keys = settings
-            .key
-            .read()
-            .map_err(|problem| settings.error(settings.key.setting(), problem))?;
-        if !settings
-            .algorithms
-            .iter()
-            .any(|algorithm| keys.fit().any(|key| key.fits(*algorithm)))
-        {
-            let first = keys
-                .unfit()
-                .next()
-                .map(|(_, why)| format!(" ({why})"))
-                .unwrap_or_default();
+        let keys = settings.key.read().map_err(|problem| settings.error(settings.key.setting(), problem))?;
+        if !settings.algorithms.iter().any(|algorithm| keys.fit().any(|key| key.fits(*algorithm))) {
+            let first = keys.unfit().next().map(|(_, why)| format!(" ({why})")).unwrap_or_default();
             let problem = format!("no key in it fits any of `algorithms`{first}");
             return Err(settings.error(settings.key.setting(), problem));
         }
-        let IssuerSettings {
-            name,
-            issuer,
-            audience,
-            algorithms,
-            leeway_s,
-            max_lifetime_s,
-            groups,
-            claims,
-            ..
-        } = settings;
-        Ok(Self {
-            name,
-            issuer,
-            audience,
-            algorithms,
-            keys,
-            leeway_s,
-            max_lifetime_s,
-            groups,
-            claims,
-        })
+        let IssuerSettings { name, issuer, audience, algorithms, leeway_s, max_lifetime_s, groups, claims, .. } =
+            settings;
+        Ok(Self { name, issuer, audience, algorithms, keys, leeway_s, max_lifetime_s, groups, claims })
     }
 }
 
 impl IssuerSettings {
     fn error(&self, setting: &'static str, problem: String) -> IssuerError {
-        IssuerError {
-            issuer: self.name.clone(),
-            setting,
-            problem,
-        }
+        IssuerError { issuer: self.name.clone(), setting, problem }
     }
 }
 
@@ -219,38 +175,14 @@ impl IssuerSettings {
 fn check(settings: &IssuerSettings) -> Result<(), (&'static str, String)> {
     check_issuer_name(&settings.name).map_err(|error| ("name", error.to_string()))?;
     let rules = [
-        (
-            settings.name != LOCAL,
-            "name",
-            "`local` is reserved for what the policy folder defines",
-        ),
-        (
-            is_iss(&settings.issuer),
-            "issuer",
-            "an `iss` is 1 to 512 bytes without control characters",
-        ),
-        (
-            !settings.audience.is_empty(),
-            "audience",
-            "at least one audience is needed",
-        ),
-        (
-            settings.audience.iter().all(|audience| !audience.is_empty()),
-            "audience",
-            "an audience is not empty",
-        ),
-        (
-            !settings.algorithms.is_empty(),
-            "algorithms",
-            "at least one algorithm is needed",
-        ),
+        (settings.name != LOCAL, "name", "`local` is reserved for what the policy folder defines"),
+        (is_iss(&settings.issuer), "issuer", "an `iss` is 1 to 512 bytes without control characters"),
+        (!settings.audience.is_empty(), "audience", "at least one audience is needed"),
+        (settings.audience.iter().all(|audience| !audience.is_empty()), "audience", "an audience is not empty"),
+        (!settings.algorithms.is_empty(), "algorithms", "at least one algorithm is needed"),
         (settings.leeway_s <= LEEWAY_S_MAX, "leeway_s", "at most 300"),
         (settings.max_lifetime_s > 0, "max_lifetime_s", "at least 1"),
-        (
-            are_claims(&settings.claims),
-            "claims",
-            "three names, all different, none empty or with a meaning of its own",
-        ),
+        (are_claims(&settings.claims), "claims", "three names, all different, none empty or with a meaning of its own"),
         (
             families_fit(settings),
             "algorithms",
@@ -276,10 +208,7 @@ fn are_claims(names: &ClaimNames) -> bool {
 /// SECURITY: a public key is known to everyone; an HMAC by it proves nothing (RFC 8725 2.1).
 fn families_fit(settings: &IssuerSettings) -> bool {
     let shared = matches!(settings.key, KeySource::Secret(_));
-    settings
-        .algorithms
-        .iter()
-        .all(|algorithm| (algorithm.family() == Family::Hmac) == shared)
+    settings.algorithms.iter().all(|algorithm| (algorithm.family() == Family::Hmac) == shared)
 }
 
 /// All issuers, by exact `iss`.
@@ -314,10 +243,7 @@ impl Issuers {
     /// How long tokens of the issuer of that name can live.
     pub(super) fn limits(&self, name: &str) -> Option<IssuerLimits> {
         let issuer = self.by_iss.values().find(|issuer| issuer.name == name)?;
-        Some(IssuerLimits {
-            leeway_s: issuer.leeway_s,
-            max_lifetime_s: issuer.max_lifetime_s,
-        })
+        Some(IssuerLimits { leeway_s: issuer.leeway_s, max_lifetime_s: issuer.max_lifetime_s })
     }
 
     /// Every unfit key of every set, by issuer name.

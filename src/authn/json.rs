@@ -65,10 +65,7 @@ struct Levels(u8);
 
 impl Levels {
     fn below<E: Error>(self) -> Result<Self, E> {
-        self.0
-            .checked_sub(1)
-            .map(Self)
-            .ok_or_else(|| E::custom("nested too deep"))
+        self.0.checked_sub(1).map(Self).ok_or_else(|| E::custom("nested too deep"))
     }
 }
 
@@ -139,19 +136,9 @@ mod tests {
 
     #[test]
     fn one_object_and_nothing_else_is_read() {
-        for bad in [
-            "",
-            "null",
-            "[]",
-            "1",
-            "{} {}",
-            "{}x",
-            "\u{feff}{}",
-            "{'a':1}",
-            "{\"a\":01}",
-            "{\"a\":NaN}",
-            "{\"a\"}",
-        ] {
+        for bad in
+            ["", "null", "[]", "1", "{} {}", "{}x", "\u{feff}{}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}", "{\"a\"}"]
+        {
             assert_eq!(parse_object(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(parse_object(b" {} \n"), Some(Object::new()));
@@ -159,12 +146,9 @@ mod tests {
 
     #[test]
     fn repeated_names_are_refused_at_every_level_and_in_every_spelling() {
-        for bad in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":1,"\u0061":2}"#,
-            r#"{"b":{"a":1,"a":1}}"#,
-            r#"{"b":[{"a":1,"\u0061":1}]}"#,
-        ] {
+        for bad in
+            [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"b":{"a":1,"a":1}}"#, r#"{"b":[{"a":1,"\u0061":1}]}"#]
+        {
             assert_eq!(parse_object(bad.as_bytes()), None, "{bad}");
         }
         assert!(parse_object(br#"{"a":1,"A":2,"b":{"a":1}}"#).is_some());

@@ -62,10 +62,7 @@ fn named_key(member: &Json) -> Result<NamedKey, SetError> {
         None => None,
         Some(kid) => Some(kid.as_text().filter(|kid| is_id(kid)).ok_or(SetError::Kid)?.to_owned()),
     };
-    Ok(NamedKey {
-        kid,
-        key: verifying_key(jwk),
-    })
+    Ok(NamedKey { kid, key: verifying_key(jwk) })
 }
 
 fn verifying_key(jwk: &Object) -> Result<VerifyingKey, Unfit> {

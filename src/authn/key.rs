@@ -72,10 +72,7 @@ impl PublicKey {
     pub(super) fn ed25519(bytes: &[u8]) -> Result<Self, Unfit> {
         ParsedPublicKey::new(&ED25519, bytes).map_err(|_| Unfit::Broken)?;
         exactly(bytes, 32)?;
-        Ok(Self {
-            family: Family::Ed25519,
-            key: DecodingKey::from_ed_der(bytes),
-        })
+        Ok(Self { family: Family::Ed25519, key: DecodingKey::from_ed_der(bytes) })
     }
 
     /// A point on P-256, uncompressed (SEC 1 2.3.3).
@@ -96,10 +93,7 @@ impl PublicKey {
     ) -> Result<Self, Unfit> {
         exactly(point, bytes)?;
         ParsedPublicKey::new(curve, point).map_err(|_| Unfit::Broken)?;
-        Ok(Self {
-            family,
-            key: DecodingKey::from_ec_der(point),
-        })
+        Ok(Self { family, key: DecodingKey::from_ec_der(point) })
     }
 
     /// An RSA key from modulus and exponent, big-endian without leading zeros.
@@ -112,10 +106,7 @@ impl PublicKey {
     pub(super) fn rsa_spki(spki: &[u8]) -> Result<Self, Unfit> {
         let key = rsa::PublicKey::from_der(spki).map_err(|_| Unfit::Broken)?;
         rsa::PublicEncryptingKey::from_der(spki).map_err(|_| Unfit::RsaSize)?;
-        Ok(Self {
-            family: Family::Rsa,
-            key: DecodingKey::from_rsa_der(key.as_ref()),
-        })
+        Ok(Self { family: Family::Rsa, key: DecodingKey::from_rsa_der(key.as_ref()) })
     }
 
     /// This key for verifying tokens, by `only` if given.
@@ -123,20 +114,12 @@ impl PublicKey {
         if only.is_some_and(|algorithm| algorithm.family() != self.family) {
             return Err(Unfit::Algorithm);
         }
-        Ok(VerifyingKey {
-            family: self.family,
-            only,
-            key: self.key,
-        })
+        Ok(VerifyingKey { family: self.family, only, key: self.key })
     }
 }
 
 fn exactly(bytes: &[u8], length: usize) -> Result<(), Unfit> {
-    if bytes.len() == length {
-        Ok(())
-    } else {
-        Err(Unfit::Broken)
-    }
+    if bytes.len() == length { Ok(()) } else { Err(Unfit::Broken) }
 }
 
 /// A key that is fit to verify tokens. Wiped when dropped.
@@ -158,11 +141,7 @@ impl VerifyingKey {
         if start.starts_with(b"-----BEGIN ") || start.starts_with(b"{") {
             return Err(Unfit::SecretIsKey);
         }
-        Ok(Self {
-            family: Family::Hmac,
-            only: None,
-            key: DecodingKey::from_secret(bytes),
-        })
+        Ok(Self { family: Family::Hmac, only: None, key: DecodingKey::from_secret(bytes) })
     }
 
     /// Whether it may verify tokens of this algorithm.
@@ -203,16 +182,8 @@ impl Keys {
         match (self, kid) {
             (Self::One(key), _) => Some(key).filter(|key| key.fits(algorithm)).ok_or(Cause::KeyUnfit),
             (Self::Set(keys), Some(kid)) => {
-                let named = keys
-                    .iter()
-                    .find(|named| named.kid.as_deref() == Some(kid))
-                    .ok_or(Cause::KidUnknown)?;
-                named
-                    .key
-                    .as_ref()
-                    .ok()
-                    .filter(|key| key.fits(algorithm))
-                    .ok_or(Cause::KeyUnfit)
+                let named = keys.iter().find(|named| named.kid.as_deref() == Some(kid)).ok_or(Cause::KidUnknown)?;
+                named.key.as_ref().ok().filter(|key| key.fits(algorithm)).ok_or(Cause::KeyUnfit)
             }
             (Self::Set(_), None) => {
                 let mut fitting = self.fit().filter(|key| key.fits(algorithm));
@@ -231,8 +202,7 @@ impl Keys {
             Self::One(key) => (Some(key), [].as_slice()),
             Self::Set(keys) => (None, keys.as_slice()),
         };
-        one.into_iter()
-            .chain(set.iter().filter_map(|named| named.key.as_ref().ok()))
+        one.into_iter().chain(set.iter().filter_map(|named| named.key.as_ref().ok()))
     }
 
     /// The keys that cannot, and why.
@@ -241,7 +211,6 @@ impl Keys {
             Self::One(_) => [].as_slice(),
             Self::Set(keys) => keys.as_slice(),
         };
-        set.iter()
-            .filter_map(|named| Some((named.kid.as_deref(), named.key.as_ref().err().copied()?)))
+        set.iter().filter_map(|named| Some((named.kid.as_deref(), named.key.as_ref().err().copied()?)))
     }
 }

@@ -19,9 +19,7 @@ const P384: [u8; 23] = [
     0x22, 0x03, 0x62, 0x00,
 ];
 /// The algorithm of an RSA key that is bound to no padding: rsaEncryption, NULL (RFC 3279 2.3.1).
-const RSA: [u8; 15] = [
-    0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
-];
+const RSA: [u8; 15] = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 
 /// The public key in a PEM file.
 pub(super) fn read_public_key(pem: &[u8]) -> Result<PublicKey, Unfit> {
@@ -36,8 +34,8 @@ pub(super) fn read_public_key(pem: &[u8]) -> Result<PublicKey, Unfit> {
     if let Some(point) = spki.strip_prefix(&P384) {
         return PublicKey::p384(point);
     }
-    // One to three bytes of length stand before it.
-    if (3..=4).any(|at| spki.get(at..at + RSA.len()) == Some(&RSA)) {
+    // A tag and one to three bytes of length stand before it.
+    if (2..=4).any(|at| spki.get(at..at + RSA.len()) == Some(&RSA)) {
         return PublicKey::rsa_spki(&spki);
     }
     Err(Unfit::Kind)
@@ -45,10 +43,7 @@ pub(super) fn read_public_key(pem: &[u8]) -> Result<PublicKey, Unfit> {
 
 /// Says what a file without a public key seems to hold.
 fn not_a_public_key(text: &str) -> Unfit {
-    let holds = |word: &str| {
-        text.lines()
-            .any(|line| line.starts_with("-----BEGIN ") && line.contains(word))
-    };
+    let holds = |word: &str| text.lines().any(|line| line.starts_with("-----BEGIN ") && line.contains(word));
     if holds("PRIVATE KEY") {
         Unfit::Private
     } else if holds("CERTIFICATE") || holds("RSA PUBLIC KEY") {

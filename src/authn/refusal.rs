@@ -113,10 +113,7 @@ impl Refusal {
 
     /// A refusal of a token that could not be read.
     pub(super) fn unread(cause: Cause) -> Self {
-        Self {
-            cause,
-            claimed: BTreeMap::new(),
-        }
+        Self { cause, claimed: BTreeMap::new() }
     }
 }
 

@@ -65,11 +65,7 @@ impl Selector {
     /// # Errors
     /// [`SelectorError::Jti`] if no token can have it.
     pub fn jti(jti: &str) -> Result<Self, SelectorError> {
-        if is_id(jti) {
-            Ok(Self::Jti(jti.to_owned()))
-        } else {
-            Err(SelectorError::Jti)
-        }
+        if is_id(jti) { Ok(Self::Jti(jti.to_owned())) } else { Err(SelectorError::Jti) }
     }
 
     /// The token of that credential hash, written as in a record's `credential.hash`.
@@ -79,11 +75,7 @@ impl Selector {
     pub fn credential_hash(text: &str) -> Result<Self, SelectorError> {
         let mut hash = [0_u8; 32];
         hex::decode_to_slice(text, &mut hash).map_err(|_| SelectorError::CredentialHash)?;
-        if hex::encode(hash) == text {
-            Ok(Self::CredentialHash(hash))
-        } else {
-            Err(SelectorError::CredentialHash)
-        }
+        if hex::encode(hash) == text { Ok(Self::CredentialHash(hash)) } else { Err(SelectorError::CredentialHash) }
     }
 
     /// Tokens of that subject.
@@ -130,12 +122,7 @@ impl Revocation {
     #[must_use]
     pub fn new(issued_before: u64, revoked_at: u64, reason: &str) -> Option<Self> {
         let fits = reason.len() <= REASON_BYTES_MAX;
-        fits.then(|| Self {
-            issued_before,
-            reason: reason.to_owned(),
-            revoked_at,
-            version: ROW_VERSION,
-        })
+        fits.then(|| Self { issued_before, reason: reason.to_owned(), revoked_at, version: ROW_VERSION })
     }
 
     /// This revocation over one that stands already: it never gives back what that one took.
@@ -160,11 +147,7 @@ impl Revocation {
     pub fn decode(row: &[u8]) -> Result<Self, RevocationsUnavailable> {
         let unreadable = || RevocationsUnavailable("a row is not in the form of version 1".to_owned());
         let read: Self = serde_json::from_slice(row).map_err(|_| unreadable())?;
-        if read.version == ROW_VERSION && read.reason.len() <= REASON_BYTES_MAX {
-            Ok(read)
-        } else {
-            Err(unreadable())
-        }
+        if read.version == ROW_VERSION && read.reason.len() <= REASON_BYTES_MAX { Ok(read) } else { Err(unreadable()) }
     }
 }
 
@@ -194,9 +177,7 @@ impl Traces<'_> {
     }
 
     fn row(&self, revocations: &dyn Revocations, of: &Selector) -> Result<Option<Revocation>, RevocationsUnavailable> {
-        let key = of
-            .key(self.issuer_name)
-            .map_err(|error| RevocationsUnavailable(error.to_string()))?;
+        let key = of.key(self.issuer_name).map_err(|error| RevocationsUnavailable(error.to_string()))?;
         revocations.row(&key)?.map(|row| Revocation::decode(&row)).transpose()
     }
 }

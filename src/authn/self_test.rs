@@ -22,11 +22,7 @@ const KEYS: &str = r#"{"keys":[
 {"kid":"ed","kty":"OKP","crv":"Ed25519","x":"GlLjhTQmDjE3VvddP_s5Yuc4Ip1fCEBGdCNwkvDuUXA"}]}"#;
 /// One signature for each family with public keys: key, algorithm, signature.
 const KNOWN: [(&str, Algorithm, &str); 5] = [
-    (
-        "ed",
-        Algorithm::EdDsa,
-        "DEg2Q_StG8cbCEGPtERPRgTkTc-uOcOb31Z2RBL92rvmhsd9ZzOYFOtf4ksdYx8chY_DR-1by0B96II1-S94Cw",
-    ),
+    ("ed", Algorithm::EdDsa, "DEg2Q_StG8cbCEGPtERPRgTkTc-uOcOb31Z2RBL92rvmhsd9ZzOYFOtf4ksdYx8chY_DR-1by0B96II1-S94Cw"),
     (
         "p256",
         Algorithm::Es256,
@@ -71,10 +67,8 @@ pub fn self_test() -> Result<(), SelfTestError> {
 fn run() -> Result<(), SelfTestError> {
     let keys = Keys::Set(jwks::read(KEYS.as_bytes()).map_err(|_| SelfTestError::Algorithm("JWKS"))?);
     for (kid, algorithm, known) in KNOWN {
-        let verifies = |text: &str| {
-            keys.select(Some(kid), algorithm)
-                .is_ok_and(|key| key.verify(algorithm, text, known).is_ok())
-        };
+        let verifies =
+            |text: &str| keys.select(Some(kid), algorithm).is_ok_and(|key| key.verify(algorithm, text, known).is_ok());
         expect(algorithm, verifies(TEXT) && !verifies("another text"))?;
     }
     let secret = [7_u8; 32];
@@ -86,9 +80,5 @@ fn run() -> Result<(), SelfTestError> {
 }
 
 fn expect(algorithm: Algorithm, holds: bool) -> Result<(), SelfTestError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(SelfTestError::Algorithm(algorithm.name()))
-    }
+    if holds { Ok(()) } else { Err(SelfTestError::Algorithm(algorithm.name())) }
 }

@@ -47,14 +47,7 @@ impl<'a> Unverified<'a> {
             return Err(said(Cause::AlgRefused));
         }
         match claims {
-            Some(claims) => Ok(Self {
-                signing_input,
-                signature,
-                algorithm,
-                kid,
-                header,
-                claims,
-            }),
+            Some(claims) => Ok(Self { signing_input, signature, algorithm, kid, header, claims }),
             None => Err(said(Cause::Malformed)),
         }
     }
@@ -91,10 +84,7 @@ fn check_header(header: &Object) -> Result<(Algorithm, Option<String>), Cause> {
     if header.keys().any(|name| !HEADER_MEMBERS.contains(&name.as_str())) {
         return Err(Cause::Header);
     }
-    if !matches!(
-        header.get("typ").map(Json::as_text),
-        None | Some(Some("JWT" | "at+jwt"))
-    ) {
+    if !matches!(header.get("typ").map(Json::as_text), None | Some(Some("JWT" | "at+jwt"))) {
         return Err(Cause::Header);
     }
     let name = header.get("alg").and_then(Json::as_text).ok_or(Cause::AlgRefused)?;

@@ -13,9 +13,13 @@ mod action_pattern;
 mod attachments;
 mod caller;
 mod condition;
+#[cfg(test)]
+mod conformance_tests;
 mod decision;
 mod document;
 mod engine;
+#[cfg(test)]
+mod example_tests;
 mod explain;
 mod facts;
 mod finding;
@@ -23,7 +27,11 @@ mod folder;
 mod json;
 mod load;
 mod operator;
+#[cfg(test)]
+mod oracle_tests;
 mod pattern;
+#[cfg(test)]
+mod reference;
 mod resource_pattern;
 mod revision;
 mod role;

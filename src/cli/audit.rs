@@ -54,7 +54,9 @@ pub(super) enum Audit {
         decisions: bool,
     },
     /// On a stopped gateway that refuses to start: accept that records are lost, under a new origin and key
-    #[command(after_help = "Try first to bring the missing records back from a backup. This is recorded and signed, and cannot be undone.")]
+    #[command(
+        after_help = "Try first to bring the missing records back from a backup. This is recorded and signed, and cannot be undone."
+    )]
     AcceptLoss {
         /// What happened, for the record
         #[arg(long, value_name = "TEXT")]
@@ -172,7 +174,7 @@ fn show(context: &Context, mut records: Vec<Value>) {
             let time = record.get("time").and_then(Value::as_u64).map(|time| output::utc(time / 1_000_000));
             let resource = record.get("resource").and_then(Value::as_str);
             // The name alone: the five segments before it are the same for every secret of this gateway.
-            let name = resource.and_then(|text| text.splitn(4, '/').nth(3)).map(str::to_owned);
+            let name = resource.and_then(|text| text.splitn(5, '/').nth(4)).map(str::to_owned);
             let what = record.get("reason").or_else(|| record.get("outcome")).cloned();
             if let Some(object) = record.as_object_mut() {
                 object.insert("shown_time".to_owned(), Value::from(time));
@@ -262,7 +264,7 @@ fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
     let mut decided = None;
     if decisions {
         let progress = counting_bar("deciding again");
-        let replayed = replay::whole_trail(&store, origin, report.size, &mut |done, all| advance(&progress, done, all))?;
+        let replayed = replay::whole_trail(&store, origin, &mut |done, all| advance(&progress, done, all))?;
         progress.finish_and_clear();
         total = total.saturating_add(replayed.differences.len() as u64);
         findings.extend(replayed.differences.iter().map(|(index, reason)| json!({"index": index, "reason": reason})));
@@ -360,7 +362,8 @@ fn accept_loss(context: &Context, reason: &str) -> Result<(), Failure> {
         Ok(accepted) => accepted,
         Err(error) => {
             // The key was made for nothing; the log goes on under the old one.
-            let _unused = std::fs::remove_file(config.path(&files)).and(std::fs::remove_file(config.path(&files).with_extension("vkey")));
+            let _unused = std::fs::remove_file(config.path(&files))
+                .and(std::fs::remove_file(config.path(&files).with_extension("vkey")));
             return Err(error.into());
         }
     };
@@ -421,7 +424,11 @@ fn rewrite_configuration(file: &Path, config: &Config, origin: &str, key: &Path)
     std::fs::rename(&beside, file)?;
     let now = Config::load(file)?;
     if now.audit.origin != origin || now.audit.signing_key != key {
-        bail!("`{}` could not be rewritten: set origin = \"{origin}\" and signing_key = \"{}\" in [audit]", file.display(), key.display());
+        bail!(
+            "`{}` could not be rewritten: set origin = \"{origin}\" and signing_key = \"{}\" in [audit]",
+            file.display(),
+            key.display()
+        );
     }
     Ok(())
 }

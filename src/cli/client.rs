@@ -38,11 +38,11 @@ pub(super) struct Refused {
     request: String,
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        match refused.status {
-            401 | 403 => Self::Denied(refused.to_string()),
-            _ => Self::Failed(anyhow!(refused)),
+impl Refused {
+    fn into_failure(self) -> Failure {
+        match self.status {
+            401 | 403 => Failure::Denied(self.to_string()),
+            _ => Failure::Failed(anyhow!(self)),
         }
     }
 }
@@ -127,12 +127,13 @@ async fn accepted(response: reqwest::Response) -> Result<reqwest::Response, Fail
         message: text("/Error/Message"),
         request: text("/RequestId"),
     }
-    .into())
+    .into_failure())
 }
 
 fn token(options: &ServerOptions) -> Result<Zeroizing<String>, Failure> {
     if let Some(file) = &options.token_file {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the token in `{}`", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the token in `{}`", file.display()))?;
         return Ok(Zeroizing::new(text));
     }
     match std::env::var("KEYWARD_TOKEN") {

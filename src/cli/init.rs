@@ -6,7 +6,7 @@ use crate::authn::DevIssuer;
 use crate::clock;
 use crate::config::{Config, DEV_ISSUER, TEMPLATE};
 use crate::keys::{FileProvider, Keyring};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use keyward_audit::note::SigningKey;
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
@@ -107,10 +107,10 @@ impl Init {
         let root = FileProvider::new(config.path(&config.keys.path)).create(&*environment.random)?;
         let (_, keys) = Keyring::initial(&root, environment.clock.wall_us() / 1_000_000, &*environment.random)?;
         let settings = setup::log_settings(&config)?;
-        Log::create(&settings)?;
+        Log::create(&settings, environment)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let log = Log::open(settings, environment.clone())?;
+            let log = Log::open(&settings, environment)?;
             let recorded = log.commit(Made(made(environment)?), changes(keys), ReadSet::default()).await;
             log.stop().await;
             if recorded.is_err() {
@@ -151,11 +151,11 @@ impl Init {
 
 fn refuse_to_overwrite(dir: &Path) -> Result<(), Failure> {
     match fs::read_dir(dir) {
-        Ok(mut entries) if entries.next().is_some() => {
-            let text = format!("`{}` exists and is not empty; init never overwrites", dir.display());
-            Err(Failure::Failed(anyhow::anyhow!(text)))
-        }
-        _ => Ok(()),
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(anyhow!("`{}` exists and is not empty; init never overwrites", dir.display()).into()),
+        },
+        Err(_) => Ok(()),
     }
 }
 

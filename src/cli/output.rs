@@ -80,7 +80,7 @@ impl Output {
 
 fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !heads.is_empty() {
         table.set_header(heads.iter().map(|head| head.to_uppercase()));
     }

@@ -74,8 +74,7 @@ fn finding_row(finding: &Finding) -> Value {
 }
 
 fn uin(context: &Context, principal: &str) -> Result<(), Failure> {
-    let principal =
-        Principal::parse(principal).map_err(|error| Failure::Usage(format!("`{principal}`: {error}")))?;
+    let principal = Principal::parse(principal).map_err(|error| Failure::Usage(format!("`{principal}`: {error}")))?;
     let config = Config::load(&context.config)?;
     let root = FileProvider::new(config.path(&config.keys.path)).load()?;
     let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;

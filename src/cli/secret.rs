@@ -255,8 +255,7 @@ fn list(
 fn versions(context: &Context, client: &Client, name: &str) -> Result<(), Failure> {
     let answer = client.call("ListSecretVersionIds", &json!({"SecretName": name}))?;
     let rows = answer.get("Versions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let columns =
-        [("version", "/VersionId"), ("created", "/Created"), ("current", "/Current"), ("staged", "/Staged")];
+    let columns = [("version", "/VersionId"), ("created", "/Created"), ("current", "/Current"), ("staged", "/Staged")];
     context.output.rows(&columns, &with_times(context, rows));
     Ok(())
 }

@@ -69,7 +69,8 @@ fn head(http: &HttpRequest, request: String) -> Call {
 
 /// The operation's name, from `/v1/<Action>`.
 fn route(http: &HttpRequest) -> Result<String, ApiError> {
-    let Some(operation) = http.path().strip_prefix("/v1/").filter(|name| !name.is_empty() && !name.contains('/')) else {
+    let Some(operation) = http.path().strip_prefix("/v1/").filter(|name| !name.is_empty() && !name.contains('/'))
+    else {
         return Err(ApiError::new(Code::ResourceNotFound, "there is no such path; actions are `POST /v1/<Action>`"));
     };
     if http.method() != Method::POST {
@@ -133,9 +134,11 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 }
 
 fn wants_checkpoint(headers: &HeaderMap) -> bool {
-    headers.get_all("prefer").filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|preference| {
-        preference.trim().eq_ignore_ascii_case("audit-checkpoint")
-    })
+    headers
+        .get_all("prefer")
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("audit-checkpoint"))
 }
 
 /// Reads a body, bounded in size and time.
@@ -178,4 +181,3 @@ fn write(answer: Answer, request: &str) -> HttpResponse {
         Body::Stream(stream) => response.content_type("application/octet-stream").streaming(stream),
     }
 }
-

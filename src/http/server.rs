@@ -101,7 +101,9 @@ async fn summarise(gateway: Arc<Gateway>) {
 
 /// Reads the policy folder on SIGHUP at once, and whenever it changed and then stood still for one look.
 async fn watch_policies(gateway: Arc<Gateway>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return;
+    };
     let mut every = tokio::time::interval(FOLDER_LOOK);
     let mut loaded = policies::fingerprint(gateway.policies().folder());
     let mut before = loaded.clone();
@@ -116,7 +118,7 @@ async fn watch_policies(gateway: Arc<Gateway>) {
         if asked || (still && now != loaded) {
             let trigger = if asked { "signal" } else { "file" };
             // What was refused is said by the set itself, and read again when the folder changes again.
-            if !matches!(gateway.reload_policies(trigger).await, Err(crate::access::policies::ReloadError::Unrecorded)) {
+            if !matches!(gateway.reload_policies(trigger).await, Err(policies::ReloadError::Unrecorded)) {
                 loaded = now;
             }
         }

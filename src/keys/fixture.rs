@@ -89,23 +89,9 @@ pub(crate) fn add_generation(rows: &mut MemoryRows, root: &RootKey, id: &KeyId, 
     let generation = KeyGeneration::new(number).unwrap();
     let associated = super::keyring::associated(installation, id, generation);
     let material = KeyMaterial::random(&SystemRandom).unwrap();
-    let key = root
-        .material()
-        .wrap(&material, installation.as_bytes(), &associated, &SystemRandom)
-        .unwrap();
-    rows.put(
-        &generation_row(id, generation),
-        GenerationRow { created_at_s: 1, key }.encode(),
-    );
-    rows.put(
-        &key_row(id),
-        KeyRow {
-            state,
-            created_at_s: 1,
-            newest: generation,
-        }
-        .encode(),
-    );
+    let key = root.material().wrap(&material, installation.as_bytes(), &associated, &SystemRandom).unwrap();
+    rows.put(&generation_row(id, generation), GenerationRow { created_at_s: 1, key }.encode());
+    rows.put(&key_row(id), KeyRow { state, created_at_s: 1, newest: generation }.encode());
 }
 
 /// The system's random source, which panics when it gives the same 12 bytes or more twice.

@@ -23,11 +23,7 @@ impl KeyId {
         let length = (1..=KEY_ID_BYTES_MAX).contains(&text.len());
         let start = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        if length && start && text.bytes().all(fits) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(KeyIdError)
-        }
+        if length && start && text.bytes().all(fits) { Ok(Self(text.to_owned())) } else { Err(KeyIdError) }
     }
 
     /// The key that `init` makes and that secrets use which name none.
@@ -91,12 +87,7 @@ mod tests {
 
     #[test]
     fn key_ids_are_checked_by_bytes() {
-        for good in [
-            "default",
-            "a",
-            "9-x_y",
-            "A23456789012345678901234567890123456789012345678901234567890123_",
-        ] {
+        for good in ["default", "a", "9-x_y", "A23456789012345678901234567890123456789012345678901234567890123_"] {
             assert_eq!(KeyId::parse(good).unwrap().as_str(), good);
         }
         let long = "a".repeat(KEY_ID_BYTES_MAX + 1);

@@ -48,33 +48,21 @@ impl Installation {
     pub(super) fn random(created_at_s: u64, random: &dyn Random) -> Result<Self, SealError> {
         let mut id = [0; 16];
         random.fill(&mut id)?;
-        Ok(Self {
-            id: InstallationId(id),
-            created_at_s,
-            creator_key: KeyMaterial::random(random)?,
-        })
+        Ok(Self { id: InstallationId(id), created_at_s, creator_key: KeyMaterial::random(random)? })
     }
 
     /// Its row, wrapped under the root key.
     pub(super) fn wrap(&self, root: &KeyMaterial, random: &dyn Random) -> Result<InstallationRow, SealError> {
         let associated = associated(self.id, self.created_at_s);
         let creator_key = root.wrap(&self.creator_key, self.id.as_bytes(), &associated, random)?;
-        Ok(InstallationRow {
-            id: *self.id.as_bytes(),
-            created_at_s: self.created_at_s,
-            creator_key,
-        })
+        Ok(InstallationRow { id: *self.id.as_bytes(), created_at_s: self.created_at_s, creator_key })
     }
 
     /// Opens its row; fails on another root key and on an altered row alike.
     pub(super) fn unwrap(row: &InstallationRow, root: &KeyMaterial) -> Result<Self, Tampered> {
         let associated = associated(row.id.into(), row.created_at_s);
         let creator_key = root.unwrap(&row.creator_key, &row.id, &associated)?;
-        Ok(Self {
-            id: row.id.into(),
-            created_at_s: row.created_at_s,
-            creator_key,
-        })
+        Ok(Self { id: row.id.into(), created_at_s: row.created_at_s, creator_key })
     }
 
     /// Its id.
@@ -114,11 +102,7 @@ mod tests {
     fn creator_numbers_are_the_top_52_bits_of_an_hmac() {
         let key = std::array::from_fn(|i| u8::try_from(i).unwrap());
         let creator_key = KeyMaterial::from_bytes(Zeroizing::new(key));
-        let installation = Installation {
-            id: [1; 16].into(),
-            created_at_s: 0,
-            creator_key,
-        };
+        let installation = Installation { id: [1; 16].into(), created_at_s: 0, creator_key };
         for (principal, number) in [
             ("user/dev/alice", 1_842_439_018_310_086),
             ("user/corp/r.lee", 4_147_236_299_673_365),

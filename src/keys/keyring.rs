@@ -97,41 +97,15 @@ impl Keyring {
         let key = KeyMaterial::random(random)?;
         let associated = associated(installation.id(), &id, newest);
         let wrapped = root.wrap(&key, installation.id().as_bytes(), &associated, random)?;
-        let row = KeyRow {
-            state: KeyState::Enabled,
-            created_at_s,
-            newest,
-        };
+        let row = KeyRow { state: KeyState::Enabled, created_at_s, newest };
         let rows = [
             (installation_row(), installation.wrap(root, random)?.encode()),
             (key_row(&id), row.encode()),
-            (
-                generation_row(&id, newest),
-                GenerationRow {
-                    created_at_s,
-                    key: wrapped,
-                }
-                .encode(),
-            ),
+            (generation_row(&id, newest), GenerationRow { created_at_s, key: wrapped }.encode()),
         ];
-        let writes = rows
-            .into_iter()
-            .map(|(key, bytes)| Write {
-                key,
-                value: Some(bytes),
-            })
-            .collect();
-        let entry = Entry {
-            row,
-            generations: BTreeMap::from([(newest, key)]),
-        };
-        Ok((
-            Self {
-                installation,
-                keys: BTreeMap::from([(id, entry)]),
-            },
-            writes,
-        ))
+        let writes = rows.into_iter().map(|(key, bytes)| Write { key, value: Some(bytes) }).collect();
+        let entry = Entry { row, generations: BTreeMap::from([(newest, key)]) };
+        Ok((Self { installation, keys: BTreeMap::from([(id, entry)]) }, writes))
     }
 
     /// Loads all keys as of `snapshot`.
@@ -139,14 +113,9 @@ impl Keyring {
     /// # Errors
     /// [`KeysError`]; a root key that is not this store's is [`KeysError::WrongRootKey`].
     pub fn load(snapshot: &dyn Snapshot, root: &RootKey) -> Result<Self, KeysError> {
-        let row = snapshot
-            .get(Family::Keys, &installation_row().bytes)?
-            .ok_or(KeysError::NoInstallation)?;
-        let installation = Installation::unwrap(&InstallationRow::decode(&row)?, root.material()).map_err(|_| {
-            KeysError::WrongRootKey {
-                place: root.place().to_owned(),
-            }
-        })?;
+        let row = snapshot.get(Family::Keys, &installation_row().bytes)?.ok_or(KeysError::NoInstallation)?;
+        let installation = Installation::unwrap(&InstallationRow::decode(&row)?, root.material())
+            .map_err(|_| KeysError::WrongRootKey { place: root.place().to_owned() })?;
         let rows = Rows::read(snapshot)?;
         let keys = rows.unwrap(installation.id(), root.material())?;
         Ok(Self { installation, keys })
@@ -166,9 +135,7 @@ impl Keyring {
 
     /// The ids and states of all keys, by id.
     pub fn keys(&self) -> impl Iterator<Item = (&KeyId, KeyState, KeyGeneration)> {
-        self.keys
-            .iter()
-            .map(|(id, entry)| (id, entry.row.state, entry.row.newest))
+        self.keys.iter().map(|(id, entry)| (id, entry.row.state, entry.row.newest))
     }
 
     /// The generation that wraps new data keys of `id`.
@@ -185,11 +152,7 @@ impl Keyring {
     /// [`KeyUnusable`] if it is not there or the key is disabled.
     pub fn usable(&self, id: &KeyId, generation: KeyGeneration) -> Result<(), KeyUnusable> {
         let entry = self.enabled(id)?;
-        entry
-            .generations
-            .get(&generation)
-            .map(|_| ())
-            .ok_or(KeyUnusable::Unknown)
+        entry.generations.get(&generation).map(|_| ()).ok_or(KeyUnusable::Unknown)
     }
 
     /// The key itself, whatever its state: a read that was committed while the key was enabled is carried out.
@@ -241,24 +204,10 @@ impl Rows {
     }
 
     fn unwrap(self, installation: InstallationId, root: &KeyMaterial) -> Result<BTreeMap<KeyId, Entry>, KeysError> {
-        let mut entries: BTreeMap<_, _> = self
-            .keys
-            .into_iter()
-            .map(|(id, row)| {
-                (
-                    id,
-                    Entry {
-                        row,
-                        generations: BTreeMap::new(),
-                    },
-                )
-            })
-            .collect();
+        let mut entries: BTreeMap<_, _> =
+            self.keys.into_iter().map(|(id, row)| (id, Entry { row, generations: BTreeMap::new() })).collect();
         for ((id, generation), row) in self.generations {
-            let damaged = |what| KeysError::Key {
-                key: format!("{id} generation {generation}"),
-                what,
-            };
+            let damaged = |what| KeysError::Key { key: format!("{id} generation {generation}"), what };
             let associated = associated(installation, &id, generation);
             let key = root
                 .unwrap(&row.key, installation.as_bytes(), &associated)
@@ -266,18 +215,11 @@ impl Rows {
             let entry = entries.get_mut(&id).ok_or_else(|| damaged("it has no key row"))?;
             entry.generations.insert(generation, key);
         }
-        match entries
-            .iter()
-            .find(|(_, entry)| !entry.generations.contains_key(&entry.row.newest))
-        {
-            Some((id, _)) => Err(KeysError::Key {
-                key: id.to_string(),
-                what: "its newest generation is missing",
-            }),
-            None if !entries.contains_key(&KeyId::default_key()) => Err(KeysError::Key {
-                key: KeyId::default_key().to_string(),
-                what: "it is missing",
-            }),
+        match entries.iter().find(|(_, entry)| !entry.generations.contains_key(&entry.row.newest)) {
+            Some((id, _)) => Err(KeysError::Key { key: id.to_string(), what: "its newest generation is missing" }),
+            None if !entries.contains_key(&KeyId::default_key()) => {
+                Err(KeysError::Key { key: KeyId::default_key().to_string(), what: "it is missing" })
+            }
             None => Ok(entries),
         }
     }
@@ -285,10 +227,7 @@ impl Rows {
 
 /// Label, installation id, key id, generation.
 pub(super) fn associated(installation: InstallationId, id: &KeyId, generation: KeyGeneration) -> Vec<u8> {
-    let bytes = Writer::new()
-        .bytes(LABEL)
-        .raw(installation.as_bytes())
-        .bytes(id.as_str().as_bytes());
+    let bytes = Writer::new().bytes(LABEL).raw(installation.as_bytes()).bytes(id.as_str().as_bytes());
     bytes.u32(generation.get()).finish()
 }
 

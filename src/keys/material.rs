@@ -114,12 +114,7 @@ impl KeyMaterial {
         let mut nonce = [0; NONCE_BYTES];
         random.fill(&mut nonce)?;
         let mut sealed = Zeroizing::new(*key.expose());
-        let tag = seal_in_place(
-            &self.derive(salt, associated)?,
-            &nonce,
-            associated,
-            sealed.as_mut_slice(),
-        )?;
+        let tag = seal_in_place(&self.derive(salt, associated)?, &nonce, associated, sealed.as_mut_slice())?;
         let mut body = [0; WRAPPED_BYTES];
         let (head, tail) = body.split_at_mut(KEY_BYTES);
         head.copy_from_slice(sealed.as_slice());

@@ -116,18 +116,11 @@ impl FileProvider {
             io::ErrorKind::AlreadyExists => RootKeyError::Exists(self.place()),
             _ => self.io(source),
         })?;
-        Ok(RootKey {
-            key,
-            place: self.place(),
-        })
+        Ok(RootKey { key, place: self.place() })
     }
 
     fn write(&self, text: &str) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -142,16 +135,11 @@ impl FileProvider {
         // Of the opened file, not of the path: nothing can be swapped in between.
         let mode = file.metadata().map_err(|source| self.io(source))?.mode() & 0o7777;
         if mode & 0o077 != 0 {
-            return Err(RootKeyError::Exposed {
-                path: self.place(),
-                mode,
-            });
+            return Err(RootKeyError::Exposed { path: self.place(), mode });
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(2 * FILE_BYTES));
         let limit = u64::try_from(FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-        file.take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|source| self.io(source))?;
+        file.take(limit).read_to_end(&mut bytes).map_err(|source| self.io(source))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| self.form("not text"))?;
         Ok(Zeroizing::new(text.to_owned()))
     }
@@ -161,17 +149,11 @@ impl FileProvider {
     }
 
     fn io(&self, source: io::Error) -> RootKeyError {
-        RootKeyError::Io {
-            path: self.place(),
-            source,
-        }
+        RootKeyError::Io { path: self.place(), source }
     }
 
     fn form(&self, what: &'static str) -> RootKeyError {
-        RootKeyError::Form {
-            path: self.place(),
-            what,
-        }
+        RootKeyError::Form { path: self.place(), what }
     }
 }
 
@@ -179,10 +161,7 @@ impl RootKeyProvider for FileProvider {
     fn load(&self) -> Result<RootKey, RootKeyError> {
         let text = self.read()?;
         let key = parse(&text).map_err(|what| self.form(what))?;
-        Ok(RootKey {
-            key,
-            place: self.place(),
-        })
+        Ok(RootKey { key, place: self.place() })
     }
 }
 
@@ -190,9 +169,7 @@ impl RootKeyProvider for FileProvider {
 fn format(key: &KeyMaterial) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES));
     let digits = Zeroizing::new(hex::encode(key.expose()));
-    [HEADER, "\n", digits.as_str(), "\n", &hex::encode(check(key)), "\n"]
-        .iter()
-        .for_each(|part| text.push_str(part));
+    [HEADER, "\n", digits.as_str(), "\n", &hex::encode(check(key)), "\n"].iter().for_each(|part| text.push_str(part));
     text
 }
 
@@ -208,11 +185,7 @@ fn parse(text: &str) -> Result<KeyMaterial, &'static str> {
     }
     let mut found = [0; CHECK_BYTES];
     lower_hex(expected, &mut found).ok_or("the check is not 16 lower-case hex digits")?;
-    if bool::from(found.ct_eq(&check(&key))) {
-        Ok(key)
-    } else {
-        Err("the check does not fit the key")
-    }
+    if bool::from(found.ct_eq(&check(&key))) { Ok(key) } else { Err("the check does not fit the key") }
 }
 
 fn digits32(digits: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, &'static str> {

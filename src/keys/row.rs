@@ -33,13 +33,7 @@ pub fn key_row(id: &KeyId) -> Key {
 
 /// The row of one wrapped key-encryption key.
 pub(super) fn generation_row(id: &KeyId, generation: KeyGeneration) -> Key {
-    let bytes = [
-        GENERATION_PREFIX,
-        id.as_str().as_bytes(),
-        b"/",
-        &generation.get().to_be_bytes(),
-    ]
-    .concat();
+    let bytes = [GENERATION_PREFIX, id.as_str().as_bytes(), b"/", &generation.get().to_be_bytes()].concat();
     Key::new(Family::Keys, bytes)
 }
 
@@ -62,10 +56,7 @@ pub(super) fn parse_address(bytes: &[u8]) -> Result<Address, Damaged> {
     let rest = bytes.strip_prefix(GENERATION_PREFIX).ok_or(Damaged("unknown row"))?;
     let (rest, number) = rest.split_last_chunk::<4>().ok_or(Damaged("generation"))?;
     let id = rest.strip_suffix(b"/").ok_or(Damaged("generation"))?;
-    Ok(Address::Generation(
-        key_id(id)?,
-        generation(u32::from_be_bytes(*number))?,
-    ))
+    Ok(Address::Generation(key_id(id)?, generation(u32::from_be_bytes(*number))?))
 }
 
 fn key_id(bytes: &[u8]) -> Result<KeyId, Damaged> {
@@ -78,18 +69,11 @@ fn generation(number: u32) -> Result<KeyGeneration, Damaged> {
 }
 
 fn version(reader: &mut Reader<'_>) -> Result<(), Damaged> {
-    if reader.u8()? == VERSION {
-        Ok(())
-    } else {
-        Err(Damaged("row version"))
-    }
+    if reader.u8()? == VERSION { Ok(()) } else { Err(Damaged("row version")) }
 }
 
 fn wrapped(mut reader: Reader<'_>) -> Result<Wrapped, Damaged> {
-    let wrapped = Wrapped {
-        nonce: reader.array()?,
-        body: reader.array()?,
-    };
+    let wrapped = Wrapped { nonce: reader.array()?, body: reader.array()? };
     reader.finish()?;
     Ok(wrapped)
 }
@@ -111,11 +95,7 @@ impl InstallationRow {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut reader = Reader::new(bytes);
         version(&mut reader)?;
-        Ok(Self {
-            id: reader.array()?,
-            created_at_s: reader.u64()?,
-            creator_key: wrapped(reader)?,
-        })
+        Ok(Self { id: reader.array()?, created_at_s: reader.u64()?, creator_key: wrapped(reader)? })
     }
 }
 
@@ -133,12 +113,7 @@ impl KeyRow {
             KeyState::Enabled => 1,
             KeyState::Disabled => 2,
         };
-        Writer::new()
-            .u8(VERSION)
-            .u8(state)
-            .u64(self.created_at_s)
-            .u32(self.newest.get())
-            .finish()
+        Writer::new().u8(VERSION).u8(state).u64(self.created_at_s).u32(self.newest.get()).finish()
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
@@ -149,11 +124,7 @@ impl KeyRow {
             2 => KeyState::Disabled,
             _ => return Err(Damaged("key state")),
         };
-        let row = Self {
-            state,
-            created_at_s: reader.u64()?,
-            newest: generation(reader.u32()?)?,
-        };
+        let row = Self { state, created_at_s: reader.u64()?, newest: generation(reader.u32()?)? };
         reader.finish()?;
         Ok(row)
     }
@@ -175,10 +146,7 @@ impl GenerationRow {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut reader = Reader::new(bytes);
         version(&mut reader)?;
-        Ok(Self {
-            created_at_s: reader.u64()?,
-            key: wrapped(reader)?,
-        })
+        Ok(Self { created_at_s: reader.u64()?, key: wrapped(reader)? })
     }
 }
 
@@ -228,14 +196,7 @@ mod tests {
         let id = KeyId::parse("a-b").unwrap();
         assert_eq!(parse_address(&installation_row().bytes), Ok(Address::Installation));
         assert_eq!(parse_address(&key_row(&id).bytes), Ok(Address::Key(id)));
-        for bad in [
-            b"".as_slice(),
-            b"key/",
-            b"key/a/b",
-            b"generation/a",
-            b"generation/a\0\0\0\x01",
-            b"other",
-        ] {
+        for bad in [b"".as_slice(), b"key/", b"key/a/b", b"generation/a", b"generation/a\0\0\0\x01", b"other"] {
             assert!(parse_address(bad).is_err(), "{bad:?}");
         }
         assert!(parse_address(b"generation/a/\0\0\0\0").is_err());

@@ -59,15 +59,9 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
         return Err(SecretError::SecretExists);
     }
     if view.total >= limits.secrets_max {
-        return Err(SecretError::SecretsLimit {
-            max: limits.secrets_max,
-        });
+        return Err(SecretError::SecretsLimit { max: limits.secrets_max });
     }
-    if view
-        .creator_principal
-        .as_ref()
-        .is_some_and(|holder| *holder != new.creator)
-    {
+    if view.creator_principal.as_ref().is_some_and(|holder| *holder != new.creator) {
         return Err(SecretError::CreatorCollision);
     }
     let version = version_of(sealed, new.at_s, false);
@@ -87,18 +81,10 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
     };
     sealed_for(sealed, &row)?;
     let mut writes = writes_of(&row, Some(sealed));
-    writes.push(put_row(
-        address::creator(view.creator),
-        row.creator_principal.as_str().into(),
-    ));
+    writes.push(put_row(address::creator(view.creator), row.creator_principal.as_str().into()));
     let count = view.in_shard.saturating_add(1).to_be_bytes();
     writes.push(put_row(address::count(address::shard(&view.name)), count.to_vec()));
-    Ok(Change {
-        row,
-        version: Some(version),
-        previous: None,
-        writes,
-    })
+    Ok(Change { row, version: Some(version), previous: None, writes })
 }
 
 /// Adds a version and, unless it is staged, makes it current.
@@ -119,9 +105,7 @@ pub fn put(
         return Err(SecretError::VersionIdExists(version.id));
     }
     if row.versions.len() >= limits.versions_max {
-        return Err(SecretError::VersionsLimit {
-            max: limits.versions_max,
-        });
+        return Err(SecretError::VersionsLimit { max: limits.versions_max });
     }
     sealed_for(sealed, &row)?;
     let previous = Some(row.current.clone());
@@ -130,12 +114,7 @@ pub fn put(
     }
     row.versions.push(version.clone());
     let writes = writes_of(&row, Some(sealed));
-    Ok(Change {
-        row,
-        version: Some(version),
-        previous,
-        writes,
-    })
+    Ok(Change { row, version: Some(version), previous, writes })
 }
 
 /// Makes an existing version current, newer or older; it is not staged from then on.
@@ -150,17 +129,8 @@ pub fn set_current(mut row: SecretRow, id: &VersionId) -> Result<Change, SecretE
     let version = version.clone();
     row.changeable()?;
     let previous = std::mem::replace(&mut row.current, id.clone());
-    let writes = if previous == *id {
-        Vec::new()
-    } else {
-        writes_of(&row, None)
-    };
-    Ok(Change {
-        row,
-        version: Some(version),
-        previous: Some(previous),
-        writes,
-    })
+    let writes = if previous == *id { Vec::new() } else { writes_of(&row, None) };
+    Ok(Change { row, version: Some(version), previous: Some(previous), writes })
 }
 
 /// Makes a disabled secret readable; an enabled one stays as it is.
@@ -182,58 +152,31 @@ pub fn disable(row: SecretRow) -> Result<Change, SecretError> {
 fn set_state(mut row: SecretRow, state: State) -> Result<Change, SecretError> {
     row.changeable()?;
     let before = std::mem::replace(&mut row.state, state);
-    let writes = if before == state {
-        Vec::new()
-    } else {
-        writes_of(&row, None)
-    };
-    Ok(Change {
-        row,
-        version: None,
-        previous: None,
-        writes,
-    })
+    let writes = if before == state { Vec::new() } else { writes_of(&row, None) };
+    Ok(Change { row, version: None, previous: None, writes })
 }
 
 fn version_of(sealed: &Sealed, created_at_s: u64, staged: bool) -> VersionMeta {
     let binding = sealed.binding();
-    VersionMeta {
-        id: binding.version.clone(),
-        value: binding.value,
-        created_at_s,
-        staged,
-        form: binding.form,
-    }
+    VersionMeta { id: binding.version.clone(), value: binding.value, created_at_s, staged, form: binding.form }
 }
 
 /// Refuses a value sealed for another secret or under another key, and a value id used before: none of them could
 /// be read again.
 fn sealed_for(sealed: &Sealed, row: &SecretRow) -> Result<(), SecretError> {
     let binding = sealed.binding();
-    let other = row
-        .versions
-        .iter()
-        .any(|version| version.value == binding.value && version.id != binding.version);
+    let other = row.versions.iter().any(|version| version.value == binding.value && version.id != binding.version);
     let fits = binding.secret == row.id && binding.name == row.name && *sealed.value().key() == row.key;
-    if fits && !other {
-        Ok(())
-    } else {
-        Err(SecretError::ForeignValue)
-    }
+    if fits && !other { Ok(()) } else { Err(SecretError::ForeignValue) }
 }
 
 fn writes_of(row: &SecretRow, sealed: Option<&Sealed>) -> Vec<Write> {
     let value = sealed.map(|sealed| put_row(address::value(row.id, sealed.binding().value), sealed.value().encode()));
-    std::iter::once(put_row(address::secret(&row.name), row.encode()))
-        .chain(value)
-        .collect()
+    std::iter::once(put_row(address::secret(&row.name), row.encode())).chain(value).collect()
 }
 
 fn put_row(key: Key, value: Vec<u8>) -> Write {
-    Write {
-        key,
-        value: Some(value),
-    }
+    Write { key, value: Some(value) }
 }
 
 #[cfg(test)]

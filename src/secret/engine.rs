@@ -42,6 +42,15 @@ pub enum OpenError<E> {
     },
 }
 
+impl<E> OpenError<E> {
+    /// The event whose value it was, and where its record is.
+    pub fn into_parts(self) -> (E, Locator) {
+        match self {
+            Self::Integrity { event, locator } | Self::KeyGone { event, locator } => (event, locator),
+        }
+    }
+}
+
 /// Why a value was not sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealValueError {
@@ -128,12 +137,7 @@ impl Engine {
         let generation = self.keyring.newest(key)?;
         let material = self.keyring.material(key, generation)?;
         let installation = self.keyring.installation().id();
-        let under = Wrapping {
-            installation,
-            key,
-            generation,
-            material,
-        };
+        let under = Wrapping { installation, key, generation, material };
         Ok(seal(plaintext, binding, &under, &*self.random)?)
     }
 

@@ -50,23 +50,13 @@ pub(super) fn binding(of: &str, id: &str) -> Binding {
 
 /// A value sealed as version `id` of the secret in `row`.
 pub(super) fn sealed_for(engine: &Engine, row: &SecretRow, id: &str) -> Sealed {
-    let binding = Binding {
-        secret: row.id,
-        ..binding(row.name.as_str(), id)
-    };
+    let binding = Binding { secret: row.id, ..binding(row.name.as_str(), id) };
     engine.seal(&text(id), binding, &row.key).unwrap()
 }
 
 /// A view on which `of` can be created.
 pub(super) fn free(of: &str) -> CreationView {
-    CreationView {
-        name: name(of),
-        existing: None,
-        creator: creator(),
-        creator_principal: None,
-        in_shard: 0,
-        total: 0,
-    }
+    CreationView { name: name(of), existing: None, creator: creator(), creator_principal: None, in_shard: 0, total: 0 }
 }
 
 /// A creation by `alice`.
@@ -93,8 +83,6 @@ pub(super) fn created(engine: &Engine, of: &str) -> Change {
 /// What `sealed` opens to as what `binding` says.
 pub(super) fn opened(engine: &Engine, sealed: &super::SealedValue, binding: &Binding) -> Result<Plaintext, Tampered> {
     let keyring = engine.keyring();
-    let material = keyring
-        .material(sealed.key(), sealed.generation())
-        .map_err(|_| Tampered)?;
+    let material = keyring.material(sealed.key(), sealed.generation()).map_err(|_| Tampered)?;
     super::seal::unseal(sealed, binding, keyring.installation().id(), material)
 }

@@ -25,11 +25,7 @@ impl VersionId {
         let length = (1..=VERSION_ID_BYTES_MAX).contains(&text.len());
         let start = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        if length && start && text.bytes().all(fits) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(VersionIdError)
-        }
+        if length && start && text.bytes().all(fits) { Ok(Self(text.to_owned())) } else { Err(VersionIdError) }
     }
 
     /// The id that CreateSecret uses when the caller names none; otherwise an ordinary one.
@@ -113,21 +109,7 @@ mod tests {
             assert_eq!(VersionId::parse(good).unwrap().as_str(), good);
         }
         let longer = "v".repeat(VERSION_ID_BYTES_MAX + 1);
-        for bad in [
-            "",
-            "-1",
-            "_a",
-            ".a",
-            "a b",
-            "a/b",
-            "a%2e",
-            "vé",
-            "v\0",
-            "v\n",
-            " v",
-            "ｖ1",
-            longer.as_str(),
-        ] {
+        for bad in ["", "-1", "_a", ".a", "a b", "a/b", "a%2e", "vé", "v\0", "v\n", " v", "ｖ1", longer.as_str()] {
             assert_eq!(VersionId::parse(bad), Err(VersionIdError), "{bad:?}");
         }
         assert_ne!(VersionId::parse("V1").unwrap(), VersionId::parse("v1").unwrap());

@@ -16,10 +16,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            value_bytes_max: VALUE_BYTES_MAX,
-            versions_max: 10,
-            secrets_max: 100_000,
-        }
+        Self { value_bytes_max: VALUE_BYTES_MAX, versions_max: 10, secrets_max: 100_000 }
     }
 }

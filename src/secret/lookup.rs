@@ -23,9 +23,7 @@ const QUOTA_SLACK: u64 = 16_384;
 /// [`StoreError`] if the row cannot be read or is damaged.
 pub fn secret(snapshot: &dyn Snapshot, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
     let bytes = snapshot.get(Family::Secrets, &address::secret(name).bytes)?;
-    bytes
-        .map(|bytes| named_row(name.as_str().as_bytes(), &bytes))
-        .transpose()
+    bytes.map(|bytes| named_row(name.as_str().as_bytes(), &bytes)).transpose()
 }
 
 /// The stored value of a version that [`secret`] found on the same snapshot.
@@ -35,9 +33,7 @@ pub fn secret(snapshot: &dyn Snapshot, name: &SecretName) -> Result<Option<Secre
 pub fn value(snapshot: &dyn Snapshot, row: &SecretRow, version: &VersionMeta) -> Result<SealedValue, StoreError> {
     let damaged = |what| damaged(&format!("version `{}` of secret `{}`", version.id, row.name), what);
     let key = address::value(row.id, version.value);
-    let bytes = snapshot
-        .get(Family::Secrets, &key.bytes)?
-        .ok_or_else(|| damaged(Damaged("missing")))?;
+    let bytes = snapshot.get(Family::Secrets, &key.bytes)?.ok_or_else(|| damaged(Damaged("missing")))?;
     SealedValue::decode(&bytes).map_err(damaged)
 }
 
@@ -147,18 +143,9 @@ fn principal(bytes: &[u8]) -> Result<Principal, Damaged> {
 
 /// The row that lies under `name`, which must be its own.
 fn named_row(name: &[u8], bytes: &[u8]) -> Result<SecretRow, StoreError> {
-    let damaged = |what| {
-        damaged(
-            &format!("secret `{}`", String::from_utf8_lossy(name).escape_debug()),
-            what,
-        )
-    };
+    let damaged = |what| damaged(&format!("secret `{}`", String::from_utf8_lossy(name).escape_debug()), what);
     let row = SecretRow::decode(bytes).map_err(damaged)?;
-    if row.name.as_str().as_bytes() == name {
-        Ok(row)
-    } else {
-        Err(damaged(Damaged("it is another secret's")))
-    }
+    if row.name.as_str().as_bytes() == name { Ok(row) } else { Err(damaged(Damaged("it is another secret's"))) }
 }
 
 fn damaged(row: &str, what: Damaged) -> StoreError {

@@ -47,11 +47,7 @@ impl Description {
     /// [`MetadataError::Description`].
     pub fn new(text: impl Into<String>) -> Result<Self, MetadataError> {
         let text = text.into();
-        if text.len() <= DESCRIPTION_BYTES_MAX {
-            Ok(Self(text))
-        } else {
-            Err(MetadataError::Description)
-        }
+        if text.len() <= DESCRIPTION_BYTES_MAX { Ok(Self(text)) } else { Err(MetadataError::Description) }
     }
 
     /// The text.
@@ -105,19 +101,12 @@ impl Tags {
         }
         tags.iter().try_for_each(Tag::check)?;
         tags.sort();
-        let twice = tags
-            .iter()
-            .zip(tags.iter().skip(1))
-            .find(|(one, next)| one.key == next.key);
+        let twice = tags.iter().zip(tags.iter().skip(1)).find(|(one, next)| one.key == next.key);
         if let Some((tag, _)) = twice {
             return Err(MetadataError::TagKeysDuplicated(tag.key.clone()));
         }
         let tags = Self(tags);
-        if tags.json_bytes() > TAGS_JSON_BYTES_MAX {
-            Err(MetadataError::TagsSize)
-        } else {
-            Ok(tags)
-        }
+        if tags.json_bytes() > TAGS_JSON_BYTES_MAX { Err(MetadataError::TagsSize) } else { Ok(tags) }
     }
 
     /// The tags in order.
@@ -144,10 +133,7 @@ mod tests {
     use super::*;
 
     fn tag(key: impl Into<String>, value: impl Into<String>) -> Tag {
-        Tag {
-            key: key.into(),
-            value: value.into(),
-        }
+        Tag { key: key.into(), value: value.into() }
     }
 
     fn refusal(tags: Vec<Tag>) -> MetadataError {
@@ -158,10 +144,7 @@ mod tests {
     fn descriptions_are_at_most_2048_bytes() {
         assert_eq!(Description::new("").unwrap().as_str(), "");
         assert!(Description::new("é".repeat(1_024)).is_ok());
-        assert_eq!(
-            Description::new(format!("{}x", "é".repeat(1_024))),
-            Err(MetadataError::Description)
-        );
+        assert_eq!(Description::new(format!("{}x", "é".repeat(1_024))), Err(MetadataError::Description));
     }
 
     #[test]
@@ -204,10 +187,7 @@ mod tests {
         assert_eq!(refusal(many(51)), MetadataError::TagCount);
         // ["a&…","b&…", …]: 2 brackets, 6 times 2 quotes and `x&`, 5 commas.
         let sized = |last: String| {
-            let mut tags: Vec<_> = ["a", "b", "c", "d", "e"]
-                .into_iter()
-                .map(|key| tag(key, "x".repeat(255)))
-                .collect();
+            let mut tags: Vec<_> = ["a", "b", "c", "d", "e"].into_iter().map(|key| tag(key, "x".repeat(255))).collect();
             tags.push(tag("f", last));
             tags
         };

@@ -17,6 +17,8 @@ pub mod change;
 mod engine;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 mod id;
 mod limits;
 pub mod lookup;

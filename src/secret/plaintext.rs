@@ -112,10 +112,7 @@ mod tests {
     #[test]
     fn values_are_1_to_65536_bytes() {
         let limits = Limits::default();
-        assert_eq!(
-            Plaintext::text(String::new(), &limits).err(),
-            Some(PlaintextError::Empty)
-        );
+        assert_eq!(Plaintext::text(String::new(), &limits).err(), Some(PlaintextError::Empty));
         assert_eq!(Plaintext::binary(vec![], &limits).err(), Some(PlaintextError::Empty));
         assert!(Plaintext::binary(vec![0], &limits).is_ok());
         assert!(Plaintext::text("x".repeat(65_536), &limits).is_ok());
@@ -125,29 +122,17 @@ mod tests {
 
     #[test]
     fn the_limit_counts_bytes_and_can_be_lowered_but_not_raised() {
-        let lower = Limits {
-            value_bytes_max: 4,
-            ..Limits::default()
-        };
+        let lower = Limits { value_bytes_max: 4, ..Limits::default() };
         assert!(Plaintext::text("éé".to_owned(), &lower).is_ok());
-        assert_eq!(
-            Plaintext::text("ééx".to_owned(), &lower).err(),
-            Some(PlaintextError::TooLong { max: 4 })
-        );
-        let higher = Limits {
-            value_bytes_max: 1 << 30,
-            ..Limits::default()
-        };
+        assert_eq!(Plaintext::text("ééx".to_owned(), &lower).err(), Some(PlaintextError::TooLong { max: 4 }));
+        let higher = Limits { value_bytes_max: 1 << 30, ..Limits::default() };
         let too_long = PlaintextError::TooLong { max: 65_536 };
         assert_eq!(Plaintext::binary(vec![7; 65_537], &higher).err(), Some(too_long));
     }
 
     #[test]
     fn attack_s03_errors_say_the_rule_and_nothing_of_the_value() {
-        let lower = Limits {
-            value_bytes_max: 4,
-            ..Limits::default()
-        };
+        let lower = Limits { value_bytes_max: 4, ..Limits::default() };
         let message = Plaintext::text("hunter2".to_owned(), &lower).err().unwrap().to_string();
         assert_eq!(message, "a secret value is at most 4 bytes long");
     }

@@ -86,21 +86,13 @@ impl SecretRow {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (state, delete_at_s) = self.state.code();
-        let row = Writer::new()
-            .u8(ROW_VERSION)
-            .raw(self.id.as_bytes())
-            .bytes(self.name.as_str().as_bytes());
-        let row = row
-            .u64(self.creator.get())
-            .bytes(self.creator_principal.as_str().as_bytes());
+        let row = Writer::new().u8(ROW_VERSION).raw(self.id.as_bytes()).bytes(self.name.as_str().as_bytes());
+        let row = row.u64(self.creator.get()).bytes(self.creator_principal.as_str().as_bytes());
         let row = row.u64(self.created_at_s).u8(state).u64(delete_at_s);
         let row = row.bytes(self.description.as_str().as_bytes());
-        let row = write_list(row, self.tags.as_slice(), |row, tag| {
-            row.bytes(tag.key.as_bytes()).bytes(tag.value.as_bytes())
-        });
-        let row = row
-            .bytes(self.key.as_str().as_bytes())
-            .bytes(self.resource_id.as_bytes());
+        let row =
+            write_list(row, self.tags.as_slice(), |row, tag| row.bytes(tag.key.as_bytes()).bytes(tag.value.as_bytes()));
+        let row = row.bytes(self.key.as_str().as_bytes()).bytes(self.resource_id.as_bytes());
         let row = row.bytes(self.current.as_str().as_bytes());
         write_list(row, &self.versions, write_version).finish()
     }
@@ -138,15 +130,9 @@ impl SecretRow {
         let current = self.version(&self.current).ok_or(Damaged("current version"))?;
         let repeats = self.versions.iter().enumerate().any(|(at, version)| {
             let earlier = self.versions.iter().take(at);
-            earlier
-                .clone()
-                .any(|other| other.id == version.id || other.value == version.value)
+            earlier.clone().any(|other| other.id == version.id || other.value == version.value)
         });
-        if current.staged || repeats {
-            Err(Damaged("versions"))
-        } else {
-            Ok(())
-        }
+        if current.staged || repeats { Err(Damaged("versions")) } else { Ok(()) }
     }
 }
 
@@ -156,16 +142,11 @@ impl SecretRow {
 pub fn resource_id(account: &str, creator: CreatorNumber, created_at_us: u64, id: SecretId) -> String {
     let letter = |byte: &u8| char::from(b'a' + byte % 26);
     let suffix: String = id.as_bytes().iter().take(3).map(letter).collect();
-    format!(
-        "{account}_{creator}_customize_{}_{suffix}",
-        created_at_us.saturating_mul(1_000)
-    )
+    format!("{account}_{creator}_customize_{}_{suffix}", created_at_us.saturating_mul(1_000))
 }
 
 fn write_list<T>(row: Writer, items: &[T], write: impl Fn(Writer, &T) -> Writer) -> Writer {
-    items
-        .iter()
-        .fold(row.u32(u32::try_from(items.len()).unwrap_or(u32::MAX)), write)
+    items.iter().fold(row.u32(u32::try_from(items.len()).unwrap_or(u32::MAX)), write)
 }
 
 /// Reads as many items as are said to follow; grows only with what is really there.
@@ -179,9 +160,7 @@ fn read_list<'a, T>(
 
 fn write_version(row: Writer, version: &VersionMeta) -> Writer {
     let row = row.bytes(version.id.as_str().as_bytes()).raw(version.value.as_bytes());
-    row.u64(version.created_at_s)
-        .u8(u8::from(version.staged))
-        .u8(version.form.code())
+    row.u64(version.created_at_s).u8(u8::from(version.staged)).u8(version.form.code())
 }
 
 fn read_version(reader: &mut Reader<'_>) -> Result<VersionMeta, Damaged> {
@@ -204,18 +183,10 @@ fn read_version_id(reader: &mut Reader<'_>) -> Result<VersionId, Damaged> {
 
 /// Reads tags, which must be in the order that [`Tags`] keeps.
 fn read_tags(reader: &mut Reader<'_>) -> Result<Tags, Damaged> {
-    let read = read_list(reader, |reader| {
-        Ok(Tag {
-            key: reader.text()?.to_owned(),
-            value: reader.text()?.to_owned(),
-        })
-    })?;
+    let read =
+        read_list(reader, |reader| Ok(Tag { key: reader.text()?.to_owned(), value: reader.text()?.to_owned() }))?;
     let tags = Tags::new(read.clone()).map_err(|_| Damaged("tags"))?;
-    if tags.as_slice() == read {
-        Ok(tags)
-    } else {
-        Err(Damaged("tags"))
-    }
+    if tags.as_slice() == read { Ok(tags) } else { Err(Damaged("tags")) }
 }
 
 #[cfg(test)]

@@ -66,12 +66,8 @@ impl Form {
 impl Binding {
     fn write(&self, label: &[u8], installation: InstallationId) -> Writer {
         let ids = Writer::new().bytes(label).raw(installation.as_bytes());
-        let ids = ids
-            .raw(self.secret.as_bytes())
-            .raw(self.value.as_bytes())
-            .u8(self.form.code());
-        ids.bytes(self.name.as_str().as_bytes())
-            .bytes(self.version.as_str().as_bytes())
+        let ids = ids.raw(self.secret.as_bytes()).raw(self.value.as_bytes()).u8(self.form.code());
+        ids.bytes(self.name.as_str().as_bytes()).bytes(self.version.as_str().as_bytes())
     }
 
     pub(super) fn of_value(&self, installation: InstallationId) -> Vec<u8> {
@@ -111,10 +107,7 @@ impl SealedValue {
     /// Its row: version 1, key id, generation, nonce and body of the wrapped data key, nonce, ciphertext and tag.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let head = Writer::new()
-            .u8(ROW_VERSION)
-            .bytes(self.key.as_str().as_bytes())
-            .u32(self.generation.get());
+        let head = Writer::new().u8(ROW_VERSION).bytes(self.key.as_str().as_bytes()).u32(self.generation.get());
         let wrapped = head.raw(&self.data_key.nonce).raw(&self.data_key.body);
         wrapped.raw(&self.nonce).raw(&self.body).finish()
     }
@@ -130,17 +123,8 @@ impl SealedValue {
         }
         let key = KeyId::parse(reader.text()?).map_err(|_| Damaged("key id"))?;
         let generation = KeyGeneration::new(reader.u32()?).ok_or(Damaged("generation"))?;
-        let data_key = Wrapped {
-            nonce: reader.array()?,
-            body: reader.array()?,
-        };
-        Ok(Self {
-            key,
-            generation,
-            data_key,
-            nonce: reader.array()?,
-            body: reader.rest().to_vec(),
-        })
+        let data_key = Wrapped { nonce: reader.array()?, body: reader.array()? };
+        Ok(Self { key, generation, data_key, nonce: reader.array()?, body: reader.rest().to_vec() })
     }
 }
 
@@ -189,9 +173,7 @@ pub(super) fn seal(
     let tag = seal_in_place(&data_key, &nonce, &binding.of_value(under.installation), &mut bytes)?;
     bytes.extend_from_slice(&tag);
     let associated = binding.of_data_key(under.installation, under.key, under.generation);
-    let wrapped = under
-        .material
-        .wrap(&data_key, binding.value.as_bytes(), &associated, random)?;
+    let wrapped = under.material.wrap(&data_key, binding.value.as_bytes(), &associated, random)?;
     let value = SealedValue {
         key: under.key.clone(),
         generation: under.generation,
@@ -213,12 +195,6 @@ pub(super) fn unseal(
     let data_key = key.unwrap(&sealed.data_key, binding.value.as_bytes(), &associated)?;
     let (ciphertext, tag) = sealed.body.split_last_chunk::<TAG_BYTES>().ok_or(Tampered)?;
     let mut bytes = Zeroizing::new(ciphertext.to_vec());
-    open_in_place(
-        &data_key,
-        &sealed.nonce,
-        &binding.of_value(installation),
-        &mut bytes,
-        tag,
-    )?;
+    open_in_place(&data_key, &sealed.nonce, &binding.of_value(installation), &mut bytes, tag)?;
     Ok(Plaintext::opened(binding.form, bytes))
 }

@@ -116,9 +116,7 @@ impl SecretRow {
     /// existence comes before state.
     pub fn serve(&self, asked: Option<&VersionId>) -> Result<&VersionMeta, SecretError> {
         let id = asked.unwrap_or(&self.current);
-        let version = self
-            .version(id)
-            .ok_or_else(|| SecretError::VersionNotFound(id.clone()))?;
+        let version = self.version(id).ok_or_else(|| SecretError::VersionNotFound(id.clone()))?;
         match self.state {
             State::Enabled => Ok(version),
             State::Disabled => Err(SecretError::Disabled),
@@ -130,10 +128,9 @@ impl SecretRow {
     pub(super) fn changeable(&self) -> Result<(), SecretError> {
         match self.state {
             State::Enabled | State::Disabled => Ok(()),
-            State::PendingDelete { .. } => Err(SecretError::WrongState {
-                state: self.state.name(),
-                first: "RestoreSecret",
-            }),
+            State::PendingDelete { .. } => {
+                Err(SecretError::WrongState { state: self.state.name(), first: "RestoreSecret" })
+            }
         }
     }
 }

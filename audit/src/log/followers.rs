@@ -77,14 +77,20 @@ impl Follower {
             true
         })?;
         if reached > from {
-            batch.push(Write { key: self.log.id.follower(INDEXES), value: Some(reached.to_be_bytes().to_vec()) });
+            batch.push(Write {
+                key: self.log.id.follower(INDEXES),
+                value: Some(reached.to_be_bytes().to_vec()),
+            });
         }
         Ok((batch, reached))
     }
 }
 
 fn row((key, value): index::Row) -> Write {
-    Write { key: Key::new(Family::Indexes, key), value: Some(value) }
+    Write {
+        key: Key::new(Family::Indexes, key),
+        value: Some(value),
+    }
 }
 
 /// How far the indexes reach in this snapshot.
@@ -98,9 +104,15 @@ pub(super) fn start_over(rows: &dyn Snapshot, id: ChainId) -> Result<Vec<Write>,
     let keys = index::all(id);
     let mut batch = Vec::new();
     rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, _| {
-        batch.push(Write { key: Key::new(Family::Indexes, key), value: None });
+        batch.push(Write {
+            key: Key::new(Family::Indexes, key),
+            value: None,
+        });
         true
     })?;
-    batch.push(Write { key: id.follower(INDEXES), value: None });
+    batch.push(Write {
+        key: id.follower(INDEXES),
+        value: None,
+    });
     Ok(batch)
 }

@@ -117,8 +117,13 @@ impl<'a> Name<'a> {
     /// Type and name in the sixth segment of a resource: `secret/creatorUin/<creator>/<name>`, or `<type>/<name>`.
     pub(super) fn of(resource: &'a str) -> Option<Self> {
         let (kind, rest) = resource.splitn(6, ':').nth(5)?.split_once('/')?;
-        let named = rest.strip_prefix("creatorUin/").and_then(|created| created.split_once('/'));
-        Some(Self { kind, name: named.map_or(rest, |(_, name)| name) })
+        let named = rest
+            .strip_prefix("creatorUin/")
+            .and_then(|created| created.split_once('/'));
+        Some(Self {
+            kind,
+            name: named.map_or(rest, |(_, name)| name),
+        })
     }
 }
 
@@ -129,8 +134,20 @@ mod tests {
     #[test]
     fn a_resource_is_known_by_type_and_name() {
         let secret = "qcs::ssm:local:uin/100000000001:secret/creatorUin/3067215483350917/prod/pay/db-password";
-        assert_eq!(Name::of(secret), Some(Name { kind: "secret", name: "prod/pay/db-password" }));
-        assert_eq!(Name::of("qcs::kms:local:uin/1:key/k-1"), Some(Name { kind: "key", name: "k-1" }));
+        assert_eq!(
+            Name::of(secret),
+            Some(Name {
+                kind: "secret",
+                name: "prod/pay/db-password"
+            })
+        );
+        assert_eq!(
+            Name::of("qcs::kms:local:uin/1:key/k-1"),
+            Some(Name {
+                kind: "key",
+                name: "k-1"
+            })
+        );
         assert_eq!(Name::of("qcs::kms:local"), None);
         assert_eq!(Name::of("*"), None);
     }

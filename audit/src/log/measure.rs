@@ -15,7 +15,10 @@ pub(super) struct Timer<'a> {
 
 impl<'a> Timer<'a> {
     pub(super) fn start(environment: &'a Environment) -> Self {
-        Self { environment, began_us: environment.clock.monotonic_us() }
+        Self {
+            environment,
+            began_us: environment.clock.monotonic_us(),
+        }
     }
 
     pub(super) fn commit(self) {
@@ -51,7 +54,10 @@ fn seconds(micros: u64) -> f64 {
 }
 
 /// A metric's value; above 2^53 it loses its last digits.
-#[expect(clippy::cast_precision_loss, reason = "a metric is a float, and these stay far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a metric is a float, and these stay far below 2^53"
+)]
 fn count(number: u64) -> f64 {
     number as f64
 }

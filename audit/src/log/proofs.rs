@@ -64,13 +64,21 @@ impl Log {
 }
 
 fn prove(rows: &dyn Snapshot, log: &Shared, index: u64, size: u64) -> Result<Option<InclusionProof>, StoreError> {
-    let Some((checkpoint, note)) = signed(rows, log.id, size)? else { return Ok(None) };
-    let Some(record) = rows.get(Family::Records, &log.id.record(index).bytes)? else { return Ok(None) };
+    let Some((checkpoint, note)) = signed(rows, log.id, size)? else {
+        return Ok(None);
+    };
+    let Some(record) = rows.get(Family::Records, &log.id.record(index).bytes)? else {
+        return Ok(None);
+    };
     let head = Head::load(rows, log.id)?.ok_or_else(|| damaged(super::head::HEAD))?;
     if index >= size || size > head.size {
         return Ok(None);
     }
-    let source = StoredHashes { snapshot: rows, id: log.id, head: &head };
+    let source = StoredHashes {
+        snapshot: rows,
+        id: log.id,
+        head: &head,
+    };
     let hashes = tree::inclusion_proof(index, size, &source).map_err(|error| match error {
         ProofError::Source(error) => error,
         other => StoreError::Damaged(other.to_string()),
@@ -78,12 +86,20 @@ fn prove(rows: &dyn Snapshot, log: &Shared, index: u64, size: u64) -> Result<Opt
     let leaf = hash::leaf(&record);
     tree::verify_inclusion(&leaf, index, size, &hashes, &checkpoint.root)
         .map_err(|_| StoreError::Damaged(format!("index `{index}` does not lead to the signed root of `{size}`")))?;
-    Ok(Some(InclusionProof { index, leaf, hashes, checkpoint, note }))
+    Ok(Some(InclusionProof {
+        index,
+        leaf,
+        hashes,
+        checkpoint,
+        note,
+    }))
 }
 
 /// The checkpoint of `size`, if it was signed.
 fn signed(rows: &dyn Snapshot, id: ChainId, size: u64) -> Result<Option<(Checkpoint, String)>, StoreError> {
-    let Some(note) = rows.get(Family::Checkpoints, &id.checkpoint(size).bytes)? else { return Ok(None) };
+    let Some(note) = rows.get(Family::Checkpoints, &id.checkpoint(size).bytes)? else {
+        return Ok(None);
+    };
     let read = read_note(&note).filter(|(checkpoint, _)| checkpoint.size == size);
     read.map(Some).ok_or_else(|| damaged("checkpoints"))
 }
@@ -103,7 +119,9 @@ pub(super) fn stored_tile(
     level: u8,
     n: u64,
 ) -> Result<Option<Vec<Digest>>, StoreError> {
-    let Some(bytes) = rows.get(Family::Tiles, &id.tile(level, n).bytes)? else { return Ok(None) };
+    let Some(bytes) = rows.get(Family::Tiles, &id.tile(level, n).bytes)? else {
+        return Ok(None);
+    };
     let hashes = decode_tile(&bytes).ok_or_else(|| damaged("tiles"))?;
     Ok(Some(hashes.to_vec()))
 }

@@ -49,7 +49,9 @@ impl Submission {
     /// What it takes of a lane's room, and of a batch's.
     fn bytes(&self) -> usize {
         let rows = self.changes.writes.iter();
-        let rows: usize = rows.map(|write| write.key.bytes.len() + write.value.as_ref().map_or(0, Vec::len)).sum();
+        let rows: usize = rows
+            .map(|write| write.key.bytes.len() + write.value.as_ref().map_or(0, Vec::len))
+            .sum();
         self.entry.framed.bytes_max().saturating_add(rows)
     }
 
@@ -76,7 +78,12 @@ struct Row {
 
 impl Row {
     fn new(room: Room, share: usize) -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, room, share }
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            room,
+            share,
+        }
     }
 
     fn push(&mut self, submission: Submission) -> Result<(), Refused> {
@@ -127,7 +134,11 @@ impl Lanes {
             level: Level::Ample,
             asleep: false,
         };
-        Self { state: Mutex::new(state), wake: Condvar::new(), batch: limits.batch }
+        Self {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            batch: limits.batch,
+        }
     }
 
     /// Queues `submission`, or says at once why not.
@@ -150,7 +161,10 @@ impl Lanes {
     pub(super) fn drain(&self) -> Drained {
         let mut state = lock(&self.state);
         let own: Vec<Entry> = state.own.drain(..).collect();
-        let mut room = Room { records: self.batch.records.saturating_sub(own.len()), bytes: self.batch.bytes };
+        let mut room = Room {
+            records: self.batch.records.saturating_sub(own.len()),
+            bytes: self.batch.bytes,
+        };
         let mut submissions = Vec::new();
         while state.round(&mut room, &mut submissions) {}
         Drained { own, submissions }
@@ -161,7 +175,10 @@ impl Lanes {
         let mut state = lock(&self.state);
         if state.waiting() == 0 && state.closed != Some(Refused::Stopping) {
             state.asleep = true;
-            let woken = self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
+            let woken = self
+                .wake
+                .wait_timeout(state, timeout)
+                .unwrap_or_else(PoisonError::into_inner);
             state = woken.0;
         }
         state.asleep = false;
@@ -171,7 +188,10 @@ impl Lanes {
     pub(super) fn pause(&self, timeout: Duration) {
         let state = lock(&self.state);
         if state.closed != Some(Refused::Stopping) {
-            let _woken = self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
+            let _woken = self
+                .wake
+                .wait_timeout(state, timeout)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -32,12 +32,21 @@ pub(super) struct Broken {
 
 impl Sequencer {
     /// Stops serving. The next turn reopens the store.
-    pub(super) fn break_off(&mut self, in_flight: Vec<InFlight>, clock_before: SegmentClock, error: &StoreError) -> Turn {
+    pub(super) fn break_off(
+        &mut self,
+        in_flight: Vec<InFlight>,
+        clock_before: SegmentClock,
+        error: &StoreError,
+    ) -> Turn {
         tracing::error!(%error, records = in_flight.len(), "a write failed: nothing is served until it is read back");
         self.log.set_mode(Mode::Reopening);
         self.log.lanes.close(Refused::Store);
         self.log.lanes.refuse_all(Refused::Store);
-        self.broken = Some(Broken { in_flight, clock_before, pause: PAUSE });
+        self.broken = Some(Broken {
+            in_flight,
+            clock_before,
+            pause: PAUSE,
+        });
         Turn::Worked
     }
 
@@ -62,7 +71,10 @@ impl Sequencer {
             return Turn::Stopped;
         }
         let pause = broken.pause;
-        self.broken = Some(Broken { pause: pause.saturating_mul(2).min(PAUSE_MAX), ..broken });
+        self.broken = Some(Broken {
+            pause: pause.saturating_mul(2).min(PAUSE_MAX),
+            ..broken
+        });
         Turn::Broken(pause)
     }
 
@@ -71,7 +83,9 @@ impl Sequencer {
         let log = &self.log;
         let mark = log.marked.newest().ok_or_else(|| damaged("high-water mark"))?;
         let mut found = None;
-        let tail = log.store.reopen(&mut |rows| start::judge(&mut found, start::examine(rows, &log.origin, &mark)));
+        let tail = log
+            .store
+            .reopen(&mut |rows| start::judge(&mut found, start::examine(rows, &log.origin, &mark)));
         let (examined, tail) = match (tail, found) {
             (_, Some(Err(refusal))) => return Err(refusal),
             (Err(error), _) => return Err(error.into()),
@@ -83,13 +97,10 @@ impl Sequencer {
     }
 
     /// Whether the batch in flight is in the store: all of it or nothing.
-    fn is_written(
-        &self,
-        rows: &dyn Snapshot,
-        in_flight: &[InFlight],
-        examined: &Examined,
-    ) -> Result<bool, StoreError> {
-        let Some(first) = in_flight.first() else { return Ok(false) };
+    fn is_written(&self, rows: &dyn Snapshot, in_flight: &[InFlight], examined: &Examined) -> Result<bool, StoreError> {
+        let Some(first) = in_flight.first() else {
+            return Ok(false);
+        };
         let size = examined.head.size;
         if size == first.locator.index {
             return Ok(false);
@@ -101,7 +112,11 @@ impl Sequencer {
             }
         }
         let end = first.locator.index.saturating_add(in_flight.len() as u64);
-        if size == end { Ok(true) } else { Err(damaged("batch that was in flight")) }
+        if size == end {
+            Ok(true)
+        } else {
+            Err(damaged("batch that was in flight"))
+        }
     }
 
     /// Serves again from what the store holds.
@@ -115,7 +130,12 @@ impl Sequencer {
             tracing::error!(%error, "the high-water mark cannot be written");
             return Err(broken);
         }
-        tracing::warn!(found, records = broken.in_flight.len(), size = durable.size, "the store serves again");
+        tracing::warn!(
+            found,
+            records = broken.in_flight.len(),
+            size = durable.size,
+            "the store serves again"
+        );
         if !found {
             self.clock = broken.clock_before;
         }

@@ -110,13 +110,21 @@ impl Sequencer {
             Err(error) => {
                 tracing::error!(%error, "no request id can be made: nothing is recorded");
                 self.clock = clock_before;
-                if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(IDLE) }
+                if self.log.lanes.is_stopping() {
+                    Turn::Stopped
+                } else {
+                    Turn::Broken(IDLE)
+                }
             }
         }
     }
 
     fn rest(&self) -> Turn {
-        if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Idle }
+        if self.log.lanes.is_stopping() {
+            Turn::Stopped
+        } else {
+            Turn::Idle
+        }
     }
 
     /// Makes a batch of what was drained; what cannot go in is answered at once.
@@ -127,7 +135,10 @@ impl Sequencer {
         self.own.extend(drained.own);
         let mut batch = Batch::new(self.log.id, reading.time_us);
         if let Err(error) = self.step_clock(&reading, &mut batch) {
-            drained.submissions.into_iter().for_each(|submission| submission.refuse(Refused::Store));
+            drained
+                .submissions
+                .into_iter()
+                .for_each(|submission| submission.refuse(Refused::Store));
             return Err(error);
         }
         for entry in std::mem::take(&mut self.own) {
@@ -145,7 +156,12 @@ impl Sequencer {
     /// A segment begins with the record of its step, whose time may lie below the one before.
     fn step_clock(&mut self, reading: &Reading, batch: &mut Batch) -> Result<(), RandomError> {
         let Some(step) = reading.step else { return Ok(()) };
-        tracing::warn!(before_us = step.before_us, after_us = step.after_us, source = step.source, "the clock stepped");
+        tracing::warn!(
+            before_us = step.before_us,
+            after_us = step.after_us,
+            source = step.source,
+            "the clock stepped"
+        );
         let draft = own::clock_step(&self.log.environment, &step)?;
         if let Some(entry) = frame_own(&draft) {
             batch.place(&mut self.head, entry, None);
@@ -166,7 +182,8 @@ impl Sequencer {
             self.recent.note(&write.key, index);
         }
         for generation in &submission.changes.bumps {
-            self.generations.insert(generation.0.to_owned(), index.saturating_add(1));
+            self.generations
+                .insert(generation.0.to_owned(), index.saturating_add(1));
         }
         batch.ride(index, submission.changes);
     }
@@ -174,12 +191,18 @@ impl Sequencer {
     /// Whether something that an event was decided on has changed since.
     fn conflicts(&self, reads: &ReadSet) -> bool {
         let moved = |name: &str| self.generations.get(name).copied().unwrap_or(0);
-        reads.generations.iter().any(|(generation, seen)| moved(generation.0) != *seen)
+        reads
+            .generations
+            .iter()
+            .any(|(generation, seen)| moved(generation.0) != *seen)
             || self.recent.changed_since(&reads.rows, reads.as_of)
     }
 
     fn place(&mut self, batch: &mut Batch, entry: Entry, waiter: Option<oneshot::Sender<Answer>>) -> u64 {
-        let since_seal = self.head.size.saturating_sub(self.head.sealed.index.map_or(0, |index| index + 1));
+        let since_seal = self
+            .head
+            .size
+            .saturating_sub(self.head.sealed.index.map_or(0, |index| index + 1));
         if since_seal >= self.log.limits.seal_records {
             self.seal(batch);
         }
@@ -196,7 +219,9 @@ impl Sequencer {
             previous: head.sealed.index,
             counts: head.sealed.counts.clone(),
         };
-        let Ok(draft) = own::seal(&self.log.environment, &facts) else { return };
+        let Ok(draft) = own::seal(&self.log.environment, &facts) else {
+            return;
+        };
         if let Some(entry) = frame_own(&draft) {
             batch.place(&mut self.head, entry, None);
             self.sealed_at_us = self.log.environment.clock.monotonic_us();
@@ -209,7 +234,10 @@ impl Sequencer {
         batch.close(&self.head);
         let head_row = self.head.encode();
         let expected = std::mem::replace(&mut self.head_row, head_row);
-        let guard = Guard { key: self.log.id.state(super::head::HEAD), expected: Some(expected) };
+        let guard = Guard {
+            key: self.log.id.state(super::head::HEAD),
+            expected: Some(expected),
+        };
         let timer = measure::Timer::start(&self.log.environment);
         let committed = self.log.store.commit(&batch.writes, &[guard]);
         timer.commit();
@@ -265,13 +293,19 @@ impl Drop for Sequencer {
 pub(super) fn sealed_at_us(log: &Shared, head: &Head) -> u64 {
     let clock = &log.environment.clock;
     let since_us = clock.wall_us().saturating_sub(head.sealed.time_us);
-    clock.monotonic_us().saturating_sub(since_us.min(micros(log.limits.seal_every)))
+    clock
+        .monotonic_us()
+        .saturating_sub(since_us.min(micros(log.limits.seal_every)))
 }
 
 /// Frames a record of the log's own. They are small and well formed; one that is not is told and left out.
 pub(super) fn frame_own(draft: &Draft) -> Option<Entry> {
     match draft.frame() {
-        Ok(framed) => Some(Entry { framed, kind: draft.kind, releases: false }),
+        Ok(framed) => Some(Entry {
+            framed,
+            kind: draft.kind,
+            releases: false,
+        }),
         Err(error) => {
             tracing::error!(%error, action = draft.action, "a record of the log's own cannot be written");
             None

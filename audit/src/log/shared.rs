@@ -1,6 +1,7 @@
 //! What the handles and the threads of one open log have in common.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
@@ -60,7 +61,6 @@ pub(super) struct Shared {
     /// The origin that is signed under now.
     pub(super) origin: String,
     pub(super) id: ChainId,
-    pub(super) chain_start: Digest,
     pub(super) lanes: Lanes,
     pub(super) marked: Marked,
     pub(super) requests: Mutex<Vec<CheckpointRequest>>,
@@ -92,7 +92,11 @@ pub(super) struct Parts {
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
-        let covered = Covered { mode: Mode::Serving, durable: parts.durable, uncovered_since_us: None };
+        let covered = Covered {
+            mode: Mode::Serving,
+            durable: parts.durable,
+            uncovered_since_us: None,
+        };
         Self {
             lanes: Lanes::new(&parts.limits),
             id: ChainId::of(&parts.chain_start),
@@ -100,7 +104,6 @@ impl Shared {
             environment: parts.environment,
             limits: parts.limits,
             origin: parts.origin,
-            chain_start: parts.chain_start,
             marked: parts.marked,
             requests: Mutex::new(Vec::new()),
             requested: Condvar::new(),
@@ -196,5 +199,15 @@ impl Shared {
             // Waking early does no harm.
             drop(self.sleeping.1.wait_timeout(sleeping, pause));
         }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Shared")
+            .field("origin", &self.origin)
+            .field("as_of", &self.as_of)
+            .finish_non_exhaustive()
     }
 }

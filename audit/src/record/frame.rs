@@ -203,7 +203,7 @@ impl<'a> Middle<'a> {
             secret_version: draft.secret_version.as_deref(),
             session: draft.session.as_deref(),
             session_policy: draft.session_policy.as_deref(),
-            source_ip: draft.source_ip,
+            source_ip: draft.source_ip.map(|address| address.to_canonical()),
         }
     }
 }

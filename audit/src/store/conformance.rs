@@ -489,8 +489,11 @@ fn answer(store: &dyn Store, step: &Step) -> String {
     }
 }
 
+/// Families by name, with their rows in the order seen.
+type Everything = BTreeMap<&'static str, Vec<(Vec<u8>, Vec<u8>)>>;
+
 /// Every row, by scanning each family in the given direction.
-fn everything(store: &dyn Store, reverse: bool) -> BTreeMap<&'static str, Vec<(Vec<u8>, Vec<u8>)>> {
+fn everything(store: &dyn Store, reverse: bool) -> Everything {
     read(store, |rows| {
         let mut all = BTreeMap::new();
         for family in Family::ALL {

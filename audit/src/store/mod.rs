@@ -3,7 +3,7 @@
 //! Authoritative families change only through [`Store::commit`], together with a record (invariant I2);
 //! derived families follow behind the log through [`Store::write_derived`] and can be built again from it.
 //! `rocks` is the embedded default; every engine passes the same conformance suite
-//! ([`conformance`](self::conformance)), and so does the naive in-memory one of the tests.
+//! (`conformance`), and so does the naive in-memory one of the tests.
 
 pub mod rocks;
 

@@ -3,7 +3,7 @@
 //! Holds its part of I1 and I2: a commit is one batch over all families, in the write-ahead log and synced before it
 //! is reported. What RocksDB offers and this file forbids: FIFO and TTL compaction, compaction filters, disabled or
 //! recycled write-ahead logs, unordered and pipelined writes, memory-mapped writes, repair, prefix extractors. The
-//! options in force are read back at every opening ([`effective`]), and anything else than expected is refused.
+//! options in force are read back at every opening (`effective`), and anything else than expected is refused.
 //!
 //! DURABILITY: after any write error the batch may be on disk or not, and the engine's own ways of resuming are not
 //! trusted. The handle is spent: reads and writes answer `Closed` until [`Store::reopen`] has closed it, opened it
@@ -25,6 +25,9 @@ use rocksdb::{
     DBCompressionType, DBRecoveryMode, ErrorKind, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+#[cfg(test)]
+use rocksdb::{CompactionDecision, SliceTransform};
+
 use super::{Commit, Family, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
 use crate::recovery;
 
@@ -44,7 +47,7 @@ const UNUSED_FAMILY: &str = "default";
 pub enum Recovery {
     /// Refuse.
     Absolute,
-    /// Keep what lies before the damage. Only on a copy: see [`recovery`](crate::recovery).
+    /// Keep what lies before the damage. Only on a copy: see [`recovery`].
     PointInTime,
 }
 
@@ -89,6 +92,22 @@ impl RocksStore {
             return Err(StoreError::Engine(format!("there is no store at `{}`", path.display())));
         }
         Self::open_with(path, &database_options(recovery), recovery)
+    }
+
+    /// Opens the store at `path` for reading alone, also while another process has it open: what that process has
+    /// synced by now is seen, what it writes later is not. Every write fails.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it does not read.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let options = database_options(Recovery::Absolute);
+        let engine = DB::open_cf_descriptors_read_only(&options, path, descriptors(), false);
+        Ok(Self {
+            path: path.to_owned(),
+            serving: AtomicBool::new(true),
+            writing: Mutex::new(()),
+            engine: RwLock::new(Some(engine.map_err(|error| failure(path, &error))?)),
+        })
     }
 
     fn open_with(path: &Path, options: &Options, recovery: Recovery) -> Result<Self, StoreError> {

@@ -7,6 +7,8 @@
 
 use crate::note::INTEGER_MAX;
 use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::slice;
 
 /// Values nested deeper than this are refused; a record needs six levels.
 pub(crate) const DEPTH_MAX: u32 = 32;
@@ -32,6 +34,32 @@ pub(crate) enum Shape {
     EveryElement(&'static Shape),
 }
 
+/// A member that a schema names. Its name needs no escapes.
+pub(crate) trait Named {
+    fn name(&self) -> &'static str;
+}
+
+impl Named for (&'static str, Shape) {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+}
+
+/// A member of an object: one that the schema names, or another by its key as it stands.
+#[derive(Debug)]
+pub(crate) enum Member<'a, 't, T> {
+    Known(&'t T),
+    Other(&'a [u8]),
+}
+
+impl<T> Clone for Member<'_, '_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Member<'_, '_, T> {}
+
 /// The place in the bytes where the pass is.
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
@@ -46,10 +74,6 @@ impl<'a> Pass<'a> {
     /// Whether nothing follows.
     pub(crate) fn at_end(&self) -> bool {
         self.rest.is_empty()
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.rest.first().copied()
     }
 
     /// Steps over one byte if it is this one.
@@ -69,19 +93,26 @@ impl<'a> Pass<'a> {
     }
 
     /// Steps over a value; whether it has the shape, and its bytes.
+    #[inline]
     pub(crate) fn value(&mut self, shape: &Shape, depth: u32) -> Result<(bool, &'a [u8]), NotCanonical> {
         let before = self.rest;
-        let fits = match self.peek().ok_or(NotCanonical)? {
-            b'"' => self.string().map(|_| matches!(shape, Shape::Text | Shape::Any))?,
-            b'0'..=b'9' => self.integer().map(|()| matches!(shape, Shape::Integer | Shape::Any))?,
-            b'{' => self.object(shape, depth)?,
-            b'[' => self.array(shape, depth)?,
-            b't' => self.literal(b"true").map(|()| matches!(shape, Shape::Any))?,
-            b'f' => self.literal(b"false").map(|()| matches!(shape, Shape::Any))?,
-            _ => return Err(NotCanonical),
+        let fits = match self.rest.first() {
+            Some(b'"') => self.string().map(|_| matches!(shape, Shape::Text | Shape::Any))?,
+            _ => self.other_value(shape, depth)?,
         };
         let taken = before.len().saturating_sub(self.rest.len());
         Ok((fits, before.get(..taken).unwrap_or_default()))
+    }
+
+    fn other_value(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
+        match self.rest.first() {
+            Some(b'0'..=b'9') => self.integer().map(|()| matches!(shape, Shape::Integer | Shape::Any)),
+            Some(b'{') => self.object(shape, depth),
+            Some(b'[') => self.array(shape, depth),
+            Some(b't') => self.literal(b"true").map(|()| matches!(shape, Shape::Any)),
+            Some(b'f') => self.literal(b"false").map(|()| matches!(shape, Shape::Any)),
+            _ => Err(NotCanonical),
+        }
     }
 
     fn object(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
@@ -90,42 +121,80 @@ impl<'a> Pass<'a> {
             .filter(|depth| *depth <= DEPTH_MAX)
             .ok_or(NotCanonical)?;
         self.expect(b'{')?;
+        let mut fits = !matches!(shape, Shape::Text | Shape::Integer | Shape::EveryElement(_));
         let mut known = if let Shape::Members(known) = shape {
             known.iter()
         } else {
             [].iter()
         };
-        let mut fits = !matches!(shape, Shape::Text | Shape::Integer | Shape::EveryElement(_));
         let mut last = None;
-        while let Some(key) = self.next_key(&mut last)? {
-            let of_member = match shape {
-                Shape::Members(_) => known.find(|(name, _)| name.as_bytes() == key).map(|(_, shape)| shape),
-                Shape::EveryMember(each) => Some(*each),
-                _ => Some(&Shape::Any),
+        while let Some(member) = self.next_member(&mut known, &mut last)? {
+            let of_member = match (member, shape) {
+                (Member::Known((_, shape)), _) => shape,
+                (Member::Other(_), Shape::EveryMember(each)) => each,
+                (Member::Other(_), _) => &Shape::Any,
             };
-            fits &= of_member.is_some();
-            fits &= self.value(of_member.unwrap_or(&Shape::Any), deeper)?.0;
+            fits &= matches!(
+                (member, shape),
+                (Member::Known(_), _) | (_, Shape::Any | Shape::Object | Shape::EveryMember(_))
+            );
+            fits &= self.value(of_member, deeper)?.0;
         }
         Ok(fits)
     }
 
-    /// The next key of an object whose `{` is behind, its colon too; nothing at the `}`. `last` is the key before.
+    /// The next key of an object whose `{` is behind, its colon too; nothing at the `}`. `known` are the names that
+    /// may come, in order, and `last` is the key before. Behind a key that is not known, none is.
     #[inline]
-    pub(crate) fn next_key(&mut self, last: &mut Option<Inside<'a>>) -> Result<Option<&'a [u8]>, NotCanonical> {
+    pub(crate) fn next_member<'t, T: Named>(
+        &mut self,
+        known: &mut slice::Iter<'t, T>,
+        last: &mut Option<Inside<'a>>,
+    ) -> Result<Option<Member<'a, 't, T>>, NotCanonical> {
         if self.eat(b'}') {
             return Ok(None);
         }
         if last.is_some() {
             self.expect(b',')?;
         }
+        if let Some(field) = self.known_key(known) {
+            *last = Some(Inside {
+                bytes: field.name().as_bytes(),
+                escaped: false,
+            });
+            return Ok(Some(Member::Known(field)));
+        }
+        *known = [].iter();
         let key = self.string()?;
         self.expect(b':')?;
-        let ascends = last.is_none_or(|last| compare(last, key) == Ordering::Less);
+        let ascends = last.is_none_or(|last| key.follows(last));
         *last = Some(key);
-        if ascends && key.is_ascii() {
-            Ok(Some(key))
+        if ascends && key.bytes.is_ascii() {
+            Ok(Some(Member::Other(key.bytes)))
         } else {
             Err(NotCanonical)
+        }
+    }
+
+    /// Steps over a key that is one of those, without a look at each of its bytes: names ascend, so it does.
+    #[inline]
+    fn known_key<'t, T: Named>(&mut self, known: &mut slice::Iter<'t, T>) -> Option<&'t T> {
+        let key = self.rest.strip_prefix(b"\"")?;
+        let mut ahead = known.clone();
+        loop {
+            let field = ahead.next()?;
+            let name = field.name().as_bytes();
+            match name.first().cmp(&key.first()) {
+                Ordering::Less => {}
+                Ordering::Greater => return None,
+                Ordering::Equal => {
+                    if let Some([b'"', b':', rest @ ..]) = key.strip_prefix(name) {
+                        self.rest = rest;
+                        *known = ahead;
+                        return Some(field);
+                    }
+                }
+            }
         }
     }
 
@@ -293,10 +362,10 @@ fn unescape_one(bytes: &mut impl Iterator<Item = u8>) -> u8 {
 pub(crate) fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut pass = Pass::new(object);
     pass.eat(b'{').then_some(())?;
-    let mut last = None;
-    while let Some(key) = pass.next_key(&mut last).ok()? {
+    let (mut none, mut last) = ([].iter(), None);
+    while let Some(member) = pass.next_member::<(&str, Shape)>(&mut none, &mut last).ok()? {
         let (_, value) = pass.value(&Shape::Any, 0).ok()?;
-        if key == name.as_bytes() {
+        if matches!(member, Member::Other(key) if key == name.as_bytes()) {
             return Some(value);
         }
     }
@@ -307,4 +376,106 @@ pub(crate) fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
 pub(crate) fn text(value: &[u8]) -> Option<String> {
     let inside = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     String::from_utf8(unescape(inside).into_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn is_canonical(text: &str) -> bool {
+        let mut pass = Pass::new(text.as_bytes());
+        pass.value(&Shape::Any, 0).is_ok() && pass.at_end()
+    }
+
+    /// The same by another parser: what it writes back are the same bytes.
+    fn is_canonical_by_rewriting(text: &str) -> bool {
+        fn plain(value: &Value) -> bool {
+            match value {
+                Value::Null => false,
+                Value::Number(number) => number.as_u64().is_some_and(|number| number <= INTEGER_MAX),
+                Value::Array(values) => values.iter().all(plain),
+                Value::Object(members) => members.iter().all(|(key, value)| key.is_ascii() && plain(value)),
+                Value::Bool(_) | Value::String(_) => true,
+            }
+        }
+        let value: Option<Value> = serde_json::from_str(text).ok().filter(plain);
+        value.map(|value| value.to_string()).as_deref() == Some(text)
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaves = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            (0..=INTEGER_MAX).prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[\\x00-\\x7f]{0,20}".prop_map(Value::from),
+        ];
+        leaves.prop_recursive(4, 30, 5, |inner| {
+            let members = proptest::collection::btree_map("[\\x00-\\x7f]{0,5}", inner.clone(), 0..5);
+            let object = members.prop_map(|members| Value::Object(members.into_iter().collect()));
+            prop_oneof![proptest::collection::vec(inner, 0..5).prop_map(Value::Array), object]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_written_canonically_passes_and_its_members_are_found(value in values()) {
+            let bytes = value.to_string();
+            prop_assert!(is_canonical(&bytes));
+            for (key, inner) in value.as_object().into_iter().flatten() {
+                // Names with escapes are none that a schema asks for.
+                if !Value::from(key.as_str()).to_string().contains('\\') {
+                    let inner = inner.to_string();
+                    prop_assert_eq!(member(bytes.as_bytes(), key), Some(inner.as_bytes()));
+                }
+            }
+            if let Value::String(inside) = &value {
+                prop_assert_eq!(text(bytes.as_bytes()), Some(inside.clone()));
+            }
+        }
+
+        #[test]
+        fn a_changed_text_passes_if_and_only_if_rewriting_gives_the_same_bytes(
+            value in values(), place in any::<prop::sample::Index>(), new in "[\\x00-\\x7f\u{e9}]{0,2}"
+        ) {
+            let mut characters: Vec<char> = value.to_string().chars().collect();
+            let place = place.index(characters.len());
+            characters.splice(place..=place, new.chars());
+            let text: String = characters.into_iter().collect();
+            prop_assert_eq!(is_canonical(&text), is_canonical_by_rewriting(&text), "{}", text);
+        }
+
+        #[test]
+        fn any_text_passes_if_and_only_if_rewriting_gives_the_same_bytes(text in "[\\[\\]{}\":,0-9a-ftrulens\\\\ .-]{0,12}") {
+            prop_assert_eq!(is_canonical(&text), is_canonical_by_rewriting(&text), "{}", text);
+        }
+    }
+
+    #[test]
+    fn nesting_has_its_limit() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(is_canonical(&nested(32)));
+        assert!(!is_canonical(&nested(33)));
+        assert!(!is_canonical(&nested(100_000)));
+    }
+
+    #[test]
+    fn integers_end_at_2_to_the_53() {
+        for (text, canonical) in [
+            ("0", true),
+            ("9007199254740991", true),
+            ("9007199254740992", false),
+            ("99999999999999999999999", false),
+            ("00", false),
+            ("01", false),
+            ("-1", false),
+            ("1.0", false),
+            ("1e3", false),
+        ] {
+            assert_eq!(is_canonical(text), canonical, "{text}");
+        }
+    }
 }

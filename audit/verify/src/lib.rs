@@ -4,7 +4,7 @@
 //! notes and trees is its own. A changed record is named by its index wherever the evidence allows it.
 //!
 //! The order of the checks is the specification's: the note ([`note`]), the leaf lines against the signed root and
-//! the records against the leaf lines ([`verify`]), then every record by itself and against those before it. Memory
+//! the records against the leaf lines ([`mod@verify`]), then every record by itself and against those before it. Memory
 //! does not grow with the log. The program only reads: dying at any moment costs nothing but the answer.
 
 mod canonical;
@@ -27,6 +27,3 @@ pub use note::{Checkpoint, NoteError, Vkey};
 pub use report::{Finding, Place, Report};
 pub use source::Source;
 pub use verify::{CheckError, Options, verify};
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@
 //! the file; the caller takes them in order.
 
 use crate::record::{RECORD_BYTES_MAX, Record, RecordFault};
-use crate::source::{Source, count, read_range};
+use crate::source::{Source, count, read_range, read_range_into};
 use crate::tree::{Digest, leaf};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, BufRead as _};
@@ -46,15 +46,16 @@ pub(crate) fn for_each_line(
     };
     let chunks = end.div_ceil(CHUNK);
     if threads <= 1 {
-        return (0..chunks).try_for_each(|number| take(chunk(source, number, end)?, number));
+        let mut buffer = Vec::new();
+        return (0..chunks).try_for_each(|number| take(chunk(source, number, end, &mut buffer)?, number));
     }
     thread::scope(|scope| {
         let start_worker = |first: u64| {
             let (sender, receiver) = sync_channel(WAITING);
             scope.spawn(move || {
-                let mut own = (first..chunks).step_by(threads);
+                let (mut own, mut buffer) = ((first..chunks).step_by(threads), Vec::new());
                 // A closed channel means that the caller has stopped.
-                own.try_for_each(|number| sender.send(chunk(source, number, end)))
+                own.try_for_each(|number| sender.send(chunk(source, number, end, &mut buffer)))
             });
             receiver
         };
@@ -67,13 +68,13 @@ pub(crate) fn for_each_line(
     })
 }
 
-/// The lines that begin in a chunk.
-fn chunk(source: &dyn Source, number: u64, end: u64) -> io::Result<Vec<Line>> {
+/// The lines that begin in a chunk, which is read into `buffer`.
+fn chunk(source: &dyn Source, number: u64, end: u64, buffer: &mut Vec<u8>) -> io::Result<Vec<Line>> {
     let from = number.saturating_mul(CHUNK);
     let to = from.saturating_add(CHUNK).min(end);
     let behind = to.saturating_add(count(RECORD_BYTES_MAX)).saturating_add(1).min(end);
-    let bytes = read_range(source, from.saturating_sub(1), behind)?;
-    let mut rest = bytes.as_slice();
+    read_range_into(source, from.saturating_sub(1), behind, buffer)?;
+    let mut rest = buffer.as_slice();
     let mut offset = from;
     if from > 0 {
         // One byte more was read in front: the line that begins at `from` begins behind a line feed there.

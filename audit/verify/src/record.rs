@@ -4,7 +4,7 @@
 //! Not checked: what stands inside `parameters` beyond canonical form, the sort order of lists, and whether fields
 //! that depend on the case (the specification's table 1.1) are there.
 
-use crate::canonical::{NotCanonical, Pass, Shape, integer, member};
+use crate::canonical::{Member, Named, NotCanonical, Pass, Shape, integer, member};
 use std::fmt;
 
 /// A record has at most this many bytes.
@@ -56,6 +56,12 @@ enum Use {
     Request,
     Time,
     Version,
+}
+
+impl Named for (&'static str, Shape, Use) {
+    fn name(&self) -> &'static str {
+        self.0
+    }
 }
 
 /// Every field of a record, in the order of their bytes.
@@ -217,14 +223,17 @@ impl Record {
         if !pass.eat(b'{') {
             return Err(RecordFault::NotCanonical);
         }
-        while let Some(key) = pass.next_key(&mut last)? {
-            if let Some((name, shape, purpose)) = known.find(|(name, ..)| name.as_bytes() == key) {
-                let (fits, value) = pass.value(shape, 1)?;
-                let taken = fits && gathered.take(*purpose, value).is_some();
-                fault = fault.or((!taken).then_some(RecordFault::Wrong(name)));
-            } else {
-                pass.value(&Shape::Any, 1)?;
-                fault = fault.or_else(|| Some(RecordFault::Unknown(showable(key))));
+        while let Some(field) = pass.next_member(&mut known, &mut last)? {
+            match field {
+                Member::Known((name, shape, purpose)) => {
+                    let (fits, value) = pass.value(shape, 1)?;
+                    let taken = fits && gathered.take(*purpose, value).is_some();
+                    fault = fault.or((!taken).then_some(RecordFault::Wrong(name)));
+                }
+                Member::Other(key) => {
+                    pass.value(&Shape::Any, 1)?;
+                    fault = fault.or_else(|| Some(RecordFault::Unknown(showable(key))));
+                }
             }
         }
         match (pass.at_end(), fault) {
@@ -307,11 +316,12 @@ fn showable(name: &[u8]) -> Option<Box<str>> {
 /// Packs a UUID in its 36 lower-case characters into its value.
 fn parse_uuid(text: &[u8]) -> Option<u128> {
     let mut value = 0_u128;
-    for (place, character) in text.iter().enumerate() {
-        match place {
-            8 | 13 | 18 | 23 => (*character == b'-').then_some(())?,
-            _ => value = value << 4 | u128::from(crate::hex::digit(*character)?),
+    let mut parts = text.split(|character| *character == b'-');
+    for length in [8, 4, 4, 4, 12] {
+        let part = parts.next().filter(|part| part.len() == length)?;
+        for character in part {
+            value = value << 4 | u128::from(crate::hex::digit(*character)?);
         }
     }
-    (text.len() == 36).then_some(value)
+    parts.next().is_none().then_some(value)
 }

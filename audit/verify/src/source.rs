@@ -38,7 +38,7 @@ impl Source for File {
     }
 }
 
-impl Source for [u8] {
+impl Source for &[u8] {
     fn size(&self) -> io::Result<u64> {
         Ok(count(self.len()))
     }
@@ -59,14 +59,24 @@ pub(crate) fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// The bytes of `range`, cut where the source ends.
+/// The bytes between two places, cut where the source ends.
 ///
 /// # Errors
 /// What the system says.
 pub(crate) fn read_range(source: &dyn Source, from: u64, to: u64) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(to.saturating_sub(from)).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut bytes = vec![0; length];
-    let filled = source.read_at(from, &mut bytes)?;
-    bytes.truncate(filled);
+    let mut bytes = Vec::new();
+    read_range_into(source, from, to, &mut bytes)?;
     Ok(bytes)
+}
+
+/// As [`read_range`], into a buffer that is used again and again.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn read_range_into(source: &dyn Source, from: u64, to: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let length = usize::try_from(to.saturating_sub(from)).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    bytes.resize(length, 0);
+    let filled = source.read_at(from, bytes)?;
+    bytes.truncate(filled);
+    Ok(())
 }

@@ -37,10 +37,7 @@ fn installations_differ() {
 fn attack_h03_wrong_root_key_is_one_clear_line() {
     let (_, _, rows) = installed();
     let other = root_key();
-    assert_eq!(
-        refusal(&rows, &other),
-        format!("the root key in `{}` does not open this store", other.place())
-    );
+    assert_eq!(refusal(&rows, &other), format!("the root key in `{}` does not open this store", other.place()));
 }
 
 #[test]
@@ -57,11 +54,7 @@ fn i08_any_flipped_bit_of_any_key_row_keeps_the_keyring_from_loading() {
             continue; // state and dates, not sealed
         }
         // The creation time of a generation says only when; it opens nothing.
-        let open = if address.1.starts_with(b"generation/") {
-            1..9
-        } else {
-            0..0
-        };
+        let open = if address.1.starts_with(b"generation/") { 1..9 } else { 0..0 };
         for bit in (0..row.len() * 8).filter(|bit| !open.contains(&(bit / 8))) {
             let mut changed = rows.clone();
             changed.0.get_mut(address).unwrap()[bit / 8] ^= 1 << (bit % 8);
@@ -78,11 +71,7 @@ fn i08_a_wrapped_key_moved_to_another_installation_key_or_generation_does_not_op
     add_generation(&mut rows, &root, &other, 1, KeyState::Enabled);
     assert!(loaded(&rows, &root).is_ok());
     let at = |id: &KeyId, number| generation_row(id, KeyGeneration::new(number).unwrap());
-    for (from, to) in [
-        (at(&id, 1), at(&id, 2)),
-        (at(&other, 1), at(&id, 1)),
-        (at(&id, 2), at(&id, 3)),
-    ] {
+    for (from, to) in [(at(&id, 1), at(&id, 2)), (at(&other, 1), at(&id, 1)), (at(&id, 2), at(&id, 3))] {
         let mut moved = rows.clone();
         moved.put(&to, rows.row(&from).unwrap());
         assert!(refusal(&moved, &root).ends_with("it does not open under the root key"));
@@ -104,14 +93,8 @@ fn a_key_is_used_by_its_newest_generation_and_read_by_any() {
     assert_eq!(keyring.newest(&id), Ok(second));
     assert_eq!(keyring.usable(&id, KeyGeneration::FIRST), Ok(()));
     assert_eq!(keyring.usable(&id, second), Ok(()));
-    assert_eq!(
-        keyring.usable(&id, KeyGeneration::new(3).unwrap()),
-        Err(KeyUnusable::Unknown)
-    );
-    assert_eq!(
-        keyring.newest(&KeyId::parse("nobody").unwrap()),
-        Err(KeyUnusable::Unknown)
-    );
+    assert_eq!(keyring.usable(&id, KeyGeneration::new(3).unwrap()), Err(KeyUnusable::Unknown));
+    assert_eq!(keyring.newest(&KeyId::parse("nobody").unwrap()), Err(KeyUnusable::Unknown));
 }
 
 #[test]
@@ -139,10 +122,7 @@ fn a_keyring_with_holes_does_not_load() {
     assert!(missing.ends_with("key `default`: its newest generation is missing"));
     let mut stray = rows.clone();
     stray.0.insert((Family::Keys, b"stray".to_vec()), vec![]);
-    assert_eq!(
-        refusal(&stray, &root),
-        "the key rows of the store are damaged: damaged row: unknown row"
-    );
+    assert_eq!(refusal(&stray, &root), "the key rows of the store are damaged: damaged row: unknown row");
 }
 
 #[test]

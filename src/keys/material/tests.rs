@@ -14,10 +14,7 @@ fn fresh() -> KeyMaterial {
 #[test]
 fn attack_h09_aes_gcm_vectors() {
     let set = aead::TestSet::load(aead::TestName::AesGcm).unwrap();
-    let groups = set
-        .test_groups
-        .iter()
-        .filter(|g| (g.key_size, g.nonce_size, g.tag_size) == (256, 96, 128));
+    let groups = set.test_groups.iter().filter(|g| (g.key_size, g.nonce_size, g.tag_size) == (256, 96, 128));
     let (mut valid, mut invalid) = (0, 0);
     for test in groups.flat_map(|group| &group.tests) {
         let key = key(&test.key);
@@ -30,21 +27,13 @@ fn attack_h09_aes_gcm_vectors() {
         if test.result == TestResult::Invalid {
             invalid += 1;
             assert!(!sealed && opened.is_err(), "case {}", test.tc_id);
-            assert_eq!(
-                bytes,
-                test.ct[..],
-                "a failed open leaves ciphertext: case {}",
-                test.tc_id
-            );
+            assert_eq!(bytes, test.ct[..], "a failed open leaves ciphertext: case {}", test.tc_id);
         } else {
             valid += 1;
             assert!(sealed && opened.is_ok() && bytes == test.pt[..], "case {}", test.tc_id);
         }
     }
-    assert!(
-        valid >= 30 && invalid >= 25,
-        "{valid} valid and {invalid} invalid vectors"
-    );
+    assert!(valid >= 30 && invalid >= 25, "{valid} valid and {invalid} invalid vectors");
 }
 
 /// From NIST's CAVP set `gcmEncryptExtIV256.rsp`: key, nonce, plaintext, associated data, ciphertext, tag.
@@ -57,11 +46,7 @@ fn attack_h09_nist_cavp_gcm_vectors() {
         let nonce = hex::decode(nonce).unwrap().try_into().unwrap();
         let mut bytes = hex::decode(plaintext).unwrap();
         let computed = seal_in_place(&key, &nonce, &hex::decode(associated).unwrap(), &mut bytes).unwrap();
-        assert_eq!(
-            (hex::encode(bytes).as_str(), hex::encode(computed).as_str()),
-            (ciphertext, tag),
-            "{key_hex}"
-        );
+        assert_eq!((hex::encode(bytes).as_str(), hex::encode(computed).as_str()), (ciphertext, tag), "{key_hex}");
     }
 }
 
@@ -76,9 +61,7 @@ fn attack_h09_hkdf_vectors() {
         assert_eq!(good, test.result != TestResult::Invalid, "case {}", test.tc_id);
         count += 1;
         if let (Ok(ikm), true, true) = (test.ikm[..].try_into(), good, test.size >= KEY_BYTES) {
-            let derived = KeyMaterial::from_bytes(Zeroizing::new(ikm))
-                .derive(&test.salt, &test.info)
-                .unwrap();
+            let derived = KeyMaterial::from_bytes(Zeroizing::new(ikm)).derive(&test.salt, &test.info).unwrap();
             assert_eq!(derived.expose()[..], test.okm[..KEY_BYTES], "case {}", test.tc_id);
         }
     }
@@ -103,10 +86,7 @@ fn attack_h09_hmac_vectors() {
             }
         }
     }
-    assert!(
-        count > 50 && ours > 30,
-        "{count} vectors, {ours} of them with keys of 32 bytes"
-    );
+    assert!(count > 50 && ours > 30, "{count} vectors, {ours} of them with keys of 32 bytes");
 }
 
 #[test]

@@ -50,10 +50,7 @@ fn a_root_key_is_never_overwritten() {
 fn attack_h03_absent_root_key() {
     let folder = tempfile::tempdir().unwrap();
     let provider = provider(&folder);
-    assert_eq!(
-        refusal(&provider),
-        format!("the root key file `{}` does not exist", provider.path.display())
-    );
+    assert_eq!(refusal(&provider), format!("the root key file `{}` does not exist", provider.path.display()));
 }
 
 #[test]
@@ -88,34 +85,22 @@ fn attack_h03_root_key_of_wrong_form_is_refused_in_one_line_that_names_the_file_
         (String::new(), "the first line is not `keyward-root-key/v1`"),
         (good.replace("v1", "v2"), "the first line is not `keyward-root-key/v1`"),
         (good.replace(&key, ""), "the key is not 64 lower-case hex digits"),
-        (
-            good.replace(&key, key.get(2..).unwrap()),
-            "the key is not 64 lower-case hex digits",
-        ),
+        (good.replace(&key, key.get(2..).unwrap()), "the key is not 64 lower-case hex digits"),
         (good.replace(&key, &format!("{key}09")), "it ends before the check"),
         (good.replacen("09", "0G", 1), "the key is not 64 lower-case hex digits"),
         (good.replacen("09", "0A", 1), "the key is not 64 lower-case hex digits"),
         (good.replacen("09", "08", 1), "the check does not fit the key"),
         (good.replace(&check, ""), "the check is not 16 lower-case hex digits"),
-        (
-            good.replace(&check, &check.to_uppercase()),
-            "the check is not 16 lower-case hex digits",
-        ),
+        (good.replace(&check, &check.to_uppercase()), "the check is not 16 lower-case hex digits"),
         (format!("{HEADER}\n{key}"), "it ends before the key"),
         (format!("{good}\n"), "the check is not 16 lower-case hex digits"),
         (good.trim_end().to_owned(), "it ends before the check"),
-        (
-            good.replace('\n', "\r\n"),
-            "the first line is not `keyward-root-key/v1`",
-        ),
+        (good.replace('\n', "\r\n"), "the first line is not `keyward-root-key/v1`"),
     ];
     for (text, expected) in cases {
         let message = refused_text(&text);
         assert!(message.ends_with(expected), "{message}");
-        assert!(
-            message.starts_with("the root key file `/") && !message.contains('\n'),
-            "{message}"
-        );
+        assert!(message.starts_with("the root key file `/") && !message.contains('\n'), "{message}");
         assert!(!message.contains("0909090909"), "{message}");
     }
 }

@@ -30,10 +30,7 @@ fn answer(outcome: Result<Change, SecretError>) -> &'static str {
 }
 
 fn in_state(engine: &Engine, state: State) -> SecretRow {
-    SecretRow {
-        state,
-        ..created(engine, "prod/db").row
-    }
+    SecretRow { state, ..created(engine, "prod/db").row }
 }
 
 #[test]
@@ -42,19 +39,13 @@ fn calls_answer_by_state_as_the_table_says() {
     let limits = Limits::default();
     let table = [
         (State::Enabled, ["-> Enabled", "-> Enabled", "no change", "-> Disabled"]),
-        (
-            State::Disabled,
-            ["-> Disabled", "-> Disabled", "-> Enabled", "no change"],
-        ),
+        (State::Disabled, ["-> Disabled", "-> Disabled", "-> Enabled", "no change"]),
         (PENDING, ["RestoreSecret"; 4]),
     ];
     for (state, expected) in table {
         let row = in_state(&engine, state);
         let second = sealed_for(&engine, &row, "v2");
-        let with_second = SecretRow {
-            state,
-            ..put_second(&engine)
-        };
+        let with_second = SecretRow { state, ..put_second(&engine) };
         let answers = [
             answer(put(row.clone(), &second, false, 2, &limits)),
             answer(set_current(with_second, &version("v2"))),
@@ -121,37 +112,18 @@ fn i02_a_put_writes_the_secret_and_the_new_value_and_leaves_the_old_value_alone(
     let sealed = sealed_for(&engine, &row, "v2");
     let change = put(row.clone(), &sealed, false, 5, &Limits::default()).unwrap();
     let keys: Vec<_> = change.writes.iter().map(|write| write.key.clone()).collect();
-    assert_eq!(
-        keys,
-        [
-            address::secret(&row.name),
-            address::value(row.id, sealed.binding().value)
-        ]
-    );
+    assert_eq!(keys, [address::secret(&row.name), address::value(row.id, sealed.binding().value)]);
     assert_eq!(change.previous, Some(version("v1")));
     assert_eq!(change.row.current, version("v2"));
-    assert_eq!(
-        change
-            .row
-            .versions
-            .last()
-            .map(|version| (version.created_at_s, version.staged)),
-        Some((5, false))
-    );
+    assert_eq!(change.row.versions.last().map(|version| (version.created_at_s, version.staged)), Some((5, false)));
 }
 
 #[test]
 fn a_name_in_any_state_keeps_its_name() {
     let engine = engine();
     for state in [State::Enabled, State::Disabled, PENDING] {
-        let view = CreationView {
-            existing: Some(in_state(&engine, state)),
-            ..free("prod/db")
-        };
-        assert_eq!(
-            create_on(&engine, &view, &Limits::default()),
-            Some(SecretError::SecretExists)
-        );
+        let view = CreationView { existing: Some(in_state(&engine, state)), ..free("prod/db") };
+        assert_eq!(create_on(&engine, &view, &Limits::default()), Some(SecretError::SecretExists));
     }
 }
 
@@ -166,17 +138,11 @@ fn create_on(engine: &Engine, view: &CreationView, limits: &Limits) -> Option<Se
 #[test]
 fn the_quota_of_secrets_is_exact() {
     let engine = engine();
-    let limits = Limits {
-        secrets_max: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { secrets_max: 3, ..Limits::default() };
     let held = |total| CreationView { total, ..free("a") };
     assert_eq!(create_on(&engine, &held(2), &limits), None);
     for total in [3, 4, u64::MAX] {
-        assert_eq!(
-            create_on(&engine, &held(total), &limits),
-            Some(SecretError::SecretsLimit { max: 3 })
-        );
+        assert_eq!(create_on(&engine, &held(total), &limits), Some(SecretError::SecretsLimit { max: 3 }));
     }
 }
 
@@ -184,34 +150,20 @@ fn the_quota_of_secrets_is_exact() {
 fn a_creator_number_that_is_anothers_is_refused() {
     let engine = engine();
     let other = Principal::parse("user/dev/mallory").unwrap();
-    let view = CreationView {
-        creator_principal: Some(other),
-        ..free("a")
-    };
-    assert_eq!(
-        create_on(&engine, &view, &Limits::default()),
-        Some(SecretError::CreatorCollision)
-    );
-    let own = CreationView {
-        creator_principal: Some(alice()),
-        ..free("a")
-    };
+    let view = CreationView { creator_principal: Some(other), ..free("a") };
+    assert_eq!(create_on(&engine, &view, &Limits::default()), Some(SecretError::CreatorCollision));
+    let own = CreationView { creator_principal: Some(alice()), ..free("a") };
     assert_eq!(create_on(&engine, &own, &Limits::default()), None);
 }
 
 #[test]
 fn a_version_id_is_taken_once_and_versions_are_limited() {
     let engine = engine();
-    let limits = Limits {
-        versions_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { versions_max: 2, ..Limits::default() };
     let row = created(&engine, "prod/db").row;
     let again = put(row.clone(), &sealed_for(&engine, &row, "v1"), false, 2, &limits);
     assert_eq!(again.err(), Some(SecretError::VersionIdExists(version("v1"))));
-    let row = put(row.clone(), &sealed_for(&engine, &row, "V1"), false, 2, &limits)
-        .unwrap()
-        .row;
+    let row = put(row.clone(), &sealed_for(&engine, &row, "V1"), false, 2, &limits).unwrap().row;
     let third = put(row.clone(), &sealed_for(&engine, &row, "v3"), true, 2, &limits);
     assert_eq!(third.err(), Some(SecretError::VersionsLimit { max: 2 }));
     // A conflict is told before a quota, as it stands in the order of the table.
@@ -223,14 +175,8 @@ fn a_version_id_is_taken_once_and_versions_are_limited() {
 fn a_value_sealed_for_another_secret_is_not_taken() {
     let engine = engine();
     let row = created(&engine, "prod/db").row;
-    let twin = SecretRow {
-        id: SecretId::from([1; 16]),
-        ..row.clone()
-    };
-    let renamed = SecretRow {
-        name: name("prod/other"),
-        ..row.clone()
-    };
+    let twin = SecretRow { id: SecretId::from([1; 16]), ..row.clone() };
+    let renamed = SecretRow { name: name("prod/other"), ..row.clone() };
     for other in [twin, renamed] {
         let foreign = sealed_for(&engine, &other, "v2");
         let outcome = put(row.clone(), &foreign, false, 2, &Limits::default());
@@ -239,10 +185,7 @@ fn a_value_sealed_for_another_secret_is_not_taken() {
     let first = row.versions[0].value;
     let reused = engine.seal(
         &text("x"),
-        super::super::Binding {
-            version: version("v2"),
-            ..row.binding(&row.versions[0])
-        },
+        super::super::Binding { version: version("v2"), ..row.binding(&row.versions[0]) },
         &row.key,
     );
     assert_eq!(reused.as_ref().unwrap().binding().value, first);
@@ -254,16 +197,10 @@ fn a_value_sealed_for_another_secret_is_not_taken() {
 fn set_current_moves_either_way_and_ends_staging() {
     let row = put_second(&engine());
     let forward = set_current(row, &version("v2")).unwrap();
-    assert_eq!(
-        (forward.previous, forward.row.current.clone()),
-        (Some(version("v1")), version("v2"))
-    );
+    assert_eq!((forward.previous, forward.row.current.clone()), (Some(version("v1")), version("v2")));
     assert!(!forward.row.version(&version("v2")).unwrap().staged);
     let back = set_current(forward.row, &version("v1")).unwrap();
-    assert_eq!(
-        (back.previous, back.row.current.clone()),
-        (Some(version("v2")), version("v1"))
-    );
+    assert_eq!((back.previous, back.row.current.clone()), (Some(version("v2")), version("v1")));
     assert!(!back.row.version(&version("v2")).unwrap().staged);
     let same = set_current(back.row, &version("v1")).unwrap();
     assert_eq!((same.previous, same.writes.len()), (Some(version("v1")), 0));
@@ -276,18 +213,8 @@ fn attack_h04_a_reused_version_id_gets_a_new_value_and_the_old_row_cannot_return
     let first = created(&engine, "prod/db");
     let old = MemoryRows::of(&first.writes);
     let row = put_second(&engine);
-    let without = SecretRow {
-        versions: row.versions[..1].to_vec(),
-        ..row.clone()
-    };
-    let again = put(
-        without.clone(),
-        &sealed_for(&engine, &without, "v2"),
-        true,
-        3,
-        &Limits::default(),
-    )
-    .unwrap();
+    let without = SecretRow { versions: row.versions[..1].to_vec(), ..row.clone() };
+    let again = put(without.clone(), &sealed_for(&engine, &without, "v2"), true, 3, &Limits::default()).unwrap();
     let (before, after) = (&row.versions[1], again.version.unwrap());
     assert_eq!(before.id, after.id);
     assert_ne!(before.value, after.value);
@@ -352,11 +279,7 @@ impl Model {
             Call::Read(id) => {
                 let id = id.unwrap_or(self.current);
                 self.staged.get(&id).ok_or("ResourceNotFound")?;
-                if self.enabled {
-                    Ok(Some(id))
-                } else {
-                    Err("ResourceDisabled")
-                }
+                if self.enabled { Ok(Some(id)) } else { Err("ResourceDisabled") }
             }
         }
     }
@@ -378,10 +301,7 @@ fn code(error: &SecretError) -> &'static str {
 
 /// One call on the stored rows; answers the version and, for reads, what came out.
 fn real(engine: &Engine, rows: &mut MemoryRows, call: &Call) -> Result<Option<VersionId>, &'static str> {
-    let limits = Limits {
-        versions_max: MODEL_VERSIONS_MAX,
-        ..Limits::default()
-    };
+    let limits = Limits { versions_max: MODEL_VERSIONS_MAX, ..Limits::default() };
     let row = lookup::secret(rows, &name("s")).unwrap().unwrap();
     let outcome = match call {
         Call::Put(number, stage) => {
@@ -395,11 +315,7 @@ fn real(engine: &Engine, rows: &mut MemoryRows, call: &Call) -> Result<Option<Ve
             let served = row.serve(number.map(id).as_ref()).map_err(|error| code(&error))?;
             let value = lookup::value(rows, &row, served).unwrap();
             let plaintext = opened(engine, &value, &row.binding(served)).unwrap();
-            assert_eq!(
-                plaintext.expose(),
-                served.id.as_str().as_bytes(),
-                "each version holds its own id as value"
-            );
+            assert_eq!(plaintext.expose(), served.id.as_str().as_bytes(), "each version holds its own id as value");
             return Ok(Some(served.id.clone()));
         }
     };

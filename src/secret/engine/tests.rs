@@ -12,12 +12,7 @@ const VALUE: &str = "correct horse battery staple";
 
 fn sealed(engine: &Engine) -> (Sealed, Binding) {
     let binding = binding("prod/db", "v1");
-    (
-        engine
-            .seal(&text(VALUE), binding.clone(), &KeyId::default_key())
-            .unwrap(),
-        binding,
-    )
+    (engine.seal(&text(VALUE), binding.clone(), &KeyId::default_key()).unwrap(), binding)
 }
 
 #[test]
@@ -37,19 +32,10 @@ fn values_of_every_length_class_come_back() {
     for length in [1, 15, 16, 17, 255, 4_096, 65_535, 65_536] {
         let bytes: Vec<u8> = (0..length).map(|i| u8::try_from(i % 251).unwrap()).collect();
         let plaintext = Plaintext::binary(bytes.clone(), &Limits::default()).unwrap();
-        let binding = Binding {
-            form: Form::Binary,
-            ..binding("a", "v1")
-        };
+        let binding = Binding { form: Form::Binary, ..binding("a", "v1") };
         let sealed = engine.seal(&plaintext, binding.clone(), &KeyId::default_key()).unwrap();
-        assert_eq!(
-            sealed.value().encode().len(),
-            1 + 4 + 7 + 4 + NONCE_BYTES + 48 + NONCE_BYTES + length + TAG_BYTES
-        );
-        assert!(
-            opened(&engine, sealed.value(), &binding).unwrap().expose() == bytes,
-            "{length}"
-        );
+        assert_eq!(sealed.value().encode().len(), 1 + 4 + 7 + 4 + NONCE_BYTES + 48 + NONCE_BYTES + length + TAG_BYTES);
+        assert!(opened(&engine, sealed.value(), &binding).unwrap().expose() == bytes, "{length}");
     }
 }
 
@@ -58,10 +44,7 @@ fn no_byte_of_the_value_stands_in_its_row() {
     let engine = engine();
     let (sealed, _) = sealed(&engine);
     let row = sealed.value().encode();
-    assert!(
-        !row.windows(6)
-            .any(|window| VALUE.as_bytes().windows(6).any(|part| part == window))
-    );
+    assert!(!row.windows(6).any(|window| VALUE.as_bytes().windows(6).any(|part| part == window)));
 }
 
 #[test]
@@ -69,10 +52,7 @@ fn attack_h02_any_flipped_bit_of_a_sealed_row_opens_nothing() {
     let engine = engine();
     let (sealed, binding) = sealed(&engine);
     let row = sealed.value().encode();
-    let material = engine
-        .keyring
-        .material(sealed.value().key(), sealed.value().generation())
-        .unwrap();
+    let material = engine.keyring.material(sealed.value().key(), sealed.value().generation()).unwrap();
     for bit in 0..row.len() * 8 {
         let mut changed = row.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
@@ -105,41 +85,11 @@ fn i08_a_value_opens_only_as_what_it_was_sealed_for() {
     let (sealed, binding) = sealed(&engine);
     let other = super::super::fixture::binding("prod/other", "v2");
     let moved = [
-        (
-            "secret id",
-            Binding {
-                secret: other.secret,
-                ..binding.clone()
-            },
-        ),
-        (
-            "name",
-            Binding {
-                name: other.name,
-                ..binding.clone()
-            },
-        ),
-        (
-            "version id",
-            Binding {
-                version: other.version,
-                ..binding.clone()
-            },
-        ),
-        (
-            "value id",
-            Binding {
-                value: other.value,
-                ..binding.clone()
-            },
-        ),
-        (
-            "form",
-            Binding {
-                form: Form::Binary,
-                ..binding.clone()
-            },
-        ),
+        ("secret id", Binding { secret: other.secret, ..binding.clone() }),
+        ("name", Binding { name: other.name, ..binding.clone() }),
+        ("version id", Binding { version: other.version, ..binding.clone() }),
+        ("value id", Binding { value: other.value, ..binding.clone() }),
+        ("form", Binding { form: Form::Binary, ..binding.clone() }),
     ];
     for (what, moved) in moved {
         assert!(opened(&engine, sealed.value(), &moved).is_err(), "{what}");
@@ -154,12 +104,7 @@ fn i08_a_value_does_not_open_in_another_installation_even_with_the_same_key() {
     let (key, generation) = (KeyId::default_key(), KeyGeneration::FIRST);
     let material = keyring.material(&key, generation).unwrap();
     let installation = keyring.installation().id();
-    let under = Wrapping {
-        installation,
-        key: &key,
-        generation,
-        material,
-    };
+    let under = Wrapping { installation, key: &key, generation, material };
     let sealed = seal(&text(VALUE), binding.clone(), &under, &SystemRandom).unwrap();
     assert!(unseal(sealed.value(), &binding, installation, material).is_ok());
     assert!(unseal(sealed.value(), &binding, other.installation().id(), material).is_err());
@@ -174,16 +119,8 @@ fn i08_a_wrapped_data_key_moved_to_another_key_or_generation_does_not_open() {
     let installation = keyring.installation().id();
     let binding = binding("prod/db", "v1");
     let row = |key: &KeyId, generation| {
-        let under = Wrapping {
-            installation,
-            key,
-            generation,
-            material,
-        };
-        seal(&text(VALUE), binding.clone(), &under, &SystemRandom)
-            .unwrap()
-            .value()
-            .encode()
+        let under = Wrapping { installation, key, generation, material };
+        seal(&text(VALUE), binding.clone(), &under, &SystemRandom).unwrap().value().encode()
     };
     let original = row(&key, generation);
     let named = KeyId::parse("another").unwrap();
@@ -202,9 +139,7 @@ fn attack_h01_no_nonce_and_no_data_key_ever_repeats() {
     let binding = binding("prod/db", "v1");
     let (mut nonces, mut wrapped) = (HashSet::new(), HashSet::new());
     for _ in 0..SEALS {
-        let sealed = engine
-            .seal(&text("same"), binding.clone(), &KeyId::default_key())
-            .unwrap();
+        let sealed = engine.seal(&text("same"), binding.clone(), &KeyId::default_key()).unwrap();
         let row = sealed.value().encode();
         let (head, body) = row.split_at(1 + 4 + 7 + 4);
         assert_eq!(head.len(), 16);
@@ -237,18 +172,12 @@ fn attack_h04_a_key_that_is_disabled_or_gone_is_known_before_the_commit() {
     let engine = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
     let first = KeyGeneration::FIRST;
     assert_eq!(engine.wrapping_key_usable(&team, first), Err(KeyUnusable::Disabled));
-    assert_eq!(
-        engine.wrapping_key_usable(&KeyId::parse("gone").unwrap(), first),
-        Err(KeyUnusable::Unknown)
-    );
+    assert_eq!(engine.wrapping_key_usable(&KeyId::parse("gone").unwrap(), first), Err(KeyUnusable::Unknown));
     let refused = engine.seal(&text("x"), binding("a", "v1"), &team);
     assert_eq!(refused, Err(SealValueError::Key(KeyUnusable::Disabled)));
     assert_eq!(engine.wrapping_key_usable(&KeyId::default_key(), first), Ok(()));
     let second = KeyGeneration::new(2).unwrap();
-    assert_eq!(
-        engine.wrapping_key_usable(&KeyId::default_key(), second),
-        Err(KeyUnusable::Unknown)
-    );
+    assert_eq!(engine.wrapping_key_usable(&KeyId::default_key(), second), Err(KeyUnusable::Unknown));
 }
 
 #[test]
@@ -270,21 +199,11 @@ fn i08_associated_data_is_fixed_to_the_byte() {
         form: Form::Binary,
     };
     let ids = ["01".repeat(16), "02".repeat(16), "03".repeat(16)].concat();
-    let value = format!(
-        "00000010{}{ids}0200000003{}00000002{}",
-        hex::encode("keyward/value/v1"),
-        "612f62",
-        "7631"
-    );
+    let value = format!("00000010{}{ids}0200000003{}00000002{}", hex::encode("keyward/value/v1"), "612f62", "7631");
     assert_eq!(hex::encode(binding.of_value([1; 16].into())), value);
     let label = hex::encode("keyward/data-key/v1");
-    let data_key = format!(
-        "00000013{label}{ids}0200000003612f6200000002763100000007{}00000009",
-        hex::encode("default")
-    );
+    let data_key =
+        format!("00000013{label}{ids}0200000003612f6200000002763100000007{}00000009", hex::encode("default"));
     let key = KeyId::default_key();
-    assert_eq!(
-        hex::encode(binding.of_data_key([1; 16].into(), &key, KeyGeneration::new(9).unwrap())),
-        data_key
-    );
+    assert_eq!(hex::encode(binding.of_data_key([1; 16].into(), &key, KeyGeneration::new(9).unwrap())), data_key);
 }

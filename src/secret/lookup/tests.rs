@@ -28,14 +28,9 @@ fn add(engine: &Engine, rows: &mut MemoryRows, of: &str, limits: &Limits) -> Res
 #[test]
 fn i06_a_name_is_found_by_its_own_bytes_only() {
     let rows = holding(&engine(), &["prod/db", "prod/db2", "Prod/db"]);
-    for (asked, found) in [
-        ("prod/db", true),
-        ("Prod/db", true),
-        ("PROD/db", false),
-        ("prod/d", false),
-        ("prod", false),
-        ("db", false),
-    ] {
+    for (asked, found) in
+        [("prod/db", true), ("Prod/db", true), ("PROD/db", false), ("prod/d", false), ("prod", false), ("db", false)]
+    {
         let row = secret(&rows, &name(asked)).unwrap();
         assert_eq!(row.map(|row| row.name), found.then(|| name(asked)), "{asked}");
     }
@@ -47,10 +42,7 @@ fn i06_a_row_laid_under_another_name_is_damage() {
     let high = rows.row(&address::secret(&name("prod/high"))).unwrap();
     rows.put(&address::secret(&name("demo/low")), high);
     let message = secret(&rows, &name("demo/low")).unwrap_err().to_string();
-    assert!(
-        message.ends_with("secret `demo/low`: damaged row: it is another secret's"),
-        "{message}"
-    );
+    assert!(message.ends_with("secret `demo/low`: damaged row: it is another secret's"), "{message}");
     assert!(each_secret(&rows, &mut |_| true).is_err());
 }
 
@@ -60,10 +52,7 @@ fn attack_h02_a_secret_renamed_in_the_store_does_not_open() {
     let engine = engine();
     let mut rows = holding(&engine, &["prod/high"]);
     let high = secret(&rows, &name("prod/high")).unwrap().unwrap();
-    let renamed = SecretRow {
-        name: name("demo/low"),
-        ..high
-    };
+    let renamed = SecretRow { name: name("demo/low"), ..high };
     rows.put(&address::secret(&name("demo/low")), renamed.encode());
     let row = secret(&rows, &name("demo/low")).unwrap().unwrap();
     let version = row.serve(None).unwrap();
@@ -99,10 +88,7 @@ fn secrets_are_counted_over_all_shards() {
     let shards: BTreeSet<_> = names.iter().map(|text| address::shard(&name(text))).collect();
     assert!(shards.len() > 25, "{} shards for 40 names", shards.len());
     let view = creation(&rows, &name("s7"), creator()).unwrap();
-    let same = names
-        .iter()
-        .filter(|text| address::shard(&name(text)) == address::shard(&name("s7")))
-        .count();
+    let same = names.iter().filter(|text| address::shard(&name(text)) == address::shard(&name("s7"))).count();
     assert_eq!((view.in_shard, view.total), (u64::try_from(same).unwrap(), 40));
     assert_eq!(view.creator_principal, Some(alice()));
 }
@@ -110,30 +96,24 @@ fn secrets_are_counted_over_all_shards() {
 #[test]
 fn the_quota_holds_over_real_rows() {
     let engine = engine();
-    let limits = Limits {
-        secrets_max: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { secrets_max: 3, ..Limits::default() };
     let mut rows = MemoryRows::default();
     for of in ["a", "b", "c"] {
         add(&engine, &mut rows, of, &limits).unwrap();
     }
-    assert_eq!(
-        add(&engine, &mut rows, "d", &limits),
-        Err(SecretError::SecretsLimit { max: 3 })
-    );
+    assert_eq!(add(&engine, &mut rows, "d", &limits), Err(SecretError::SecretsLimit { max: 3 }));
     assert_eq!(add(&engine, &mut rows, "a", &limits), Err(SecretError::SecretExists));
 }
 
 #[test]
 fn attack_h05_two_creations_of_a_batch_meet_in_a_row_that_both_read() {
-    let limits = Limits::default();
+    let (engine, limits) = (engine(), Limits::default());
     let view = |of: &str| creation(&MemoryRows::default(), &name(of), creator()).unwrap();
     let writes = |of: &str| {
         let view = view(of);
         let binding = binding(of, "v1");
         let id = binding.secret;
-        let sealed = engine().seal(&text("x"), binding, &KeyId::default_key()).unwrap();
+        let sealed = engine.seal(&text("x"), binding, &KeyId::default_key()).unwrap();
         let writes = create(&view, new_secret(id), &sealed, &limits).unwrap().writes;
         writes.into_iter().map(|write| write.key).collect::<BTreeSet<_>>()
     };
@@ -142,18 +122,11 @@ fn attack_h05_two_creations_of_a_batch_meet_in_a_row_that_both_read() {
     assert!(meets(view("a").reads(&limits), "a"));
     assert!(meets(view("a").reads(&limits), "b"));
     // Near the limit any two creations meet, whoever makes them; far from it only those of a shard.
-    let known = |of: &str, total| CreationView {
-        total,
-        creator: CreatorNumber::new(8).unwrap(),
-        ..view(of)
-    };
+    let known = |of: &str, total| CreationView { total, creator: CreatorNumber::new(8).unwrap(), ..view(of) };
     assert_ne!(address::shard(&name("a")), address::shard(&name("b")));
     assert!(!meets(known("a", 0).reads(&limits), "b"));
     assert!(meets(known("a", limits.secrets_max - QUOTA_SLACK).reads(&limits), "b"));
-    assert!(!meets(
-        known("a", limits.secrets_max - QUOTA_SLACK - 1).reads(&limits),
-        "b"
-    ));
+    assert!(!meets(known("a", limits.secrets_max - QUOTA_SLACK - 1).reads(&limits), "b"));
 }
 
 #[test]
@@ -169,28 +142,16 @@ fn damaged_rows_are_named_and_nothing_of_them_is_shown() {
     let version = row.serve(None).unwrap();
     let broken = with(address::secret(&name("prod/db")), b"hunter2");
     let message = secret(&broken, &name("prod/db")).unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "the store is damaged: secret `prod/db`: damaged row: row version"
-    );
+    assert_eq!(message, "the store is damaged: secret `prod/db`: damaged row: row version");
     let broken = with(address::value(row.id, version.value), b"hunter2");
     let message = value(&broken, &row, version).unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "the store is damaged: version `v1` of secret `prod/db`: damaged row: row version"
-    );
-    let message = creation(&with(address::creator(creator()), b"x"), &name("n"), creator())
-        .unwrap_err()
-        .to_string();
+    assert_eq!(message, "the store is damaged: version `v1` of secret `prod/db`: damaged row: row version");
+    let message = creation(&with(address::creator(creator()), b"x"), &name("n"), creator()).unwrap_err().to_string();
     assert_eq!(message, "the store is damaged: creator 7: damaged row: principal");
     let message = secrets_held(&with(address::count(3), b"x")).unwrap_err().to_string();
     assert_eq!(message, "the store is damaged: number of secrets: damaged row: count");
     let mut gone = rows.clone();
-    gone.0
-        .remove(&(Family::Secrets, address::value(row.id, version.value).bytes));
+    gone.0.remove(&(Family::Secrets, address::value(row.id, version.value).bytes));
     let message = value(&gone, &row, version).unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "the store is damaged: version `v1` of secret `prod/db`: damaged row: missing"
-    );
+    assert_eq!(message, "the store is damaged: version `v1` of secret `prod/db`: damaged row: missing");
 }

@@ -28,35 +28,21 @@ fn tag_lists() -> impl Strategy<Value = Tags> {
 fn version_lists() -> impl Strategy<Value = Vec<VersionMeta>> {
     let metas = vec((any::<[u8; 16]>(), any::<u64>(), any::<bool>(), any::<bool>()), 12);
     (btree_set(version_ids(), 1..12), metas).prop_map(|(ids, metas)| {
-        let versions = ids
-            .into_iter()
-            .zip(metas)
-            .map(|(id, (value, created_at_s, staged, text))| VersionMeta {
-                id,
-                value: value.into(),
-                created_at_s,
-                staged,
-                form: if text { Form::Text } else { Form::Binary },
-            });
+        let versions = ids.into_iter().zip(metas).map(|(id, (value, created_at_s, staged, text))| VersionMeta {
+            id,
+            value: value.into(),
+            created_at_s,
+            staged,
+            form: if text { Form::Text } else { Form::Binary },
+        });
         versions.collect()
     })
 }
 
 /// Rows of every shape that keeps the rules.
 pub(in crate::secret) fn rows() -> impl Strategy<Value = SecretRow> {
-    let who = (
-        "[a-z0-9]{1,8}/[^\\p{Cc}]{1,20}",
-        0..crate::resource::CREATOR_LIMIT,
-        any::<u64>(),
-    );
-    let what = (
-        any::<[u8; 16]>(),
-        names(),
-        states(),
-        "\\PC{0,40}",
-        tag_lists(),
-        "[0-9_]{0,30}",
-    );
+    let who = ("[a-z0-9]{1,8}/[^\\p{Cc}]{1,20}", 0..crate::resource::CREATOR_LIMIT, any::<u64>());
+    let what = (any::<[u8; 16]>(), names(), states(), "\\PC{0,40}", tag_lists(), "[0-9_]{0,30}");
     (who, what, version_lists(), any::<prop::sample::Index>()).prop_map(|(who, what, mut versions, current)| {
         let (principal, number, created_at_s) = who;
         let (id, name, state, description, tags, resource_id) = what;
@@ -118,44 +104,39 @@ fn a_row_cut_anywhere_or_with_a_byte_more_is_refused() {
     for length in 0..row.len() {
         assert!(SecretRow::decode(&row[..length]).is_err(), "{length}");
     }
-    assert_eq!(
-        SecretRow::decode(&[row.as_slice(), &[0]].concat()),
-        Err(Damaged("trailing bytes"))
-    );
+    assert_eq!(SecretRow::decode(&[row.as_slice(), &[0]].concat()), Err(Damaged("trailing bytes")));
 }
 
 #[test]
 fn a_row_that_breaks_a_rule_on_versions_is_refused() {
     let good = created(&engine(), "prod/db").row;
-    let second = VersionMeta {
-        id: VersionId::parse("v2").unwrap(),
-        value: [9; 16].into(),
-        ..good.versions[0].clone()
-    };
+    let second = VersionMeta { id: VersionId::parse("v2").unwrap(), value: [9; 16].into(), ..good.versions[0].clone() };
     let with = |change: &dyn Fn(&mut SecretRow)| {
-        let mut row = SecretRow {
-            versions: vec![good.versions[0].clone(), second.clone()],
-            ..good.clone()
-        };
+        let mut row = SecretRow { versions: vec![good.versions[0].clone(), second.clone()], ..good.clone() };
         change(&mut row);
         SecretRow::decode(&row.encode()).err()
     };
     assert_eq!(with(&|_| {}), None);
-    assert_eq!(
-        with(&|row| row.current = VersionId::parse("v3").unwrap()),
-        Some(Damaged("current version"))
-    );
+    assert_eq!(with(&|row| row.current = VersionId::parse("v3").unwrap()), Some(Damaged("current version")));
     assert_eq!(with(&|row| row.versions.clear()), Some(Damaged("current version")));
     assert_eq!(with(&|row| row.versions[0].staged = true), Some(Damaged("versions")));
-    assert_eq!(
-        with(&|row| row.versions[1].id = row.versions[0].id.clone()),
-        Some(Damaged("versions"))
-    );
-    assert_eq!(
-        with(&|row| row.versions[1].value = row.versions[0].value),
-        Some(Damaged("versions"))
-    );
+    assert_eq!(with(&|row| row.versions[1].id = row.versions[0].id.clone()), Some(Damaged("versions")));
+    assert_eq!(with(&|row| row.versions[1].value = row.versions[0].value), Some(Damaged("versions")));
     assert_eq!(with(&|row| row.versions[1].staged = true), None);
+}
+
+#[test]
+fn tags_in_another_order_or_twice_are_refused() {
+    let tag = |key: &str| Tag { key: key.to_owned(), value: "x".to_owned() };
+    let tags = Tags::new(vec![tag("first"), tag("other")]).unwrap();
+    let row = SecretRow { tags, ..created(&engine(), "prod/db").row }.encode();
+    let at = |key: &[u8]| row.windows(5).position(|window| window == key).unwrap();
+    for (first, other) in [(b"other", b"first"), (b"first", b"first")] {
+        let mut changed = row.clone();
+        changed[at(b"first")..][..5].copy_from_slice(first);
+        changed[at(b"other")..][..5].copy_from_slice(other);
+        assert_eq!(SecretRow::decode(&changed), Err(Damaged("tags")));
+    }
 }
 
 #[test]
@@ -186,11 +167,6 @@ fn a_resource_id_has_the_vendors_form_and_is_new_for_each_life_of_a_name() {
     let mut life = [0; 16];
     life[1] = 1;
     life[2] = 27;
-    let id = resource_id(
-        "100000000001",
-        CreatorNumber::new(7).unwrap(),
-        1_767_225_600_000_001,
-        life.into(),
-    );
+    let id = resource_id("100000000001", CreatorNumber::new(7).unwrap(), 1_767_225_600_000_001, life.into());
     assert_eq!(id, "100000000001_7_customize_1767225600000001000_abb");
 }

@@ -131,3 +131,79 @@ fn expect(sections: &Sections<'_>, section: &str, expected: &[(&str, &str)]) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::rocks::RocksStore;
+
+    /// What RocksDB writes down for a store of ours.
+    fn in_force() -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let _store = RocksStore::create(&path).unwrap();
+        fs::read_to_string(newest(&path).unwrap().unwrap()).unwrap()
+    }
+
+    /// `text` with the first `option` after `section` set to something else, or left out.
+    fn changed(text: &str, section: &str, option: &str, value: Option<&str>) -> String {
+        let mut inside = false;
+        let mut done = false;
+        let mut lines = Vec::new();
+        for line in text.lines() {
+            inside = if line.starts_with('[') {
+                line == format!("[{section}]")
+            } else {
+                inside
+            };
+            if inside && line.trim().starts_with(&format!("{option}=")) {
+                done = true;
+                lines.extend(value.map(|value| format!("  {option}={value}")));
+            } else {
+                lines.push(line.to_owned());
+            }
+        }
+        assert!(done, "`{option}` is not in `{section}`");
+        lines.join("\n")
+    }
+
+    #[test]
+    fn attack_h3_every_expected_option_is_looked_at_in_every_family() {
+        let text = in_force();
+        check_text(&text, Recovery::Absolute).unwrap();
+        assert!(check_text(&text, Recovery::PointInTime).is_err());
+        let mut cases: Vec<_> = DATABASE.map(|(option, _)| ("DBOptions".to_owned(), option)).into();
+        cases.push(("DBOptions".to_owned(), "wal_recovery_mode"));
+        for name in Family::ALL.map(Family::name).into_iter().chain([UNUSED_FAMILY]) {
+            cases.extend(FAMILY.map(|(option, _)| (format!("CFOptions \"{name}\""), option)));
+            cases.push((format!("CFOptions \"{name}\""), "compression"));
+            cases.extend(FILES.map(|(option, _)| (format!("TableOptions/BlockBasedTable \"{name}\""), option)));
+        }
+        for (section, option) in cases {
+            for value in [Some("other"), None] {
+                let why = check_text(&changed(&text, &section, option, value), Recovery::Absolute).unwrap_err();
+                assert!(why.starts_with(&format!("`{option}` in `{section}` is ")), "{why}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_newest_options_are_read_and_none_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = check(directory.path(), Recovery::Absolute);
+        assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+        for name in [
+            "OPTIONS-000009",
+            "OPTIONS-000010",
+            "OPTIONS-000011.dbtmp",
+            "OPTIONS-",
+            "LOG",
+        ] {
+            fs::write(directory.path().join(name), name).unwrap();
+        }
+        assert_eq!(
+            newest(directory.path()).unwrap(),
+            Some(directory.path().join("OPTIONS-000010"))
+        );
+    }
+}

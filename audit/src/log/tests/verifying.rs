@@ -1,0 +1,182 @@
+//! The check of a whole store finds each thing that was altered, and nothing on an honest log.
+
+use super::*;
+use crate::log::{Report, Verify};
+
+async fn grown() -> Rig {
+    let mut rig = Rig::with(Limits {
+        seal_records: 100,
+        ..limits()
+    });
+    for number in 0..300 {
+        let event = if number % 9 == 0 { denial_of("a") } else { read_of("b") };
+        drop(rig.submit(event, Changes::default(), ReadSet::default()).await);
+        if number == 150 {
+            rig.work();
+            rig.clock.pass(SECOND);
+            rig.signer.step();
+        }
+    }
+    rig.work();
+    rig.index();
+    rig.clock.pass(SECOND);
+    rig.signer.step();
+    rig
+}
+
+fn check(rig: &Rig) -> Report {
+    let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest();
+    let store = MemoryStore::on(&rig.disk);
+    Verify {
+        origin: ORIGIN,
+        mark,
+        indexes: true,
+    }
+    .run(&store, &mut |_, _| {})
+    .unwrap()
+}
+
+fn first(report: &Report) -> (Option<u64>, &str) {
+    let finding = report.findings.first().expect("a finding");
+    (finding.index, finding.reason.as_str())
+}
+
+#[tokio::test]
+async fn an_honest_log_has_no_findings() {
+    let rig = grown().await;
+    let report = check(&rig);
+    assert_eq!(report.findings, []);
+    assert_eq!(
+        (report.size, report.root),
+        (rig.log.as_of(), rig.log.shared.durable().root)
+    );
+    assert_eq!(check(&Rig::new()).findings, []);
+}
+
+#[tokio::test]
+async fn attack_a_changed_record_is_named_by_its_index() {
+    let rig = grown().await;
+    let mut bytes = rig.log.record(77).unwrap().unwrap();
+    let place = bytes.windows(7).position(|seven| seven == b"dev/app").unwrap();
+    bytes[place] = b'x';
+    rig.tamper(rig.log.shared.id.record(77), Some(bytes));
+    let report = check(&rig);
+    let named: Vec<_> = report.findings.iter().filter_map(|finding| finding.index).collect();
+    assert!(named.contains(&77), "{report:?}");
+    assert!(
+        report
+            .findings
+            .iter()
+            .all(|finding| finding.index.is_none_or(|index| index >= 77))
+    );
+}
+
+#[tokio::test]
+async fn attack_a_missing_record_and_two_that_changed_places_are_named() {
+    let rig = grown().await;
+    let (a, b) = (rig.log.record(10).unwrap(), rig.log.record(20).unwrap());
+    rig.tamper(rig.log.shared.id.record(10), b);
+    rig.tamper(rig.log.shared.id.record(20), a);
+    assert_eq!(first(&check(&rig)).0, Some(10));
+    rig.tamper(rig.log.shared.id.record(5), None);
+    assert_eq!(first(&check(&rig)), (Some(5), "the record is missing"));
+}
+
+#[tokio::test]
+async fn attack_an_altered_tile_checkpoint_or_head_is_found() {
+    let rig = grown().await;
+    let id = rig.log.shared.id;
+    let tile = rig
+        .log
+        .read(|rows| rows.get(Family::Tiles, &id.tile(0, 0).bytes))
+        .unwrap()
+        .unwrap();
+    let mut altered = tile.clone();
+    altered[32 * 40] ^= 1;
+    rig.tamper(id.tile(0, 0), Some(altered));
+    assert_eq!(
+        first(&check(&rig)),
+        (Some(40), "the record does not fit its stored leaf")
+    );
+    rig.tamper(id.tile(0, 0), Some(tile));
+    assert_eq!(check(&rig).findings, []);
+
+    let size = rig.log.newest_checkpoint().unwrap().checkpoint().size;
+    let other = rig.log.newest_checkpoint().unwrap().note().replace(ORIGIN, "elsewhere");
+    let wrong = other.replacen(&other.lines().nth(2).unwrap().to_owned(), &"A".repeat(43), 1);
+    rig.tamper(id.checkpoint(size), Some(wrong.into_bytes()));
+    assert!(first(&check(&rig)).1.starts_with("the checkpoint of size"));
+}
+
+#[tokio::test]
+async fn attack_records_above_the_head_are_named() {
+    let rig = grown().await;
+    let size = rig.log.as_of();
+    rig.tamper(rig.log.shared.id.record(size), Some(b"{}".to_vec()));
+    assert_eq!(first(&check(&rig)), (Some(size), "the record lies above the head"));
+}
+
+#[tokio::test]
+async fn attack_an_index_row_that_is_hidden_or_forged_is_named() {
+    let rig = grown().await;
+    let (key, _) = crate::log::index::rows(rig.log.shared.id, &rig.record(33)).remove(0);
+    rig.tamper(Key::new(Family::Indexes, key.clone()), None);
+    assert_eq!(
+        first(&check(&rig)),
+        (Some(33), "a row of an index is missing or altered")
+    );
+    rig.tamper(Key::new(Family::Indexes, key.clone()), Some(Vec::new()));
+    let mut forged = key;
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    if !crate::log::index::rows(rig.log.shared.id, &rig.record(32))
+        .iter()
+        .any(|(row, _)| *row == forged)
+    {
+        rig.tamper(Key::new(Family::Indexes, forged), Some(Vec::new()));
+        assert_eq!(
+            first(&check(&rig)),
+            (Some(32), "a row of an index does not follow from its record")
+        );
+    }
+    let nowhere = rig.log.shared.id.numbered(b"d", 100_000);
+    rig.tamper(Key::new(Family::Indexes, nowhere), Some(Vec::new()));
+    assert!(
+        check(&rig)
+            .findings
+            .iter()
+            .any(|finding| finding.index == Some(100_000))
+    );
+}
+
+#[tokio::test]
+async fn attack_a_mark_ahead_of_the_store_is_a_finding() {
+    let rig = grown().await;
+    let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();
+    let ahead = crate::mark::Mark {
+        size: mark.size + 3,
+        ..mark
+    };
+    let store = MemoryStore::on(&rig.disk);
+    let verify = Verify {
+        origin: ORIGIN,
+        mark: Some(ahead),
+        indexes: false,
+    };
+    let report = verify.run(&store, &mut |_, _| {}).unwrap();
+    assert_eq!(first(&report).0, Some(mark.size));
+}
+
+#[tokio::test]
+async fn progress_is_told_up_to_the_end() {
+    let rig = grown().await;
+    let mut told = Vec::new();
+    let store = MemoryStore::on(&rig.disk);
+    let verify = Verify {
+        origin: ORIGIN,
+        mark: None,
+        indexes: false,
+    };
+    verify.run(&store, &mut |done, all| told.push((done, all))).unwrap();
+    assert_eq!(told.last(), Some(&(rig.log.as_of(), rig.log.as_of())));
+}

@@ -1,0 +1,177 @@
+//! Random policy folders that load: small alphabets, so that statements and questions hit each other often.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::dice::Dice;
+use super::statement::random_statement;
+use crate::authz::{IssuerRule, PolicyFile, Settings};
+use crate::resource::Place;
+
+/// An attachment or a boundary: policy and targets.
+pub(super) type Attachment = (String, Vec<String>);
+
+/// A policy folder in parts, so that parts can be dropped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct World {
+    pub(super) documents: BTreeMap<String, Vec<Value>>,
+    pub(super) groups: BTreeMap<String, Vec<String>>,
+    pub(super) attachments: Vec<Attachment>,
+    pub(super) boundaries: Vec<Attachment>,
+    pub(super) sessions: Vec<Vec<Value>>,
+}
+
+/// Issuers `corp` (groups required) and `dev` (groups optional), region `ap-guangzhou`, account 1, foreign service `cos`.
+pub(super) fn settings() -> Settings {
+    let issuer = |name: &str, groups_required| IssuerRule {
+        name: name.to_owned(),
+        groups_required,
+    };
+    Settings {
+        place: Place {
+            region: "ap-guangzhou".to_owned(),
+            account: "1".to_owned(),
+        },
+        issuers: vec![issuer("corp", true), issuer("dev", false)],
+        foreign_services: vec!["cos".to_owned()],
+        document_characters_max: 6_144,
+    }
+}
+
+/// A document of these statements.
+pub(super) fn document(statements: &[Value]) -> String {
+    json!({"version": "2.0", "statement": statements}).to_string()
+}
+
+const TRUST: &str = r#"{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["user/corp/a"]}}]}"#;
+
+impl World {
+    /// The folder's files.
+    pub(super) fn files(&self) -> Vec<PolicyFile> {
+        let file = |path: String, text: String| PolicyFile {
+            path,
+            bytes: text.into_bytes(),
+        };
+        let mut files = vec![
+            file("attachments.json".to_owned(), self.attachments_text()),
+            file("roles/r.json".to_owned(), TRUST.to_owned()),
+        ];
+        let documents = self.documents.iter();
+        files.extend(documents.map(|(name, list)| file(format!("documents/{name}.json"), document(list))));
+        files
+    }
+
+    fn attachments_text(&self) -> String {
+        let list = |list: &[Attachment]| -> Vec<Value> {
+            list.iter()
+                .map(|(policy, to)| json!({"policy": policy, "to": to}))
+                .collect()
+        };
+        json!({"version": 1, "groups": self.groups, "attachments": list(&self.attachments),
+               "boundaries": list(&self.boundaries)})
+        .to_string()
+    }
+
+    /// Whether a target is, or holds at any depth, a token group of an issuer that does not require groups.
+    fn optional_group(&self, target: &str) -> bool {
+        let members = target
+            .strip_prefix("group/local/")
+            .and_then(|name| self.groups.get(name));
+        target.starts_with("group/dev/") || members.is_some_and(|list| list.iter().any(|m| self.optional_group(m)))
+    }
+
+    fn denies(&self, policy: &str) -> bool {
+        self.documents[policy]
+            .iter()
+            .any(|statement| statement["effect"] == "deny")
+    }
+
+    /// Drops the targets through which a deny or a boundary would hang on an optional token group.
+    fn without_optional_groups(mut self) -> Self {
+        let whole = self.clone();
+        for (policy, to) in &mut self.attachments {
+            to.retain(|target| !(whole.denies(policy) && whole.optional_group(target)));
+        }
+        for (_, to) in &mut self.boundaries {
+            to.retain(|target| !whole.optional_group(target));
+        }
+        self
+    }
+}
+
+const NAMES: [&str; 6] = ["a", "a-b", "a.b", "a+b", "B", "b"];
+const GROUPS: [&str; 4] = ["g0", "g1", "g2", "x/y"];
+const MEMBERS: [&str; 9] = [
+    "user/corp/a",
+    "user/corp/b",
+    "user/dev/c",
+    "group/corp/x",
+    "group/corp/x/y",
+    "group/dev/x",
+    "role/corp/p",
+    "role/dev/q",
+    "role/local/r",
+];
+const WIDE: [&str; 5] = ["issuer/corp", "issuer/dev", "everyone", "everyone", "service/ssm"];
+
+/// A random folder.
+pub(super) fn random_world(dice: &mut Dice) -> World {
+    let mut world = World::default();
+    for name in dice.some(&NAMES, 1, 5) {
+        world.documents.insert(name.to_owned(), statements(dice, 4));
+    }
+    for (at, group) in GROUPS.iter().enumerate() {
+        if dice.percent(80) {
+            let deeper: Vec<&str> = GROUPS[..at]
+                .iter()
+                .copied()
+                .filter(|g| world.groups.contains_key(*g))
+                .collect();
+            world.groups.insert((*group).to_owned(), members(dice, &deeper));
+        }
+    }
+    let policies: Vec<String> = world.documents.keys().cloned().collect();
+    world.attachments = attachments(dice, &policies, &world.groups, 7);
+    if dice.percent(25) {
+        world.boundaries = attachments(dice, &policies, &world.groups, 3);
+    }
+    world.sessions = (0..2).map(|_| statements(dice, 3)).collect();
+    world.without_optional_groups()
+}
+
+fn statements(dice: &mut Dice, most: usize) -> Vec<Value> {
+    (0..=dice.below(most)).map(|_| random_statement(dice)).collect()
+}
+
+fn members(dice: &mut Dice, deeper: &[&str]) -> Vec<String> {
+    let mut list: Vec<String> = dice.some(&MEMBERS, 0, 3).into_iter().map(str::to_owned).collect();
+    if !deeper.is_empty() && dice.percent(60) {
+        list.push(format!("group/local/{}", dice.one(deeper)));
+    }
+    list
+}
+
+fn attachments(
+    dice: &mut Dice,
+    policies: &[String],
+    groups: &BTreeMap<String, Vec<String>>,
+    most: usize,
+) -> Vec<Attachment> {
+    let count = 1 + dice.below(most);
+    (0..count)
+        .map(|_| (policies[dice.below(policies.len())].clone(), targets(dice, groups)))
+        .collect()
+}
+
+fn targets(dice: &mut Dice, groups: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+    let mut to: Vec<String> = dice.some(&MEMBERS, 0, 3).into_iter().map(str::to_owned).collect();
+    if dice.percent(40) {
+        to.push(dice.one(&WIDE).to_owned());
+    }
+    if !groups.is_empty() && dice.percent(60) {
+        let names: Vec<&String> = groups.keys().collect();
+        to.push(format!("group/local/{}", dice.one(&names)));
+    }
+    to
+}
