@@ -11,8 +11,15 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod crash;
+mod damage;
 mod gateway;
 mod installation;
+mod join;
+mod journal;
+mod load;
 mod smoke;
 mod token;
+mod trail;
+mod wal;
 mod wire;
