@@ -12,8 +12,15 @@
 )]
 
 mod coverage;
+mod crash;
+mod damage;
 mod gateway;
 mod installation;
+mod join;
+mod journal;
+mod load;
 mod smoke;
 mod token;
+mod trail;
+mod wal;
 mod wire;
