@@ -158,7 +158,7 @@ impl Log {
             ));
         }
         let (waiter, waiting) = oneshot::channel();
-        let releases = sequencer::releases(&draft, &changes);
+        let releases = sequencer::releases(draft, &changes);
         let deadline_us = self
             .shared
             .environment

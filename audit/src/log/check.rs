@@ -101,12 +101,12 @@ impl Verify<'_> {
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read; [`StoreError::Damaged`] if it holds no log of that origin.
-pub fn each_record(
-    store: &dyn Store,
-    origin: &str,
-    each: &mut dyn FnMut(u64, u64, &[u8]),
-) -> Result<(), StoreError> {
-    let verify = Verify { origin, mark: None, indexes: false };
+pub fn each_record(store: &dyn Store, origin: &str, each: &mut dyn FnMut(u64, u64, &[u8])) -> Result<(), StoreError> {
+    let verify = Verify {
+        origin,
+        mark: None,
+        indexes: false,
+    };
     let stated = store::read(store, |rows| verify.stated(rows))?;
     let stated = stated.ok_or_else(|| StoreError::Damaged(format!("it holds no log of `{origin}`")))?;
     let (id, size) = (ChainId::of(&stated.chain_start), stated.head.size);

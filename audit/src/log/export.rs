@@ -37,7 +37,7 @@ pub enum ExportError {
 }
 
 /// The chunks of an export file, in order. After an error there are no more: the file is then worthless.
-
+#[derive(Debug)]
 pub struct Export {
     log: Arc<Shared>,
     checkpoint: Arc<SignedCheckpoint>,

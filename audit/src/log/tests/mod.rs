@@ -264,8 +264,8 @@ pub(super) struct Happened {
 }
 
 impl Event for Happened {
-    fn draft(&self) -> Draft {
-        self.draft.clone()
+    fn draft(&self) -> &Draft {
+        &self.draft
     }
 
     fn lane(&self) -> Lane {

@@ -110,7 +110,7 @@ async fn a_log_is_made_once_and_opened_only_with_its_mark_and_key() {
 
     let aside = directory.path().join("aside");
     std::fs::rename(&settings.high_water_mark, &aside).unwrap();
-    let refused = Log::open(&settings, &system()).err().expect("a refusal");
+    let refused = Log::open(&settings, &system()).expect_err("a refusal");
     assert!(
         matches!(
             refused,
@@ -122,7 +122,7 @@ async fn a_log_is_made_once_and_opened_only_with_its_mark_and_key() {
         "{refused}"
     );
     std::fs::write(&settings.high_water_mark, [7; 8192]).unwrap();
-    let refused = Log::open(&settings, &system()).err().expect("a refusal");
+    let refused = Log::open(&settings, &system()).expect_err("a refusal");
     assert!(
         matches!(
             refused,
