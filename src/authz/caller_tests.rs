@@ -98,6 +98,21 @@ fn vectors_c44_what_counts_for_a_session() {
 }
 
 #[test]
+fn a_policy_attached_both_ways_counts_in_full() {
+    let key = ask("user/corp/a").access_key().restricted(&["group/corp/x"]);
+    for attachments in [
+        [("p", "group/corp/x"), ("p", "user/corp/a")],
+        [("p", "everyone"), ("p", "group/corp/x")],
+    ] {
+        let all = document(&statement("allow", "*"));
+        assert!(key.is_allowed(&loaded(&[
+            ("documents/p.json", &all),
+            ("attachments.json", &attached(&attachments, &[]))
+        ])));
+    }
+}
+
+#[test]
 fn groups_and_roles_given_beside_a_key_or_session_only_restrict() {
     assert_eq!(
         counts(

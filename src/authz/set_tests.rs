@@ -484,6 +484,12 @@ fn every_row_of_the_catalogue_is_allowed_by_a_star_and_denied_without_one() {
 }
 
 #[test]
+fn a_set_can_be_shared_between_threads() {
+    const fn shared<T: Send + Sync>() {}
+    const { shared::<PolicySet>() };
+}
+
+#[test]
 fn one_set_is_asked_from_many_threads_at_once() {
     let own = format!(r#"{{"effect":"allow","action":"{READ}","resource":"qcs::ssm:::secret/creatorUin/${{uin}}/*"}}"#);
     let set = one_document(&own);
