@@ -183,10 +183,10 @@ fn decide(
     });
     // The trail is read by the log itself, which must not be called from within a snapshot of it.
     let attempt = attempt.and_then(|prepared| match prepared {
-        Prepared::Attempt(attempt) => Ok(attempt),
+        Prepared::Attempt(attempt) => Ok(*attempt),
         Prepared::Trail(mut draft) => {
             let carried = trail::carry_out(gateway, &asked, &mut draft)?;
-            Ok(finish(&mut asked, carried, draft))
+            Ok(finish(&mut asked, carried, *draft))
         }
     });
     attempt.unwrap_or_else(|error| unreadable(ask, caller, &error))
@@ -194,8 +194,8 @@ fn decide(
 
 /// What a decision came to: all that is to be committed, or an allowed request that reads the trail.
 enum Prepared {
-    Attempt(Attempt),
-    Trail(Draft),
+    Attempt(Box<Attempt>),
+    Trail(Box<Draft>),
 }
 
 /// The store could not be read: closed for a moment, or damaged, which is told and recorded.
@@ -220,14 +220,14 @@ fn prepare(
 ) -> Result<Prepared, StoreError> {
     let mut draft = asked.draft(decision);
     if decision.outcome != Verdict::Allow {
-        return Ok(Prepared::Attempt(denied(asked, draft, decision)));
+        return Ok(Prepared::Attempt(Box::new(denied(asked, draft, decision))));
     }
     if asked.action.service == Service::Ssm && gateway.log().disk_level() >= DiskLevel::Hard {
-        return Ok(Prepared::Attempt(Attempt::Unrecorded(Unrecorded::Disk)));
+        return Ok(Prepared::Attempt(Box::new(Attempt::Unrecorded(Unrecorded::Disk))));
     }
     Ok(match carry_out(gateway, asked, snapshot, row, &mut draft)? {
-        Some(carried) => Prepared::Attempt(finish(asked, carried, draft)),
-        None => Prepared::Trail(draft),
+        Some(carried) => Prepared::Attempt(Box::new(finish(asked, carried, draft))),
+        None => Prepared::Trail(Box::new(draft)),
     })
 }
 
