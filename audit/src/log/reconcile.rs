@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::batch::InFlight;
+use super::batch::{Batch, InFlight};
 use super::clock::SegmentClock;
 use super::head::damaged;
 use super::own::{self, Cause};
@@ -31,17 +31,14 @@ pub(super) struct Broken {
 }
 
 impl Sequencer {
-    /// Stops serving. The next turn reopens the store.
-    pub(super) fn break_off(
-        &mut self,
-        in_flight: Vec<InFlight>,
-        clock_before: SegmentClock,
-        error: &StoreError,
-    ) -> Turn {
-        tracing::error!(%error, records = in_flight.len(), "a write failed: nothing is served until it is read back");
+    /// Stops serving, and only then fails those who wait for `batch`: whoever is answered finds the log reopening, or
+    /// reopened. The next turn reopens the store.
+    pub(super) fn break_off(&mut self, batch: Option<Batch>, clock_before: SegmentClock, error: &StoreError) -> Turn {
         self.log.set_mode(Mode::Reopening);
         self.log.lanes.close(Refused::Store);
         self.log.lanes.refuse_all(Refused::Store);
+        let in_flight = batch.map_or_else(Vec::new, |batch| batch.into_in_flight(Refused::Store));
+        tracing::error!(%error, records = in_flight.len(), "a write failed: nothing is served until it is read back");
         self.broken = Some(Broken {
             in_flight,
             clock_before,

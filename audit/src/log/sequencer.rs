@@ -98,7 +98,7 @@ impl Sequencer {
             return self.reconcile(broken);
         }
         if self.log.suspect.swap(false, std::sync::atomic::Ordering::AcqRel) {
-            return self.break_off(Vec::new(), self.clock, &StoreError::Closed);
+            return self.break_off(None, self.clock, &StoreError::Closed);
         }
         let drained = self.log.lanes.drain();
         let answered = !drained.submissions.is_empty();
@@ -127,8 +127,8 @@ impl Sequencer {
         }
     }
 
-    /// Makes a batch of what was drained; what cannot go in is answered at once.
-    fn build(&mut self, drained: Drained) -> Result<Batch, RandomError> {
+    /// Makes a batch of what was drained; what cannot go in is answered at once, unless it waits for a change in it.
+    pub(super) fn build(&mut self, drained: Drained) -> Result<Batch, RandomError> {
         let clock = &self.log.environment.clock;
         let now_us = clock.monotonic_us();
         let reading = self.clock.read(clock.wall_us(), now_us);
@@ -173,9 +173,8 @@ impl Sequencer {
         if submission.deadline_us < now_us {
             return submission.refuse(Refused::Deadline);
         }
-        if self.conflicts(&submission.reads) {
-            let _left = submission.waiter.send(Answer::Conflict);
-            return;
+        if let Some(index) = self.conflict(&submission.reads) {
+            return batch.send_back(index, submission.waiter);
         }
         let index = self.place(batch, submission.entry, Some(submission.waiter));
         for write in &submission.changes.writes {
@@ -188,14 +187,15 @@ impl Sequencer {
         batch.ride(index, submission.changes);
     }
 
-    /// Whether something that an event was decided on has changed since.
-    fn conflicts(&self, reads: &ReadSet) -> bool {
-        let moved = |name: &str| self.generations.get(name).copied().unwrap_or(0);
-        reads
-            .generations
-            .iter()
-            .any(|(generation, seen)| moved(generation.0) != *seen)
-            || self.recent.changed_since(&reads.rows, reads.as_of)
+    /// Index of the last record that changed something that an event was decided on, if one did.
+    fn conflict(&self, reads: &ReadSet) -> Option<u64> {
+        let value = |name: &str| self.generations.get(name).copied().unwrap_or(0);
+        let generations = reads.generations.iter().map(|(name, seen)| (value(name.0), *seen));
+        let moved = generations.filter(|(value, seen)| value != seen);
+        moved
+            .map(|(value, _)| value.saturating_sub(1))
+            .chain(self.recent.changed_since(&reads.rows, reads.as_of))
+            .max()
     }
 
     fn place(&mut self, batch: &mut Batch, entry: Entry, waiter: Option<oneshot::Sender<Answer>>) -> u64 {
@@ -229,7 +229,7 @@ impl Sequencer {
     }
 
     /// Writes the batch, synced, on top of the head that is believed to be in the store.
-    fn write(&mut self, mut batch: Batch, clock_before: SegmentClock) -> Turn {
+    pub(super) fn write(&mut self, mut batch: Batch, clock_before: SegmentClock) -> Turn {
         self.head.batch = self.head.batch.saturating_add(1);
         batch.close(&self.head);
         let head_row = self.head.encode();
@@ -249,7 +249,7 @@ impl Sequencer {
             Commit::Conflict(_) => StoreError::Engine("another writer has moved the head".to_owned()),
             Commit::NotCommitted(error) | Commit::Unknown(error) => error,
         };
-        self.break_off(batch.into_in_flight(Refused::Store), clock_before, &error)
+        self.break_off(Some(batch), clock_before, &error)
     }
 
     /// Moves the mark, then shows what is durable.
@@ -262,6 +262,7 @@ impl Sequencer {
 
     /// Wakes all who wait. A record that says `ok` and whose caller has left is answered by an `outcome`.
     fn wake(&mut self, mut batch: Batch) -> Turn {
+        batch.wake_sent_back();
         let mut placed = std::mem::take(&mut batch.placed);
         for record in &mut placed {
             if !record.wake() && record.entry.releases {

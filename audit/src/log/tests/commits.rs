@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::Refused;
 use crate::hash;
+use crate::log::queue::Answer;
 use crate::log::settings::Room;
 use crate::record::Value;
 
@@ -62,6 +63,63 @@ async fn i13_of_two_writers_in_one_batch_the_second_conflicts() {
     assert_eq!(first.await.unwrap().unwrap().locator().index, 0);
     assert!(matches!(second.await.unwrap(), Err(CommitError::Conflict(_))));
     assert_eq!(other.await.unwrap().unwrap().locator().index, 1);
+}
+
+#[tokio::test]
+async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
+    let mut rig = Rig::new();
+    let before = rig.log.as_of();
+    let submit = |changes, reads: &ReadSet| rig.log.submit(&read_of("a"), changes, reads.clone());
+    let stale = reads(&rig.log, &["a"]);
+    let generation = ReadSet {
+        generations: vec![(Generation("keys"), 0)],
+        ..ReadSet::default()
+    };
+    let mut put = submit(change("a"), &stale).ok().unwrap();
+    let mut get = submit(Changes::default(), &stale).ok().unwrap();
+    let mut other = submit(Changes::default(), &generation).ok().unwrap();
+    let clock = rig.sequencer.clock;
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    for waiting in [&mut put, &mut get, &mut other] {
+        assert!(waiting.try_recv().is_err(), "nothing is durable yet");
+    }
+    rig.sequencer.write(batch, clock);
+    assert!(matches!(put.try_recv(), Ok(Answer::Committed(_))));
+    for mut waiting in [get, other] {
+        assert_eq!(waiting.try_recv(), Ok(Answer::Conflict));
+    }
+    assert_eq!(rig.log.as_of(), before + 1);
+    let again = rig
+        .submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"]))
+        .await;
+    rig.work();
+    assert!(again.await.unwrap().is_ok(), "the second attempt sees the change");
+}
+
+#[tokio::test]
+async fn a_conflict_with_what_is_durable_is_answered_before_the_write() {
+    let mut rig = Rig::new();
+    let stale = reads(&rig.log, &["a"]);
+    let changed = rig.submit(read_of("a"), change("a"), ReadSet::default()).await;
+    rig.work();
+    assert!(changed.await.unwrap().is_ok());
+    let mut late = rig.log.submit(&read_of("a"), Changes::default(), stale).ok().unwrap();
+    let other = rig.log.submit(&read_of("b"), change("b"), ReadSet::default());
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    assert!(other.is_ok() && !batch.is_empty());
+    assert_eq!(late.try_recv(), Ok(Answer::Conflict));
+}
+
+#[tokio::test]
+async fn who_was_sent_back_by_a_change_that_failed_is_told_too() {
+    let mut rig = Rig::new();
+    rig.store.plan([store::faulty::Fault::NotWritten]);
+    let stale = reads(&rig.log, &["a"]);
+    let put = rig.submit(read_of("a"), change("a"), stale.clone()).await;
+    let get = rig.submit(read_of("a"), Changes::default(), stale).await;
+    assert_eq!(rig.sequencer.step(), Turn::Worked);
+    assert!(matches!(put.await.unwrap(), Err(CommitError::Unavailable(..))));
+    assert!(matches!(get.await.unwrap(), Err(CommitError::Conflict(_))));
 }
 
 #[tokio::test]
