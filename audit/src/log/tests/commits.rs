@@ -69,7 +69,7 @@ async fn i13_of_two_writers_in_one_batch_the_second_conflicts() {
 async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
     let mut rig = Rig::new();
     let before = rig.log.as_of();
-    let submit = |changes, reads: &ReadSet| rig.log.submit(&read_of("a"), changes, reads.clone());
+    let submit = |changes, reads: &ReadSet| rig.log.submit(&read_of("a"), changes, reads.clone(), None);
     let stale = reads(&rig.log, &["a"]);
     let generation = ReadSet {
         generations: vec![(Generation("keys"), 0)],
@@ -103,8 +103,12 @@ async fn a_conflict_with_what_is_durable_is_answered_before_the_write() {
     let changed = rig.submit(read_of("a"), change("a"), ReadSet::default()).await;
     rig.work();
     assert!(changed.await.unwrap().is_ok());
-    let mut late = rig.log.submit(&read_of("a"), Changes::default(), stale).ok().unwrap();
-    let other = rig.log.submit(&read_of("b"), change("b"), ReadSet::default());
+    let mut late = rig
+        .log
+        .submit(&read_of("a"), Changes::default(), stale, None)
+        .ok()
+        .unwrap();
+    let other = rig.log.submit(&read_of("b"), change("b"), ReadSet::default(), None);
     let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
     assert!(other.is_ok() && !batch.is_empty());
     assert_eq!(late.try_recv(), Ok(Answer::Conflict));
@@ -216,6 +220,51 @@ async fn a_read_that_became_durable_too_late_is_answered_by_an_outcome() {
     assert_eq!(outcome.draft().parameters.get("cause"), Some(&Value::from("deadline")));
     assert_eq!(outcome.draft().answers, Some(answered.index()));
     assert_eq!(outcome.request(), answered.request());
+}
+
+#[tokio::test]
+async fn an_unhurried_commit_waits_past_the_deadline() {
+    let mut rig = Rig::with(Limits {
+        deadline: Duration::from_millis(1),
+        ..limits()
+    });
+    let hurried = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
+    let unhurried = rig.submit_unhurried(read_of("b")).await;
+    assert!(matches!(
+        hurried.await.unwrap(),
+        Err(CommitError::Unavailable(_, Refused::Deadline))
+    ));
+    rig.clock.pass(3_600 * SECOND);
+    assert!(!unhurried.is_finished());
+    rig.work();
+    assert_eq!(unhurried.await.unwrap().expect("a committed event").locator().index, 0);
+}
+
+#[tokio::test]
+async fn an_unhurried_commit_is_refused_like_any_other() {
+    let mut rig = Rig::new();
+    rig.watcher.set_level(crate::disk::Level::Hard);
+    let refused = rig.submit_unhurried(read_of("a")).await;
+    assert!(matches!(
+        refused.await.unwrap(),
+        Err(CommitError::Unavailable(_, Refused::Disk))
+    ));
+    rig.watcher.set_level(crate::disk::Level::Ample);
+    let mut long = read_of("a");
+    let text = "x".repeat(9_000);
+    long.draft.parameters.insert("long".to_owned(), text.into());
+    let long = rig.submit_unhurried(long).await;
+    assert!(matches!(long.await.unwrap(), Err(CommitError::TooLarge(_))));
+    let dropped = rig.submit_unhurried(read_of("a")).await;
+    drop(rig.log.shared.lanes.drain());
+    assert!(
+        matches!(
+            dropped.await.unwrap(),
+            Err(CommitError::Unavailable(_, Refused::Store))
+        ),
+        "a sequencer that died cannot say that nothing was written"
+    );
+    rig.work();
 }
 
 #[tokio::test]
