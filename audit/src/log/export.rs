@@ -59,7 +59,7 @@ impl Log {
     /// [`ExportError`] if no checkpoint can be signed.
     pub async fn export(&self) -> Result<Export, ExportError> {
         let checkpoint = self.checkpoint_now().await.map_err(ExportError::Checkpoint)?;
-        retention::keep(&self.shared, checkpoint.checkpoint().size)?;
+        retention::keep(&self.shared, checkpoint.checkpoint().size);
         Ok(Export {
             log: Arc::clone(&self.shared),
             checkpoint,

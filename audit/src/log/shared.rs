@@ -1,6 +1,6 @@
 //! What the handles and the threads of one open log have in common.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
@@ -65,6 +65,8 @@ pub(super) struct Shared {
     pub(super) marked: Marked,
     pub(super) requests: Mutex<Vec<CheckpointRequest>>,
     pub(super) requested: Condvar,
+    /// Sizes of checkpoints that were used and are to be kept; the signer notes them in the store.
+    pub(super) kept: Mutex<BTreeSet<u64>>,
     /// Set by whoever saw a write fail off the sequencer's thread; the sequencer then reopens the store.
     pub(super) suspect: AtomicBool,
     /// How far the indexes reach.
@@ -107,6 +109,7 @@ impl Shared {
             marked: parts.marked,
             requests: Mutex::new(Vec::new()),
             requested: Condvar::new(),
+            kept: Mutex::default(),
             suspect: AtomicBool::new(false),
             indexed_to: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
