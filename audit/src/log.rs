@@ -97,6 +97,11 @@ pub struct Status {
     pub follower_lag: u64,
     /// Records that wait to be written.
     pub queued: usize,
+    /// Whether the thread that writes records lives; without it none is taken any more.
+    pub writing: bool,
+    /// For how long the oldest submission has waited for its answer, in the queue or in a write, in microseconds; 0 if
+    /// none waits.
+    pub waiting_us: u64,
 }
 
 /// The sequencer's thread ended in a panic with the submission in its hands.
@@ -208,6 +213,7 @@ impl Log {
             entry,
             changes,
             reads,
+            since_us: now_us,
             deadline_us,
             waiter,
         };
@@ -324,6 +330,8 @@ impl Log {
             mark_age_us: shared.marked.age_us(durable.size, now_us),
             follower_lag: durable.size.saturating_sub(shared.indexed_to.load(Ordering::Acquire)),
             queued: shared.lanes.depth(),
+            writing: shared.writing.load(Ordering::Acquire),
+            waiting_us: shared.lanes.waiting_us(now_us),
         }
     }
 

@@ -266,7 +266,6 @@ impl Sequencer {
         let mut placed = std::mem::take(&mut batch.placed);
         for record in &mut placed {
             if !record.wake() && record.entry.releases {
-                measure::refused(Refused::Deadline);
                 self.own_not_released(batch.bytes(record), Cause::Deadline);
             }
         }
@@ -285,6 +284,7 @@ impl Sequencer {
 impl Drop for Sequencer {
     /// Whatever ends the thread: nobody may go on waiting for it.
     fn drop(&mut self) {
+        self.log.writing.store(false, std::sync::atomic::Ordering::Release);
         self.log.lanes.close(Refused::Stopping);
         self.log.lanes.refuse_all(Refused::Stopping);
     }

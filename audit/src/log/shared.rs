@@ -69,6 +69,8 @@ pub(super) struct Shared {
     pub(super) kept: Mutex<BTreeSet<u64>>,
     /// Set by whoever saw a write fail off the sequencer's thread; the sequencer then reopens the store.
     pub(super) suspect: AtomicBool,
+    /// Whether the sequencer lives.
+    pub(super) writing: AtomicBool,
     /// How far the indexes reach.
     pub(super) indexed_to: AtomicU64,
     stopping: AtomicBool,
@@ -111,6 +113,7 @@ impl Shared {
             requested: Condvar::new(),
             kept: Mutex::default(),
             suspect: AtomicBool::new(false),
+            writing: AtomicBool::new(true),
             indexed_to: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             sleeping: (Mutex::new(()), Condvar::new()),

@@ -223,6 +223,39 @@ async fn a_read_that_became_durable_too_late_is_answered_by_an_outcome() {
 }
 
 #[tokio::test]
+async fn the_oldest_that_waits_is_told_in_the_queue_and_in_a_write() {
+    let mut rig = Rig::new();
+    assert_eq!((rig.log.status().waiting_us, rig.log.status().writing), (0, true));
+    let first = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
+    rig.clock.pass(2 * SECOND);
+    let second = rig.submit(denial_of("a"), Changes::default(), ReadSet::default()).await;
+    rig.clock.pass(SECOND);
+    assert_eq!(rig.log.status().waiting_us, 3 * SECOND);
+    let clock = rig.sequencer.clock;
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    assert_eq!(rig.log.status().queued, 0);
+    assert_eq!(rig.log.status().waiting_us, 3 * SECOND, "its write hangs");
+    rig.sequencer.write(batch, clock);
+    rig.work();
+    assert_eq!(rig.log.status().waiting_us, 0);
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+    let third = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
+    rig.clock.pass(SECOND);
+    rig.store.plan([store::faulty::Fault::UnknownAbsent]);
+    assert_eq!(rig.sequencer.step(), Turn::Worked);
+    assert!(third.await.unwrap().is_err());
+    assert_eq!(rig.log.status().waiting_us, 0, "it was refused");
+}
+
+#[tokio::test]
+async fn a_sequencer_that_ended_is_told() {
+    let rig = Rig::new();
+    let Rig { log, sequencer, .. } = rig;
+    drop(sequencer);
+    assert!(!log.status().writing);
+}
+
+#[tokio::test]
 async fn an_unhurried_commit_waits_past_the_deadline() {
     let mut rig = Rig::with(Limits {
         deadline: Duration::from_millis(1),
