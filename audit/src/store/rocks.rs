@@ -210,6 +210,10 @@ impl Store for RocksStore {
 
     fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError> {
         super::refuse_authoritative(batch)?;
+        // Asked before the lock, which a reopen holds: nobody waits one out.
+        if !self.serving.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
         let _writing = self.writing();
         self.with_engine(|engine| self.write(engine, assemble(engine, batch)?, false))
     }
