@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{recording, secrets, tokens, trail};
+use super::{question, recording, secrets, tokens, trail};
 use crate::actions::{self, Action, Service};
 use crate::authn::{self, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -79,6 +79,7 @@ impl Ask {
         let action =
             actions::by_name(name).filter(|action| action.served != actions::Served::Internal).ok_or_else(unknown)?;
         let request = Request::parse(action.operation, &call.body, &gateway.secret_limits())
+            .and_then(|request| question::check_subject(&request, gateway.place()).map(|()| request))
             .map_err(|error| (Some(action), error))?;
         Ok((action, request))
     }

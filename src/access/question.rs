@@ -10,6 +10,7 @@ use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
 use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
 use crate::error::{ApiError, Code};
+use crate::parameters::invalid_value;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
 use crate::secret::{address, lookup};
@@ -208,6 +209,20 @@ fn subject(request: &Request, place: &Place) -> (Option<SecretName>, Option<Crea
         | Request::RevokeToken(_) => None,
     };
     (name.cloned(), None)
+}
+
+/// Refuses a search for one secret whose filter is neither a name nor six segments of this gateway: with the filter left
+/// out it would be another search.
+///
+/// # Errors
+/// `InvalidParameterValue` for such a filter.
+pub(super) fn check_subject(request: &Request, place: &Place) -> Result<(), ApiError> {
+    match request {
+        Request::SearchRecords(search) if search.resource.is_some() && subject(request, place).0.is_none() => {
+            Err(invalid_value("Resource", "it is neither a secret's name nor the six segments of one here"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The secret that a search is filtered by: a name, or six segments of this gateway.
