@@ -98,6 +98,14 @@ pub(crate) struct TestGateway {
     auditor: String,
 }
 
+/// A start that was refused.
+pub(crate) struct Refused {
+    pub(crate) installation: Installation,
+    pub(crate) code: i32,
+    /// What it wrote to standard error.
+    pub(crate) text: String,
+}
+
 /// What `ExportRecords` answered, after the independent verifier found nothing in it.
 pub(crate) struct Export {
     pub(crate) bytes: Vec<u8>,
@@ -122,17 +130,52 @@ impl TestGateway {
 
     /// The same, with variables in its environment.
     pub(crate) fn of_with(installation: Installation, environment: &[(&str, &str)]) -> Self {
-        let log = new_log(&installation);
         let mut command = installation.command(&["serve"]);
         command.envs(environment.iter().copied());
+        Self::run(installation, command).unwrap_or_else(|refused| panic!("refused to start: {}", refused.text))
+    }
+
+    /// The same, if the gateway does not refuse to start.
+    ///
+    /// # Errors
+    /// How it refused.
+    pub(crate) fn try_of(installation: Installation) -> Result<Self, Refused> {
+        let command = installation.command(&["serve"]);
+        Self::run(installation, command)
+    }
+
+    /// The same under another program, which must run it as its own process (`strace -D`).
+    pub(crate) fn of_under(installation: Installation, wrapper: &[&str]) -> Self {
+        let inner = installation.command(&["serve"]);
+        let (program, arguments) = wrapper.split_first().unwrap();
+        let mut command = Command::new(program);
+        command.args(arguments).arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self::run(installation, command).unwrap_or_else(|refused| panic!("refused to start: {}", refused.text))
+    }
+
+    fn run(installation: Installation, mut command: Command) -> Result<Self, Refused> {
+        let log = new_log(&installation);
         command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         let mut process = command.spawn().unwrap();
-        let address = wait_for("the gateway to listen", || {
-            let text = fs::read_to_string(&log).unwrap();
+        let started = wait_for("the gateway to listen", || {
             let ended = process.try_wait().unwrap();
-            assert!(ended.is_none(), "the gateway ended at start: {text}");
-            listening(&text)
+            let text = fs::read_to_string(&log).unwrap();
+            match (listening(&text), ended) {
+                (Some(address), _) => Some(Ok(address)),
+                (None, Some(status)) => Some(Err((status.code().unwrap_or(-1), text))),
+                (None, None) => None,
+            }
         });
+        let address = match started {
+            Ok(address) => address,
+            Err((code, text)) => return Err(Refused { installation, code, text }),
+        };
         let issuer = installation.dev_issuer();
         let auditor = issuer.sign(&{
             let mut claims = issuer.claims("admin");
@@ -141,7 +184,7 @@ impl TestGateway {
         });
         let gateway = Self { installation: Some(installation), process, address, log, issuer, auditor };
         wait_for("the gateway to be ready", || (gateway.get("/readyz").status == 200).then_some(()));
-        gateway
+        Ok(gateway)
     }
 
     pub(crate) fn installation(&self) -> &Installation {

@@ -102,6 +102,15 @@ impl Installation {
         installation
     }
 
+    /// A copy of everything, as it lies there now.
+    pub(crate) fn copy(&self) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("kw");
+        let copied = Command::new("cp").arg("-a").args([&self.dir, &dir]).status().unwrap();
+        assert!(copied.success());
+        Self { _scratch: scratch, dir }
+    }
+
     /// Where it lies.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

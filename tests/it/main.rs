@@ -13,8 +13,15 @@
 
 mod attacks;
 mod coverage;
+mod crash;
+mod damage;
 mod gateway;
 mod installation;
+mod join;
+mod journal;
+mod load;
 mod smoke;
 mod token;
+mod trail;
+mod wal;
 mod wire;
