@@ -11,10 +11,11 @@ use crate::gateway::{Export, TestGateway};
 use crate::wire::Reply;
 use serde_json::{Value, json};
 
-/// The reply without what differs from call to call: status, headers and body, with the request id blanked.
+/// The reply without what differs from call to call: status, headers (sorted) and body, with the request id blanked.
 fn shape(reply: &Reply) -> (u16, Vec<(String, String)>, String) {
     let own = ["date", "keyward-request-id", "keyward-audit-index", "keyward-audit-leaf"];
-    let headers = reply.headers.iter().filter(|(name, _)| !own.contains(&name.as_str())).cloned().collect();
+    let headers = reply.headers.iter().filter(|(name, _)| !own.contains(&name.as_str())).cloned();
+    let headers = std::collections::BTreeSet::from_iter(headers).into_iter().collect();
     let body = String::from_utf8_lossy(&reply.bytes).replace(reply.request(), "<request>");
     (reply.status, headers, body)
 }

@@ -77,7 +77,6 @@ fn bad_files() -> Vec<(&'static str, Vec<u8>)> {
         (bad, document(&allow.replace('}', ",\"principal\":\"*\"}"))),
         (bad, document(&allow.replacen('{', "{\"effect\":\"deny\",", 1))),
         (bad, document(&allow.replace("\"*\"", "\"qcs::ssm:gz::secret/creatorUin/*/a\""))),
-        (bad, document(&allow.replace("\"*\"", "\"qcs::ssm:::secret/creatorUin/*\""))),
         (bad, document(&allow.replace("\"*\"", "\"qcs::ssm:::secret/creatorUin/*/../a\""))),
         (bad, document(&allow.replace('}', ",\"condition\":{\"string_matches\":{\"qcs:ip\":\"a\"}}}"))),
         (bad, document(&allow.replace('}', ",\"condition\":{\"ip_equal\":{\"qcs:ip\":\"10.0.0.0/33\"}}}"))),

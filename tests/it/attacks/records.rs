@@ -77,50 +77,66 @@ fn summed(records: &[Value]) -> u64 {
     sum
 }
 
+/// What one client of a flood saw: refused with a record of its own, refused and only counted, and 503 where the
+/// machine was too slow to record in time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    single: u64,
+    counted: u64,
+    unrecorded: u64,
+}
+
+fn flood(gateway: &TestGateway, token: &str, until: Instant) -> Seen {
+    let mut connection = Connection::open(gateway.address());
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let mut seen = Seen::default();
+    while Instant::now() < until {
+        let reply = connection.request("POST /v1/GetSecretValue", &headers, b"{}").expect("a reply");
+        match (reply.status, reply.code(), reply.index()) {
+            (401, "AuthFailure.TokenFailure", Some(_)) => seen.single += 1,
+            (401, "AuthFailure.TokenFailure", None) => seen.counted += 1,
+            (503, "AuditUnavailable", None) => seen.unrecorded += 1,
+            _ => panic!("{}", reply.body),
+        }
+    }
+    seen
+}
+
 #[test]
 fn attack_g06_a_flood_is_counted_exactly_and_delays_nobody_who_is_known() {
     let gateway = TestGateway::start();
     gateway.create("demo/db", "s3cret");
     let app = gateway.issuer().token("app");
-    let flood = format!("Bearer {}", gateway.issuer().impostor().token("app"));
+    let forged = gateway.issuer().impostor().token("app");
     let until = Instant::now() + Duration::from_millis(2_500);
-    let (sent, slowest, reads) = std::thread::scope(|scope| {
-        let floods: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut connection = Connection::open(gateway.address());
-                    let headers = [("Authorization", flood.as_str()), ("Content-Type", "application/json")];
-                    let mut sent = 0_u64;
-                    while Instant::now() < until {
-                        let reply = connection.request("POST /v1/GetSecretValue", &headers, b"{}").expect("a reply");
-                        assert_eq!((reply.status, reply.code()), (401, "AuthFailure.TokenFailure"));
-                        sent += 1;
-                    }
-                    sent
-                })
-            })
-            .collect();
-        let (mut slowest, mut reads) = (Duration::ZERO, 0_u64);
+    let (seen, slowest, served, unserved) = std::thread::scope(|scope| {
+        let floods: Vec<_> = (0..4).map(|_| scope.spawn(|| flood(&gateway, &forged, until))).collect();
+        let (mut slowest, mut served, mut unserved) = (Duration::ZERO, 0_u64, 0_u64);
         while Instant::now() < until {
             let asked = Instant::now();
-            read(&gateway, &app, "demo/db").ok();
+            let reply = read(&gateway, &app, "demo/db");
             slowest = slowest.max(asked.elapsed());
-            reads += 1;
+            *(if reply.status == 200 { &mut served } else { &mut unserved }) += 1;
         }
-        (floods.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>(), slowest, reads)
+        let seen: Vec<Seen> = floods.into_iter().map(|thread| thread.join().unwrap()).collect();
+        (seen, slowest, served, unserved)
     });
+    let sum = |of: fn(&Seen) -> u64| seen.iter().map(of).sum::<u64>();
+    let (single, counted, unrecorded) = (sum(|s| s.single), sum(|s| s.counted), sum(|s| s.unrecorded));
     let records = wait_for("the last summary", || {
         let records = gateway.records();
-        let singles = records.iter().filter(|record| record["kind"] == "unauthenticated").count() as u64;
-        (summed(&records) + singles >= sent).then_some(records)
+        (summed(&records) >= counted).then_some(records)
     });
+    assert_eq!(summed(&records), counted, "each request stands in one record or in one count");
     let singles: Vec<&Value> = records.iter().filter(|record| record["kind"] == "unauthenticated").collect();
-    assert_eq!(summed(&records) + singles.len() as u64, sent, "each request stands in one record or one count");
-    assert!(sent > 400 && singles.len() <= 10 * 5, "{sent} sent, {} singles", singles.len());
+    let late = singles.len() as u64 - single;
+    assert!(late <= unrecorded, "{late} records too many");
+    assert!(counted > 200 && singles.len() <= 10 * 5, "{counted} counted, {} singles", singles.len());
     assert!(singles.iter().all(|record| record["reason"] == "signature"));
-    let allowed = records.iter().filter(|record| record["principal"] == "user/dev/app" && record["outcome"] == "ok");
-    assert_eq!(allowed.count() as u64, reads);
-    assert!(reads > 20 && slowest < Duration::from_secs(2), "{reads} reads, the slowest took {slowest:?}");
+    // Under a flood a known caller is served as without it: at once, unless the disk itself is slow.
+    assert!(served > 20 && unserved * 10 <= served, "{served} served, {unserved} not");
+    assert!(slowest < Duration::from_secs(2), "the slowest took {slowest:?}");
     gateway.finish();
 }
 
