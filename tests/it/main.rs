@@ -13,11 +13,14 @@
 
 mod crash;
 mod damage;
+mod disk;
+mod faults;
 mod gateway;
 mod installation;
 mod join;
 mod journal;
 mod load;
+mod scene;
 mod smoke;
 mod token;
 mod trail;
