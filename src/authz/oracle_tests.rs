@@ -54,11 +54,7 @@ impl Loaded {
         let session = |list: &Vec<_>| SessionPolicy::parse(document(list).as_bytes(), &settings).ok();
         let sessions = world.sessions.iter().map(session).collect::<Option<Vec<_>>>()?;
         let engine = PolicySet::load(files, &settings).ok()?;
-        Some(Self {
-            engine,
-            reference: Reference::read(files, &settings),
-            sessions,
-        })
+        Some(Self { engine, reference: Reference::read(files, &settings), sessions })
     }
 
     fn engine(&self, ask: &Ask) -> Decision {
@@ -75,25 +71,16 @@ fn loaded(world: &World, seed: u64) -> Loaded {
     Loaded::load(world).unwrap_or_else(|| {
         let settings = settings();
         let found = PolicySet::load(&world.files(), &settings).err();
-        let sessions = world
-            .sessions
-            .iter()
-            .map(|list| SessionPolicy::parse(document(list).as_bytes(), &settings).err());
-        panic!(
-            "seed {seed}: a folder does not load: {found:?} {:?}\n{}",
-            sessions.collect::<Vec<_>>(),
-            printed(world)
-        )
+        let sessions =
+            world.sessions.iter().map(|list| SessionPolicy::parse(document(list).as_bytes(), &settings).err());
+        panic!("seed {seed}: a folder does not load: {found:?} {:?}\n{}", sessions.collect::<Vec<_>>(), printed(world))
     })
 }
 
 fn printed(world: &World) -> String {
     let files = world.files();
     let text = |file: &PolicyFile| format!("  {}: {}\n", file.path, String::from_utf8_lossy(&file.bytes));
-    let sessions = world
-        .sessions
-        .iter()
-        .map(|list| format!("  session policy: {}\n", document(list)));
+    let sessions = world.sessions.iter().map(|list| format!("  session policy: {}\n", document(list)));
     files.iter().map(text).chain(sessions).collect()
 }
 
@@ -157,10 +144,7 @@ fn the_random_cases_reach_every_kind_of_answer() {
     });
     let counted = counted.into_inner();
     assert!(
-        counted
-            .iter()
-            .zip([800, 800, 800, 200, 300, 300, 50])
-            .all(|(found, least)| *found >= least),
+        counted.iter().zip([800, 800, 800, 200, 300, 300, 50]).all(|(found, least)| *found >= least),
         "{counted:?}"
     );
 }
@@ -189,10 +173,7 @@ fn i05_adding_a_deny_statement_never_widens() {
         let Some((before, after)) = before_and_after(both, &changed, &ask) else {
             return;
         };
-        assert!(
-            after.outcome != Verdict::Allow || before.outcome == Verdict::Allow,
-            "seed {seed}: {ask:?}"
-        );
+        assert!(after.outcome != Verdict::Allow || before.outcome == Verdict::Allow, "seed {seed}: {ask:?}");
     });
 }
 
@@ -201,16 +182,10 @@ fn i05_adding_a_boundary_never_widens() {
     for_each_world(cases() / 10, |dice, world, both, seed| {
         let mut changed = world.clone();
         let names: Vec<&String> = world.documents.keys().collect();
-        changed.boundaries.push((
-            dice.one(&names).clone(),
-            vec![dice.one(&["everyone", "issuer/corp"]).to_owned()],
-        ));
+        changed.boundaries.push((dice.one(&names).clone(), vec![dice.one(&["everyone", "issuer/corp"]).to_owned()]));
         let ask = random_ask(dice);
         let (before, after) = before_and_after(both, &changed, &ask).expect("it loads");
-        assert!(
-            after.outcome != Verdict::Allow || before.outcome == Verdict::Allow,
-            "seed {seed}: {ask:?}"
-        );
+        assert!(after.outcome != Verdict::Allow || before.outcome == Verdict::Allow, "seed {seed}: {ask:?}");
     });
 }
 
@@ -227,11 +202,7 @@ fn the_order_of_files_and_statements_never_changes_the_verdict() {
         let after = Loaded::from_files(&files, &changed).expect("it loads in any order");
         for _ in 0..QUESTIONS {
             let ask = random_ask(dice);
-            assert_eq!(
-                both.engine(&ask).outcome,
-                after.engine(&ask).outcome,
-                "seed {seed}: {ask:?}"
-            );
+            assert_eq!(both.engine(&ask).outcome, after.engine(&ask).outcome, "seed {seed}: {ask:?}");
         }
     });
 }
@@ -243,11 +214,7 @@ fn removing_an_attachment_to_someone_else_never_changes_the_decision() {
         let names: Vec<&String> = world.documents.keys().collect();
         let mut with = world.clone();
         let entry = (dice.one(&names).clone(), vec![dice.one(&others).to_owned()]);
-        let list = if dice.percent(50) {
-            &mut with.attachments
-        } else {
-            &mut with.boundaries
-        };
+        let list = if dice.percent(50) { &mut with.attachments } else { &mut with.boundaries };
         list.insert(dice.below(list.len() + 1), entry);
         let (with, without) = (loaded(&with, seed), loaded(world, seed));
         for _ in 0..QUESTIONS {
@@ -269,10 +236,7 @@ fn an_access_key_is_never_allowed_more_than_its_holders_token() {
         ask.restricted = [ask.groups.clone(), ask.roles.clone()].concat();
         (ask.groups, ask.roles) = (Vec::new(), Vec::new());
         let key = both.engine(&ask);
-        assert!(
-            key.outcome != Verdict::Allow || token.outcome == Verdict::Allow,
-            "seed {seed}: {ask:?}"
-        );
+        assert!(key.outcome != Verdict::Allow || token.outcome == Verdict::Allow, "seed {seed}: {ask:?}");
     });
 }
 
@@ -287,18 +251,11 @@ fn who_is_allowed_on_a_missing_secret_is_allowed_whoever_made_it_and_whatever_it
         for number in [7, 70, 8, 9] {
             let mut ask = missing.clone();
             ask.target = What::Secret(CreatorNumber::new(number), name.clone());
-            ask.context
-                .values
-                .insert(ConditionKey::CreateUin, vec![number.to_string()]);
+            ask.context.values.insert(ConditionKey::CreateUin, vec![number.to_string()]);
             let tags = dice.some(&["env&prod", "env&dev", "team&a", "k&"], 0, 2);
-            ask.context
-                .values
-                .insert(ConditionKey::ResourceTag, tags.into_iter().map(str::to_owned).collect());
+            ask.context.values.insert(ConditionKey::ResourceTag, tags.into_iter().map(str::to_owned).collect());
             let found = both.engine(&ask);
-            assert!(
-                on_missing.outcome != Verdict::Allow || found.outcome == Verdict::Allow,
-                "seed {seed}: {ask:?}"
-            );
+            assert!(on_missing.outcome != Verdict::Allow || found.outcome == Verdict::Allow, "seed {seed}: {ask:?}");
             // Whoever an explicit deny would meet on some existing secret meets it on a missing one.
             let denied = |decision: &Decision| decision.outcome == Verdict::Deny(Reason::Explicit);
             assert!(!denied(&found) || denied(&on_missing), "seed {seed}: {ask:?}");

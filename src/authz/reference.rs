@@ -55,14 +55,8 @@ impl Reference {
         };
         Self {
             documents: files.iter().filter_map(named).collect(),
-            attachments: files
-                .iter()
-                .find(|file| file.path == "attachments.json")
-                .map_or(Value::Null, json),
-            here: Where {
-                region: settings.place.region.clone(),
-                account: settings.place.account.clone(),
-            },
+            attachments: files.iter().find(|file| file.path == "attachments.json").map_or(Value::Null, json),
+            here: Where { region: settings.place.region.clone(), account: settings.place.account.clone() },
         }
     }
 
@@ -74,18 +68,10 @@ impl Reference {
             .map(|policy| serde_json::from_slice::<Value>(policy.bytes()).expect("an accepted session policy is JSON"));
         let matching = |reaching: Vec<Reaching<'_>>| self.matching(&reaching, question);
         let identity = matching(self.identity(&names));
-        let boundaries: Vec<Vec<Matching>> = self
-            .boundaries(&names)
-            .into_iter()
-            .map(|boundary| matching(vec![boundary]))
-            .collect();
-        let session = session.as_ref().map(|document| {
-            matching(vec![Reaching {
-                name: None,
-                document,
-                allows_count: true,
-            }])
-        });
+        let boundaries: Vec<Vec<Matching>> =
+            self.boundaries(&names).into_iter().map(|boundary| matching(vec![boundary])).collect();
+        let session =
+            session.as_ref().map(|document| matching(vec![Reaching { name: None, document, allows_count: true }]));
         combined(&identity, &boundaries, session.as_deref())
     }
 
@@ -98,10 +84,7 @@ impl Reference {
             full.insert("everyone".to_owned());
         }
         let claimed = |list: &[crate::principal::Principal]| -> Vec<String> {
-            list.iter()
-                .filter(|one| one.issuer() != Some("local"))
-                .map(ToString::to_string)
-                .collect()
+            list.iter().filter(|one| one.issuer() != Some("local")).map(ToString::to_string).collect()
         };
         full.extend(claimed(caller.groups));
         full.extend(claimed(caller.roles));
@@ -126,11 +109,7 @@ impl Reference {
     fn named(&self, reaching: &BTreeSet<String>, allows_count: impl Fn(&str) -> bool) -> Vec<Reaching<'_>> {
         let reached = self.documents.iter().filter(|(name, _)| reaching.contains(*name));
         reached
-            .map(|(name, document)| Reaching {
-                name: Some(name),
-                document,
-                allows_count: allows_count(name),
-            })
+            .map(|(name, document)| Reaching { name: Some(name), document, allows_count: allows_count(name) })
             .collect()
     }
 
@@ -142,11 +121,7 @@ impl Reference {
             for (statement, body) in statements.iter().enumerate() {
                 let deny = body["effect"] == "deny";
                 if (deny || one.allows_count) && self.statement_matches(body, deny, question) {
-                    found.push(Matching {
-                        document: one.name.map(str::to_owned),
-                        statement,
-                        deny,
-                    });
+                    found.push(Matching { document: one.name.map(str::to_owned), statement, deny });
                 }
             }
         }
@@ -155,21 +130,14 @@ impl Reference {
 
     /// One action pattern, one resource pattern and the whole condition.
     fn statement_matches(&self, statement: &Value, deny: bool, question: &Question<'_>) -> bool {
-        let variables = Variables {
-            uin: question.caller.creator.to_string(),
-            account: self.here.account.clone(),
-        };
+        let variables = Variables { uin: question.caller.creator.to_string(), account: self.here.account.clone() };
         let asked = asked(question);
         let (service, operation) = (question.action.service.name(), question.action.name);
-        texts(&statement["action"])
-            .iter()
-            .any(|pattern| action_matches(pattern, service, operation))
+        texts(&statement["action"]).iter().any(|pattern| action_matches(pattern, service, operation))
             && texts(&statement["resource"])
                 .iter()
                 .any(|pattern| resource_matches(pattern, deny, &asked, &self.here, &variables))
-            && statement
-                .get("condition")
-                .is_none_or(|condition| held(condition, deny, question, &variables))
+            && statement.get("condition").is_none_or(|condition| held(condition, deny, question, &variables))
     }
 }
 
@@ -193,13 +161,10 @@ pub(super) fn action_matches(pattern: &str, service: &str, operation: &str) -> b
 
 fn asked(question: &Question<'_>) -> Asked {
     match question.target {
-        Target::Operation => Asked::Operation {
-            service: question.action.service.name().to_owned(),
-        },
-        Target::Secret { creator, name } => Asked::Secret {
-            creator: creator.map(|creator| creator.to_string()),
-            name: name.to_string(),
-        },
+        Target::Operation => Asked::Operation { service: question.action.service.name().to_owned() },
+        Target::Secret { creator, name } => {
+            Asked::Secret { creator: creator.map(|creator| creator.to_string()), name: name.to_string() }
+        }
         Target::Key { id } => Asked::Key { id: id.to_owned() },
     }
 }
@@ -208,21 +173,10 @@ fn held(condition: &Value, deny: bool, question: &Question<'_>, variables: &Vari
     let missing = matches!(question.target, Target::Secret { creator: None, .. });
     let values = |key: &str| {
         let known = ConditionKey::parse(key);
-        known
-            .and_then(|key| question.context.values.get(&key))
-            .cloned()
-            .unwrap_or_default()
+        known.and_then(|key| question.context.values.get(&key)).cloned().unwrap_or_default()
     };
     let unknown = |key: &str| missing && ["qcs:create_uin", "qcs:resource_tag"].contains(&key);
-    condition_holds(
-        condition,
-        &Facts {
-            values: &values,
-            unknown: &unknown,
-            deny,
-            variables,
-        },
-    )
+    condition_holds(condition, &Facts { values: &values, unknown: &unknown, deny, variables })
 }
 
 /// A matching deny in any layer denies; else each present layer, and each boundary, must allow.
@@ -236,51 +190,29 @@ fn combined(identity: &[Matching], boundaries: &[Vec<Matching>], session: Option
     .filter_map(|(layer, found)| found.map(|one| deciding(layer, one)))
     .collect();
     if !denies.is_empty() {
-        return Decision {
-            outcome: Verdict::Deny(Reason::Explicit),
-            layers: denies,
-        };
+        return Decision { outcome: Verdict::Deny(Reason::Explicit), layers: denies };
     }
     let mut lists = vec![(Layer::Identity, identity)];
     lists.extend(boundaries.iter().map(|boundary| (Layer::Boundary, boundary.as_slice())));
     lists.extend(session.map(|session| (Layer::Session, session)));
-    let mut lacking: Vec<Layer> = lists
-        .iter()
-        .filter(|(_, list)| list.is_empty())
-        .map(|(layer, _)| *layer)
-        .collect();
+    let mut lacking: Vec<Layer> = lists.iter().filter(|(_, list)| list.is_empty()).map(|(layer, _)| *layer).collect();
     lacking.dedup();
     if lacking.is_empty() {
         let layers = lists.iter().map(|(layer, list)| deciding(*layer, &list[0])).collect();
-        return Decision {
-            outcome: Verdict::Allow,
-            layers,
-        };
+        return Decision { outcome: Verdict::Allow, layers };
     }
-    Decision {
-        outcome: Verdict::Deny(Reason::Default),
-        layers: lacking.into_iter().map(without_statement).collect(),
-    }
+    Decision { outcome: Verdict::Deny(Reason::Default), layers: lacking.into_iter().map(without_statement).collect() }
 }
 
 fn deciding(layer: Layer, one: &Matching) -> DecidingStatement {
     DecidingStatement {
         layer,
-        effect: if one.deny {
-            StatementEffect::Deny
-        } else {
-            StatementEffect::Allow
-        },
+        effect: if one.deny { StatementEffect::Deny } else { StatementEffect::Allow },
         document: one.document.clone(),
         statement: Some(u32::try_from(one.statement).expect("few statements")),
     }
 }
 
 fn without_statement(layer: Layer) -> DecidingStatement {
-    DecidingStatement {
-        layer,
-        effect: StatementEffect::Deny,
-        document: None,
-        statement: None,
-    }
+    DecidingStatement { layer, effect: StatementEffect::Deny, document: None, statement: None }
 }

@@ -11,6 +11,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod coverage;
 mod crash;
 mod damage;
 mod disk;

@@ -88,12 +88,7 @@ impl Connection {
     }
 
     /// One request with a body, and its reply. `None` if the server closed the connection instead.
-    pub(crate) fn request(
-        &mut self,
-        line: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Option<Reply> {
+    pub(crate) fn request(&mut self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Reply> {
         let mut text = format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));

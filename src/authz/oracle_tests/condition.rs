@@ -13,14 +13,8 @@ const STRING: [&str; 6] = [
     "string_like",
     "string_not_like",
 ];
-const RELATIONS: [&str; 6] = [
-    "equal",
-    "not_equal",
-    "less_than",
-    "less_than_equal",
-    "greater_than",
-    "greater_than_equal",
-];
+const RELATIONS: [&str; 6] =
+    ["equal", "not_equal", "less_than", "less_than_equal", "greater_than", "greater_than_equal"];
 const KEYS: [&str; 12] = [
     "qcs:current_time",
     "qcs:ip",
@@ -39,20 +33,9 @@ const UINS: [&str; 7] = ["7", "70", "8", "9", "${uin}", "${owner_uin}", "1"];
 const UIN_PATTERNS: [&str; 8] = ["*", "7*", "?", "7?", "*${uin}", "*0", "${app_id}", "??*"];
 const DOORS: [&str; 4] = ["native", "tencent", "NATIVE", "Tencent"];
 const DOOR_PATTERNS: [&str; 4] = ["n*", "?encent", "*", "*E"];
-const TAGS: [&str; 9] = [
-    "env&prod",
-    "env&dev",
-    "ENV&prod",
-    "team&a",
-    "k&",
-    "env&pr?d",
-    "e*&prod",
-    "env&prod&x",
-    "uin&${uin}",
-];
-const TAG_PATTERNS: [&str; 9] = [
-    "env&pr?d", "*&a", "*", "env&*", "*${uin}", "???&*", "*&", "é&?", "env*&*x",
-];
+const TAGS: [&str; 9] =
+    ["env&prod", "env&dev", "ENV&prod", "team&a", "k&", "env&pr?d", "e*&prod", "env&prod&x", "uin&${uin}"];
+const TAG_PATTERNS: [&str; 9] = ["env&pr?d", "*&a", "*", "env&*", "*${uin}", "???&*", "*&", "é&?", "env*&*x"];
 const RANGES: [&str; 15] = [
     "10.1.2.99/24",
     "10.1.2.0/24",
@@ -99,17 +82,12 @@ fn clause(dice: &mut Dice, key: &str) -> (String, Value) {
     if dice.percent(8) {
         return (
             "null_equal".to_owned(),
-            dice.one(&[json!("true"), json!("false"), json!(true), json!(false)].each_ref())
-                .clone(),
+            dice.one(&[json!("true"), json!("false"), json!(true), json!(false)].each_ref()).clone(),
         );
     }
     let (operator, values) = base(dice, key);
     let many = key.ends_with("_tag");
-    let qualifier = if many || dice.percent(15) {
-        dice.one(&["for_any_value:", "for_all_value:"])
-    } else {
-        ""
-    };
+    let qualifier = if many || dice.percent(15) { dice.one(&["for_any_value:", "for_all_value:"]) } else { "" };
     let suffix = if dice.percent(30) { "_if_exist" } else { "" };
     (format!("{qualifier}{operator}{suffix}"), values)
 }
@@ -117,10 +95,7 @@ fn clause(dice: &mut Dice, key: &str) -> (String, Value) {
 fn base(dice: &mut Dice, key: &str) -> (String, Value) {
     match key {
         "qcs:current_time" => (format!("date_{}", dice.one(&RELATIONS)), some(dice, date)),
-        "qcs:ip" => (
-            dice.one(&["ip_equal", "ip_not_equal"]).to_owned(),
-            values(dice, &RANGES),
-        ),
+        "qcs:ip" => (dice.one(&["ip_equal", "ip_not_equal"]).to_owned(), some(dice, range)),
         "keyward:recovery_window" => (format!("numeric_{}", dice.one(&RELATIONS)), some(dice, number)),
         "keyward:secure_transport" => ("bool_equal".to_owned(), bools(dice)),
         "qcs:resource_tag" | "qcs:request_tag" => strings(dice, &TAGS, &TAG_PATTERNS),
@@ -132,31 +107,19 @@ fn base(dice: &mut Dice, key: &str) -> (String, Value) {
 /// Patterns under `string_like`; a `string_like` value may also be a plain text.
 fn strings(dice: &mut Dice, plain: &[&str], patterns: &[&str]) -> (String, Value) {
     let operator = dice.one(&STRING);
-    let list = if operator.ends_with("like") && dice.percent(80) {
-        patterns
-    } else {
-        plain
-    };
+    let list = if operator.ends_with("like") && dice.percent(80) { patterns } else { plain };
     (operator.to_owned(), values(dice, list))
 }
 
 fn values(dice: &mut Dice, list: &[&str]) -> Value {
     let drawn = dice.some(list, 1, 3);
-    if drawn.len() == 1 && dice.percent(50) {
-        json!(drawn[0])
-    } else {
-        json!(drawn)
-    }
+    if drawn.len() == 1 && dice.percent(50) { json!(drawn[0]) } else { json!(drawn) }
 }
 
 /// One value, alone or in a list, or a few.
 fn some(dice: &mut Dice, one: impl Fn(&mut Dice) -> Value) -> Value {
     let list: Vec<Value> = (0..=dice.below(3)).map(|_| one(dice)).collect();
-    if list.len() == 1 && dice.percent(50) {
-        list[0].clone()
-    } else {
-        Value::Array(list)
-    }
+    if list.len() == 1 && dice.percent(50) { list[0].clone() } else { Value::Array(list) }
 }
 
 fn number(dice: &mut Dice) -> Value {
@@ -181,24 +144,21 @@ fn date(dice: &mut Dice) -> Value {
     }
     let minutes = i64::try_from(dice.below(2 * 1_439 + 1)).expect("small") - 1_439;
     let second = i64::try_from(dice.below(5)).expect("small") - 2 + minutes * 60;
-    let (day, second) = if second < 0 {
-        ("2026-05-31", second + 86_400)
-    } else {
-        ("2026-06-01", second)
-    };
+    let (day, second) = if second < 0 { ("2026-05-31", second + 86_400) } else { ("2026-06-01", second) };
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let (sign, ahead) = if minutes < 0 { ('-', -minutes) } else { ('+', minutes) };
-    json!(format!(
-        "{day}T{hour:02}:{minute:02}:{second:02}{sign}{:02}:{:02}",
-        ahead / 60,
-        ahead % 60
-    ))
+    json!(format!("{day}T{hour:02}:{minute:02}:{second:02}{sign}{:02}:{:02}", ahead / 60, ahead % 60))
 }
 
 fn range(dice: &mut Dice) -> Value {
     match dice.below(4) {
         0 => json!(format!("{}/{}", near_ipv4(dice), dice.below(33))),
-        1 => json!(format!("{}/{}", near_ipv6(dice), dice.below(129))),
+        1 => {
+            // A range of IPv4-mapped addresses shorter than /96 is refused.
+            let address = near_ipv6(dice);
+            let least = if address.starts_with("::ffff:") && address.contains('.') { 96 } else { 0 };
+            json!(format!("{address}/{}", least + dice.below(129 - least)))
+        }
         _ => json!(dice.one(&RANGES)),
     }
 }

@@ -50,10 +50,7 @@ impl Ask {
         };
         let target = match &self.target {
             What::Operation => Target::Operation,
-            What::Secret(creator, name) => Target::Secret {
-                creator: *creator,
-                name,
-            },
+            What::Secret(creator, name) => Target::Secret { creator: *creator, name },
             What::Key(id) => Target::Key { id },
         };
         let caller = Caller {
@@ -65,13 +62,7 @@ impl Ask {
             form,
         };
         let session_policy = self.session.and_then(|at| sessions.get(at));
-        Question {
-            caller,
-            action: self.action,
-            target,
-            context: &self.context,
-            session_policy,
-        }
+        Question { caller, action: self.action, target, context: &self.context, session_policy }
     }
 }
 
@@ -94,19 +85,8 @@ const CLAIMS: [&str; 8] = [
     "group/local/g0",
     "role/local/r",
 ];
-const SECRETS: [&str; 11] = [
-    "db",
-    "prod/db",
-    "prod/a/db",
-    "a/7",
-    "dev/prod/db",
-    "DB",
-    "x-db",
-    "prod",
-    "7x",
-    "a/a/b",
-    "prodb",
-];
+const SECRETS: [&str; 11] =
+    ["db", "prod/db", "prod/a/db", "a/7", "dev/prod/db", "DB", "x-db", "prod", "7x", "a/a/b", "prodb"];
 const TAGS: [&str; 12] = [
     "env&prod",
     "env&dev",
@@ -166,37 +146,18 @@ pub(super) fn random_ask(dice: &mut Dice) -> Ask {
     let context = context(dice, action, number, &target);
     let session = if dice.percent(25) { Some(dice.below(2)) } else { None };
     let principal = Principal::parse(principal).expect("a principal");
-    Ask {
-        principal,
-        groups,
-        roles,
-        restricted,
-        creator: creator(number),
-        form,
-        action,
-        target,
-        context,
-        session,
-    }
+    Ask { principal, groups, roles, restricted, creator: creator(number), form, action, target, context, session }
 }
 
 fn form(dice: &mut Dice, principal: &str) -> Form {
     if principal.starts_with("role/local/") {
         return Form::Session(dice.one(&[Some("corp"), Some("corp"), Some("dev"), None]));
     }
-    if principal.starts_with("user/") && dice.percent(30) {
-        Form::AccessKey
-    } else {
-        Form::Token
-    }
+    if principal.starts_with("user/") && dice.percent(30) { Form::AccessKey } else { Form::Token }
 }
 
 fn target(dice: &mut Dice, action: &Action, own: CreatorNumber) -> What {
-    let name = if dice.percent(20) {
-        dice.word("ab", 7)
-    } else {
-        dice.one(&SECRETS).to_owned()
-    };
+    let name = if dice.percent(20) { dice.word("ab", 7) } else { dice.one(&SECRETS).to_owned() };
     let name = SecretName::parse(&name).expect("a name");
     match action.level {
         Level::Operation => What::Operation,
@@ -213,11 +174,7 @@ fn target(dice: &mut Dice, action: &Action, own: CreatorNumber) -> What {
 fn context(dice: &mut Dice, action: &Action, uin: u64, target: &What) -> Context {
     let mut values = BTreeMap::new();
     for key in action.keys() {
-        let drawn = if dice.percent(3) {
-            Vec::new()
-        } else {
-            value(dice, key, uin, target)
-        };
+        let drawn = if dice.percent(3) { Vec::new() } else { value(dice, key, uin, target) };
         if !drawn.is_empty() || dice.percent(10) {
             values.insert(key, drawn);
         }
@@ -253,16 +210,7 @@ fn value(dice: &mut Dice, key: ConditionKey, uin: u64, target: &What) -> Vec<Str
 
 fn address(dice: &mut Dice) -> String {
     match dice.below(3) {
-        0 => dice
-            .one(&[
-                "10.1.2.3",
-                "10.1.3.9",
-                "11.0.0.1",
-                "::ffff:10.1.2.3",
-                "2001:db8::1",
-                "::1",
-            ])
-            .to_owned(),
+        0 => dice.one(&["10.1.2.3", "10.1.3.9", "11.0.0.1", "::ffff:10.1.2.3", "2001:db8::1", "::1"]).to_owned(),
         1 => near_ipv4(dice),
         _ => near_ipv6(dice),
     }

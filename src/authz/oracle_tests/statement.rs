@@ -96,22 +96,14 @@ fn foreign_statement(dice: &mut Dice) -> Value {
 
 /// A single text stands alone sometimes.
 fn listed(dice: &mut Dice, list: Vec<String>) -> Value {
-    if list.len() == 1 && dice.percent(50) {
-        json!(list[0])
-    } else {
-        json!(list)
-    }
+    if list.len() == 1 && dice.percent(50) { json!(list[0]) } else { json!(list) }
 }
 
 fn action_patterns(dice: &mut Dice) -> Vec<String> {
     let mut list = Vec::new();
     for _ in 0..=dice.below(3) {
         let exact = dice.one(ACTIONS).full_name();
-        let pattern = if dice.percent(10) {
-            exact
-        } else {
-            dice.one(&ACTION_PATTERNS).to_owned()
-        };
+        let pattern = if dice.percent(10) { exact } else { dice.one(&ACTION_PATTERNS).to_owned() };
         let prefix = if dice.percent(10) { "name/" } else { "" };
         list.push(format!("{prefix}{pattern}"));
     }
@@ -130,9 +122,7 @@ fn resources(dice: &mut Dice, deny: bool, actions: &[String]) -> Vec<String> {
 }
 
 fn names(patterns: &[String], action: &Action) -> bool {
-    patterns
-        .iter()
-        .any(|pattern| action_matches(pattern, action.service.name(), action.name))
+    patterns.iter().any(|pattern| action_matches(pattern, action.service.name(), action.name))
 }
 
 /// A resource that this action can have in an allow or a deny.
@@ -148,11 +138,7 @@ fn resource(dice: &mut Dice, deny: bool, action: &Action) -> String {
         Level::Key => ("kms", dice.one(&KEY_PATTERNS).to_owned()),
         Level::Secret | Level::Creation | Level::SecretOrOperation => ("ssm", secret_pattern(dice)),
     };
-    let service = if dice.percent(20) {
-        dice.one(&["", "*"])
-    } else {
-        service
-    };
+    let service = if dice.percent(20) { dice.one(&["", "*"]) } else { service };
     let project = dice.one(&["", "", "", "id/0"]);
     let region = dice.one(&["", "*", "ap-guangzhou"]);
     let account = dice.one(&["", "*", "uin/1"]);
@@ -163,10 +149,6 @@ fn secret_pattern(dice: &mut Dice) -> String {
     if dice.percent(20) {
         return dice.one(&["*", "secret/*", "secret/creatorUin/*"]).to_owned();
     }
-    let name = if dice.percent(25) {
-        dice.word("ab**", 7)
-    } else {
-        dice.one(&NAME_PATTERNS).to_owned()
-    };
+    let name = if dice.percent(25) { dice.word("ab**", 7) } else { dice.one(&NAME_PATTERNS).to_owned() };
     format!("secret/creatorUin/{}/{name}", dice.one(&CREATORS))
 }

@@ -24,15 +24,9 @@ pub(super) struct World {
 
 /// Issuers `corp` (groups required) and `dev` (groups optional), region `ap-guangzhou`, account 1, foreign service `cos`.
 pub(super) fn settings() -> Settings {
-    let issuer = |name: &str, groups_required| IssuerRule {
-        name: name.to_owned(),
-        groups_required,
-    };
+    let issuer = |name: &str, groups_required| IssuerRule { name: name.to_owned(), groups_required };
     Settings {
-        place: Place {
-            region: "ap-guangzhou".to_owned(),
-            account: "1".to_owned(),
-        },
+        place: Place { region: "ap-guangzhou".to_owned(), account: "1".to_owned() },
         issuers: vec![issuer("corp", true), issuer("dev", false)],
         foreign_services: vec!["cos".to_owned()],
         document_characters_max: 6_144,
@@ -49,10 +43,7 @@ const TRUST: &str = r#"{"version":"2.0","statement":[{"effect":"allow","action":
 impl World {
     /// The folder's files.
     pub(super) fn files(&self) -> Vec<PolicyFile> {
-        let file = |path: String, text: String| PolicyFile {
-            path,
-            bytes: text.into_bytes(),
-        };
+        let file = |path: String, text: String| PolicyFile { path, bytes: text.into_bytes() };
         let mut files = vec![
             file("attachments.json".to_owned(), self.attachments_text()),
             file("roles/r.json".to_owned(), TRUST.to_owned()),
@@ -64,9 +55,7 @@ impl World {
 
     fn attachments_text(&self) -> String {
         let list = |list: &[Attachment]| -> Vec<Value> {
-            list.iter()
-                .map(|(policy, to)| json!({"policy": policy, "to": to}))
-                .collect()
+            list.iter().map(|(policy, to)| json!({"policy": policy, "to": to})).collect()
         };
         json!({"version": 1, "groups": self.groups, "attachments": list(&self.attachments),
                "boundaries": list(&self.boundaries)})
@@ -75,16 +64,12 @@ impl World {
 
     /// Whether a target is, or holds at any depth, a token group of an issuer that does not require groups.
     fn optional_group(&self, target: &str) -> bool {
-        let members = target
-            .strip_prefix("group/local/")
-            .and_then(|name| self.groups.get(name));
+        let members = target.strip_prefix("group/local/").and_then(|name| self.groups.get(name));
         target.starts_with("group/dev/") || members.is_some_and(|list| list.iter().any(|m| self.optional_group(m)))
     }
 
     fn denies(&self, policy: &str) -> bool {
-        self.documents[policy]
-            .iter()
-            .any(|statement| statement["effect"] == "deny")
+        self.documents[policy].iter().any(|statement| statement["effect"] == "deny")
     }
 
     /// Drops the targets through which a deny or a boundary would hang on an optional token group.
@@ -123,11 +108,7 @@ pub(super) fn random_world(dice: &mut Dice) -> World {
     }
     for (at, group) in GROUPS.iter().enumerate() {
         if dice.percent(80) {
-            let deeper: Vec<&str> = GROUPS[..at]
-                .iter()
-                .copied()
-                .filter(|g| world.groups.contains_key(*g))
-                .collect();
+            let deeper: Vec<&str> = GROUPS[..at].iter().copied().filter(|g| world.groups.contains_key(*g)).collect();
             world.groups.insert((*group).to_owned(), members(dice, &deeper));
         }
     }
@@ -159,9 +140,7 @@ fn attachments(
     most: usize,
 ) -> Vec<Attachment> {
     let count = 1 + dice.below(most);
-    (0..count)
-        .map(|_| (policies[dice.below(policies.len())].clone(), targets(dice, groups)))
-        .collect()
+    (0..count).map(|_| (policies[dice.below(policies.len())].clone(), targets(dice, groups))).collect()
 }
 
 fn targets(dice: &mut Dice, groups: &BTreeMap<String, Vec<String>>) -> Vec<String> {

@@ -21,8 +21,7 @@ pub(super) fn condition_holds(condition: &Value, facts: &Facts<'_>) -> bool {
     let operators = condition.as_object().expect("a condition is an object");
     operators.iter().all(|(operator, keys)| {
         let keys = keys.as_object().expect("an operator holds keys");
-        keys.iter()
-            .all(|(key, values)| holds(operator, key, &listed(values), facts))
+        keys.iter().all(|(key, values)| holds(operator, key, &listed(values), facts))
     })
 }
 
@@ -32,9 +31,7 @@ fn listed(values: &Value) -> Vec<String> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    values
-        .as_array()
-        .map_or_else(|| vec![text(values)], |values| values.iter().map(text).collect())
+    values.as_array().map_or_else(|| vec![text(values)], |values| values.iter().map(text).collect())
 }
 
 fn holds(operator: &str, key: &str, wanted: &[String], facts: &Facts<'_>) -> bool {
@@ -47,18 +44,12 @@ fn holds(operator: &str, key: &str, wanted: &[String], facts: &Facts<'_>) -> boo
         return nothing == (wanted == ["true"]);
     }
     let (qualifier, operator) = operator.split_once(':').unwrap_or(("", operator));
-    let (operator, if_exist) = operator
-        .strip_suffix("_if_exist")
-        .map_or((operator, false), |base| (base, true));
+    let (operator, if_exist) = operator.strip_suffix("_if_exist").map_or((operator, false), |base| (base, true));
     if found.is_empty() {
         return if_exist;
     }
     let mut tests = found.iter().map(|value| test(operator, value, wanted, facts.variables));
-    if qualifier == "for_all_value" {
-        tests.all(|held| held)
-    } else {
-        tests.any(|held| held)
-    }
+    if qualifier == "for_all_value" { tests.all(|held| held) } else { tests.any(|held| held) }
 }
 
 /// Positive: some wanted value fits; negated: none does.
@@ -67,10 +58,7 @@ fn test(operator: &str, found: &str, wanted: &[String], variables: &Variables) -
         Some((kind, rest)) => (format!("{kind}_{rest}"), true),
         None => (operator.to_owned(), false),
     };
-    wanted
-        .iter()
-        .any(|wanted| one_fits(&positive, found, wanted, variables))
-        != negated
+    wanted.iter().any(|wanted| one_fits(&positive, found, wanted, variables)) != negated
 }
 
 fn one_fits(operator: &str, found: &str, wanted: &str, variables: &Variables) -> bool {
@@ -95,15 +83,7 @@ fn like(pattern: &[Token], found: &str) -> bool {
 /// ASCII letters only; everything else is compared as it is.
 fn same_without_case(left: &str, right: &str) -> bool {
     let lower = |text: &str| {
-        text.chars()
-            .map(|c| {
-                if c.is_ascii_uppercase() {
-                    c.to_ascii_lowercase()
-                } else {
-                    c
-                }
-            })
-            .collect::<String>()
+        text.chars().map(|c| if c.is_ascii_uppercase() { c.to_ascii_lowercase() } else { c }).collect::<String>()
     };
     lower(left) == lower(right)
 }

@@ -14,10 +14,7 @@ pub(super) struct Names {
 /// Names from what counts in full and what restricts only, each closed over the policy folder's groups.
 pub(super) fn names(full: BTreeSet<String>, restricting: BTreeSet<String>, groups: &Value) -> Names {
     let all = full.union(&restricting).cloned().collect();
-    Names {
-        full: closed(full, groups),
-        all: closed(all, groups),
-    }
+    Names { full: closed(full, groups), all: closed(all, groups) }
 }
 
 /// Adds each local group that has a member in the set, until none is new.
@@ -39,8 +36,7 @@ fn closed(mut set: BTreeSet<String>, groups: &Value) -> BTreeSet<String> {
 /// Whether a list of members or targets names anyone of the set.
 pub(super) fn reached(list: &Value, set: &BTreeSet<String>) -> bool {
     let list = list.as_array().expect("a list of principals");
-    list.iter()
-        .any(|member| set.contains(member.as_str().expect("a principal")))
+    list.iter().any(|member| set.contains(member.as_str().expect("a principal")))
 }
 
 /// The policies of a section of `attachments.json` that reach someone of the set.
@@ -49,7 +45,5 @@ pub(super) fn policies(section: &Value, set: &BTreeSet<String>) -> BTreeSet<Stri
         return BTreeSet::new();
     };
     let reaching = section.iter().filter(|entry| reached(&entry["to"], set));
-    reaching
-        .map(|entry| entry["policy"].as_str().expect("a policy name").to_owned())
-        .collect()
+    reaching.map(|entry| entry["policy"].as_str().expect("a policy name").to_owned()).collect()
 }

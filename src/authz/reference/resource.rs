@@ -25,13 +25,8 @@ pub(super) fn resource_matches(pattern: &str, deny: bool, asked: &Asked, here: &
         return true;
     }
     let segments: Vec<&str> = pattern.splitn(6, ':').collect();
-    let [qcs, project, service, region, account, last] = segments[..] else {
-        panic!("six segments: `{pattern}`")
-    };
-    assert!(
-        qcs == "qcs" && (project.is_empty() || project == "id/0"),
-        "a resource: `{pattern}`"
-    );
+    let [qcs, project, service, region, account, last] = segments[..] else { panic!("six segments: `{pattern}`") };
+    assert!(qcs == "qcs" && (project.is_empty() || project == "id/0"), "a resource: `{pattern}`");
     let own = match asked {
         Asked::Operation { service } => service,
         Asked::Secret { .. } => "ssm",
@@ -52,10 +47,7 @@ fn last_matches(last: &str, deny: bool, asked: &Asked, variables: &Variables) ->
     match asked {
         Asked::Operation { .. } => deny && last == "*",
         Asked::Key { id } => {
-            last == "*"
-                || last
-                    .strip_prefix("key/")
-                    .is_some_and(|pattern| name_fits(pattern, id, variables))
+            last == "*" || last.strip_prefix("key/").is_some_and(|pattern| name_fits(pattern, id, variables))
         }
         Asked::Secret { creator, name } => secret_matches(last, deny, creator.as_deref(), name, variables),
     }

@@ -21,7 +21,7 @@ pub(super) struct Variables {
 fn pieces(text: &str, variables: &Variables) -> Vec<(char, bool)> {
     let mut out = Vec::new();
     let mut rest = text;
-    while let Some(first) = rest.chars().next() {
+    loop {
         if let Some(inner) = rest.strip_prefix("${") {
             let (name, after) = inner.split_once('}').expect("closed variable");
             let value = match name {
@@ -31,12 +31,13 @@ fn pieces(text: &str, variables: &Variables) -> Vec<(char, bool)> {
             };
             out.extend(value.chars().map(|c| (c, true)));
             rest = after;
-        } else {
-            out.push((first, false));
-            rest = &rest[first.len_utf8()..];
+            continue;
         }
+        let mut characters = rest.chars();
+        let Some(first) = characters.next() else { return out };
+        out.push((first, false));
+        rest = characters.as_str();
     }
-    out
 }
 
 /// The text with its variables replaced.
@@ -70,10 +71,7 @@ pub(super) fn fits(pattern: &[Token], text: &[char]) -> bool {
 /// Whether `text` fits `pattern`, with `*` alone and without variables (actions).
 pub(super) fn fits_stars(pattern: &str, text: &str) -> bool {
     let token = |c| if c == '*' { Token::Run } else { Token::Just(c) };
-    fits(
-        &pattern.chars().map(token).collect::<Vec<_>>(),
-        &text.chars().collect::<Vec<_>>(),
-    )
+    fits(&pattern.chars().map(token).collect::<Vec<_>>(), &text.chars().collect::<Vec<_>>())
 }
 
 /// Whether a name fits a name pattern: `*` and variables (`?` is no name character).
@@ -129,11 +127,8 @@ fn number(digits: &str) -> i64 {
 
 /// Days from 1970-01-01.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    let years: i64 = if year >= 1970 {
-        (1970..year).map(days_of_year).sum()
-    } else {
-        -(year..1970).map(days_of_year).sum::<i64>()
-    };
+    let years: i64 =
+        if year >= 1970 { (1970..year).map(days_of_year).sum() } else { -(year..1970).map(days_of_year).sum::<i64>() };
     years + (1..month).map(|earlier| days_of_month(year, earlier)).sum::<i64>() + day - 1
 }
 
@@ -173,19 +168,12 @@ pub(super) fn lies_in(address: &str, range: &str) -> bool {
 /// An IPv4-mapped address (::ffff:a.b.c.d), or a range of nothing else, as IPv4.
 fn unmapped(bits: Vec<bool>, length: usize) -> (Vec<bool>, usize) {
     let mapped = bits.len() == 128 && bits[..80].iter().all(|b| !b) && bits[80..96].iter().all(|b| *b);
-    if mapped && length >= 96 {
-        (bits[96..].to_vec(), length - 96)
-    } else {
-        (bits, length)
-    }
+    if mapped && length >= 96 { (bits[96..].to_vec(), length - 96) } else { (bits, length) }
 }
 
 fn raw_bits(text: &str) -> Vec<bool> {
     if text.contains(':') {
-        groups(text)
-            .into_iter()
-            .flat_map(|group| bits(u64::from(group), 16))
-            .collect()
+        groups(text).into_iter().flat_map(|group| bits(u64::from(group), 16)).collect()
     } else {
         octets(text).into_iter().flat_map(|octet| bits(octet, 8)).collect()
     }
@@ -193,18 +181,13 @@ fn raw_bits(text: &str) -> Vec<bool> {
 
 fn octets(text: &str) -> Vec<u64> {
     let octets: Vec<u64> = text.split('.').map(|octet| octet.parse().expect("an octet")).collect();
-    assert!(
-        octets.len() == 4 && octets.iter().all(|octet| *octet < 256),
-        "an IPv4 address: {text}"
-    );
+    assert!(octets.len() == 4 && octets.iter().all(|octet| *octet < 256), "an IPv4 address: {text}");
     octets
 }
 
 /// The eight groups of an IPv6 address: `::` filled up, a dotted tail as two groups.
 fn groups(text: &str) -> Vec<u16> {
-    let (front, back) = text
-        .split_once("::")
-        .map_or((text, None), |(front, back)| (front, Some(back)));
+    let (front, back) = text.split_once("::").map_or((text, None), |(front, back)| (front, Some(back)));
     let mut groups = some_groups(front);
     if let Some(back) = back {
         let tail = some_groups(back);
@@ -247,10 +230,7 @@ mod tests {
         assert_eq!(seconds("2026-06-01T 00:00:00Z"), 1_780_272_000);
         assert_eq!(seconds("2026-06-01T08:00:00+08:00"), 1_780_272_000);
         assert_eq!(seconds("2026-05-31T23:30:00-00:30"), 1_780_272_000);
-        assert_eq!(
-            seconds("2000-02-29T00:00:00Z") + 86_400,
-            seconds("2000-03-01T00:00:00Z")
-        );
+        assert_eq!(seconds("2000-02-29T00:00:00Z") + 86_400, seconds("2000-03-01T00:00:00Z"));
     }
 
     #[test]
@@ -288,17 +268,10 @@ mod tests {
 
     #[test]
     fn a_pattern_fits_by_its_tokens() {
-        let variables = Variables {
-            uin: "7".to_owned(),
-            account: "1".to_owned(),
-        };
-        for (pattern, text, expected) in [
-            ("*", "", true),
-            ("a*b", "ab", true),
-            ("a*b", "axxc", false),
-            ("*${uin}*", "a7", true),
-            ("a?", "aé", true),
-        ] {
+        let variables = Variables { uin: "7".to_owned(), account: "1".to_owned() };
+        for (pattern, text, expected) in
+            [("*", "", true), ("a*b", "ab", true), ("a*b", "axxc", false), ("*${uin}*", "a7", true), ("a?", "aé", true)]
+        {
             let text: Vec<char> = text.chars().collect();
             assert_eq!(fits(&tokens(pattern, &variables, true), &text), expected, "{pattern}");
         }

@@ -1,0 +1,206 @@
+//! What a commit costs beyond its synced write: the log with 1 and 64 callers that wait for each answer, against batches
+//! of as many records, built beforehand and written synced by one thread straight to the store.
+//!
+//! Rounds of both take turns in one run, on one disk. Trust the ratios, not the figures.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints what it measures and stops at what fails"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use keyward_audit::log::{Limits, Log, Settings};
+use keyward_audit::note::SigningKey;
+use keyward_audit::record::{Context, Decision, Draft, Effect, Kind, Layer, LayerName, Outcome, Policy};
+use keyward_audit::store::rocks::RocksStore;
+use keyward_audit::store::{Commit, Family, Key, Store, Write};
+use keyward_audit::{Changes, Clock, Environment, Event, Random, RandomError, ReadSet};
+
+/// Rounds of each kind.
+const ROUNDS: usize = 7;
+/// Callers, and how many commits each of them makes in one round.
+const LOADS: [(usize, usize); 2] = [(1, 3_000), (64, 600)];
+/// Bytes of the rows that ride in a batch besides the records: head and frontier of a log of this size.
+const STATE_BYTES: usize = 700;
+
+fn main() {
+    let directory = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let settings = settings(directory.path());
+    Log::create(&settings, &environment()).unwrap();
+    let log = Log::open(&settings, &environment()).unwrap();
+    let store = RocksStore::create(&directory.path().join("straight")).unwrap();
+    let mut next = 0;
+    for (callers, commits) in LOADS {
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            let straight = straight(&store, &mut next, callers, commits);
+            let committed = runtime.block_on(committed(&log, callers, commits));
+            rounds.push((committed, straight));
+        }
+        report(callers, commits, &rounds);
+    }
+    runtime.block_on(log.stop());
+}
+
+fn report(callers: usize, commits: usize, rounds: &[(Duration, Duration)]) {
+    let records = (callers * commits) as f64;
+    let mut ratios: Vec<f64> =
+        rounds.iter().map(|(log, straight)| straight.as_secs_f64() / log.as_secs_f64()).collect();
+    ratios.sort_by(f64::total_cmp);
+    let rate = |times: Vec<Duration>| records * times.len() as f64 / times.iter().sum::<Duration>().as_secs_f64();
+    println!(
+        "{callers:>3} waiting: log {:>8.0}/s, straight {:>8.0}/s, median ratio {:.2} (goal: at least 0.8)",
+        rate(rounds.iter().map(|(log, _)| *log).collect()),
+        rate(rounds.iter().map(|(_, straight)| *straight).collect()),
+        ratios.get(ratios.len() / 2).unwrap(),
+    );
+}
+
+/// Time for `callers` tasks to commit `commits` records each, one after the other.
+async fn committed(log: &Log, callers: usize, commits: usize) -> Duration {
+    let work: Vec<Vec<Read>> = (0..callers).map(|_| (0..commits).map(|_| Read(draft())).collect()).collect();
+    let began = Instant::now();
+    let mut tasks = Vec::new();
+    for events in work {
+        let log = log.clone();
+        tasks.push(tokio::spawn(async move {
+            for event in events {
+                log.commit(event, Changes::default(), ReadSet::default()).await.unwrap().into_event();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    began.elapsed()
+}
+
+/// Time to write as many records in batches of `callers`.
+fn straight(store: &RocksStore, next: &mut u64, callers: usize, commits: usize) -> Duration {
+    let batches: Vec<Vec<Write>> = (0..commits).map(|_| batch(next, callers)).collect();
+    let began = Instant::now();
+    for batch in &batches {
+        assert!(matches!(store.commit(batch, &[]), Commit::Committed));
+    }
+    began.elapsed()
+}
+
+fn batch(next: &mut u64, records: usize) -> Vec<Write> {
+    let mut batch = Vec::with_capacity(records + 1);
+    for _ in 0..records {
+        let key = [[1; 8], next.to_be_bytes()].concat();
+        let bytes = draft().frame().unwrap().finish(1, *next, now_us());
+        batch.push(Write { key: Key::new(Family::Records, key), value: Some(bytes) });
+        *next += 1;
+    }
+    batch.push(Write { key: Key::new(Family::State, "head"), value: Some(vec![7; STATE_BYTES]) });
+    batch
+}
+
+#[derive(Debug)]
+struct Read(Draft);
+
+impl Event for Read {
+    fn draft(&self) -> &Draft {
+        &self.0
+    }
+}
+
+/// The record of an allowed read, about as long as the sample of the specification.
+fn draft() -> Draft {
+    static REQUESTS: AtomicU64 = AtomicU64::new(0);
+    let request = format!("2244a341-e0fd-4058-aa83-{:012x}", REQUESTS.fetch_add(1, Ordering::Relaxed));
+    let mut draft = Draft::new(Kind::Access, "ssm:GetSecretValue", "native", request);
+    draft.context = Some(context());
+    draft.decision = Some(Decision::Allow);
+    draft.issuer = Some("https://keyward.local/dev".to_owned());
+    draft.outcome = Some(Outcome::Ok);
+    draft.policy = Some(policy());
+    draft.principal = Some("user/dev/svc-billing".to_owned());
+    draft.resource =
+        Some("qcs::ssm:local:uin/100000000001:secret/creatorUin/3067215483350917/prod/pay/db-password".to_owned());
+    draft.secret_version = Some("v2".to_owned());
+    draft.source_ip = Some([10, 3, 155, 69].into());
+    draft.value = Some("3708c5d597edaa5598672ba066709c59".to_owned());
+    draft
+}
+
+fn context() -> Context {
+    let conditions = [
+        ("keyward:door", "native"),
+        ("keyward:secure_transport", "true"),
+        ("qcs:create_uin", "3067215483350917"),
+        ("qcs:current_time", "2026-01-01T00:01:41Z"),
+        ("qcs:ip", "10.3.155.69"),
+        ("qcs:owner_uin", "100000000001"),
+        ("qcs:resource_tag", "env&prod"),
+        ("qcs:uin", "1204883671942260"),
+    ];
+    let conditions: BTreeMap<_, _> =
+        conditions.into_iter().map(|(key, value)| (key.to_owned(), BTreeSet::from([value.to_owned()]))).collect();
+    let groups = BTreeSet::from(["group/dev/billing".to_owned(), "group/local/payments".to_owned()]);
+    Context { conditions, groups, ..Context::default() }
+}
+
+fn policy() -> Policy {
+    let layer = Layer {
+        document: Some("payments-read".to_owned()),
+        effect: Effect::Allow,
+        layer: LayerName::Identity,
+        statement: Some(1),
+    };
+    let revision = "sha256:f69fb5b4f95a9052c6a5bbae0524f025122d765928d83fb4f2982096e27fde1d".to_owned();
+    Policy { layers: vec![layer], revision, semantics: 1, shadow: None }
+}
+
+fn settings(directory: &Path) -> Settings {
+    let origin = "localhost/keyward-bench".to_owned();
+    Settings {
+        store: directory.join("db"),
+        high_water_mark: directory.join("hwm"),
+        key: Arc::new(SigningKey::from_seed(&origin, &[7; 32]).unwrap()),
+        origin,
+        limits: Limits { deadline: Duration::from_secs(60), ..Limits::default() },
+        disk: None,
+    }
+}
+
+#[derive(Debug)]
+struct SystemClock(Instant);
+
+impl Clock for SystemClock {
+    fn wall_us(&self) -> u64 {
+        now_us()
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap()
+    }
+}
+
+/// Request ids of the log's own records; nothing here is a secret.
+#[derive(Debug)]
+struct Counting(AtomicU64);
+
+impl Random for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        bytes.iter_mut().zip(number.iter().cycle()).for_each(|(byte, digit)| *byte = *digit);
+        Ok(())
+    }
+}
+
+fn environment() -> Environment {
+    Environment { clock: Arc::new(SystemClock(Instant::now())), random: Arc::new(Counting(AtomicU64::new(0))) }
+}
+
+fn now_us() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
+}
