@@ -13,7 +13,7 @@ pub mod encoding;
 pub mod error;
 pub mod floods;
 pub mod http;
-pub mod json;
+mod json;
 pub mod keys;
 pub mod parameters;
 pub mod principal;

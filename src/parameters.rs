@@ -2,16 +2,15 @@
 //! is named (the decoding rules of every JSON door).
 
 use crate::error::{ApiError, Code};
-use crate::json;
-use serde_json::{Map, Value};
+use crate::json::{self, Json, Object};
 
 /// Deepest nesting of a request body.
-const DEPTH_MAX: usize = 8;
+const DEPTH_MAX: u8 = 8;
 
 /// The fields not read yet. [`Fields::finish`] refuses what is left.
 #[derive(Debug)]
 pub struct Fields {
-    map: Map<String, Value>,
+    map: Object,
 }
 
 impl Fields {
@@ -21,17 +20,17 @@ impl Fields {
     /// `InvalidParameter` for anything else.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
         if body.is_empty() {
-            return Ok(Self { map: Map::new() });
+            return Ok(Self { map: Object::new() });
         }
         match json::parse(body, DEPTH_MAX) {
-            Ok(Value::Object(map)) => Ok(Self { map }),
+            Ok(Json::Object(map)) => Ok(Self { map }),
             Ok(_) => Err(invalid("the body is not a JSON object")),
             Err(error) => Err(invalid(&format!("the body is not acceptable JSON: {}", place(&error)))),
         }
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.map.remove(name).filter(|value| !value.is_null())
+    fn take(&mut self, name: &str) -> Option<Json> {
+        self.map.remove(name).filter(|value| *value != Json::Null)
     }
 
     /// A text, absent or present.
@@ -41,7 +40,7 @@ impl Fields {
     pub fn text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Json::Text(text)) => Ok(Some(text)),
             Some(_) => Err(wrong_type(name, "a string")),
         }
     }
@@ -70,8 +69,8 @@ impl Fields {
         let wrong = || wrong_type(name, "a whole number of at least 0");
         match self.take(name) {
             None => Ok(None),
-            Some(Value::Number(number)) => number.as_u64().map(Some).ok_or_else(wrong),
-            Some(Value::String(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(Json::Integer(number)) => Ok(Some(number)),
+            Some(Json::Text(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
                 text.parse().map(Some).map_err(|_| wrong())
             }
             Some(_) => Err(wrong()),
@@ -85,7 +84,7 @@ impl Fields {
     pub fn flag(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(Json::Bool(flag)) => Ok(Some(flag)),
             Some(_) => Err(wrong_type(name, "true or false")),
         }
     }
@@ -98,13 +97,13 @@ impl Fields {
         let wrong = || wrong_type(name, "a list of objects");
         let items = match self.take(name) {
             None => return Ok(Vec::new()),
-            Some(Value::Array(items)) => items,
+            Some(Json::List(items)) => items,
             Some(_) => return Err(wrong()),
         };
         items
             .into_iter()
             .map(|item| match item {
-                Value::Object(map) => Ok(Self { map }),
+                Json::Object(map) => Ok(Self { map }),
                 _ => Err(wrong()),
             })
             .collect()
@@ -118,10 +117,10 @@ impl Fields {
         let wrong = || wrong_type(name, "a list of strings");
         match self.take(name) {
             None => Ok(Vec::new()),
-            Some(Value::Array(items)) => items
+            Some(Json::List(items)) => items
                 .into_iter()
                 .map(|item| match item {
-                    Value::String(text) => Ok(text),
+                    Json::Text(text) => Ok(text),
                     _ => Err(wrong()),
                 })
                 .collect(),

@@ -146,41 +146,15 @@ impl Log {
             FrameError::TooLarge(_) => Unqueued::TooLarge,
             FrameError::Malformed(reason) => refuse_malformed(&draft.action, &reason),
         })?;
-        if let Some(family) = changes
-            .writes
-            .iter()
-            .map(|write| write.key.family)
-            .find(|family| !is_business(*family))
-        {
-            return Err(refuse_malformed(
-                &draft.action,
-                &format!("changes of the family `{}`", family.name()),
-            ));
+        if let Some(family) = changes.writes.iter().map(|write| write.key.family).find(|family| !is_business(*family)) {
+            return Err(refuse_malformed(&draft.action, &format!("changes of the family `{}`", family.name())));
         }
         let (waiter, waiting) = oneshot::channel();
         let releases = sequencer::releases(draft, &changes);
-        let deadline_us = self
-            .shared
-            .environment
-            .clock
-            .monotonic_us()
-            .saturating_add(micros(self.deadline()));
-        let entry = Entry {
-            framed,
-            kind: draft.kind,
-            releases,
-        };
-        let submission = Submission {
-            entry,
-            changes,
-            reads,
-            deadline_us,
-            waiter,
-        };
-        self.shared
-            .lanes
-            .push(event.lane(), submission)
-            .map_err(Unqueued::Refused)?;
+        let deadline_us = self.shared.environment.clock.monotonic_us().saturating_add(micros(self.deadline()));
+        let entry = Entry { framed, kind: draft.kind, releases };
+        let submission = Submission { entry, changes, reads, deadline_us, waiter };
+        self.shared.lanes.push(event.lane(), submission).map_err(Unqueued::Refused)?;
         Ok(waiting)
     }
 
@@ -252,10 +226,7 @@ impl Log {
     /// [`Refused::Store`] if it cannot be signed now, [`Refused::Stopping`] if the log stops.
     pub async fn checkpoint_now(&self) -> Result<Arc<SignedCheckpoint>, Refused> {
         let size = self.as_of();
-        if let Some(published) = self
-            .newest_checkpoint()
-            .filter(|published| published.checkpoint().size >= size)
-        {
+        if let Some(published) = self.newest_checkpoint().filter(|published| published.checkpoint().size >= size) {
             return Ok(published);
         }
         let (waiter, waiting) = oneshot::channel();
@@ -304,19 +275,13 @@ impl Log {
 
 impl fmt::Debug for Log {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Log")
-            .field("origin", &self.shared.origin)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Log").field("origin", &self.shared.origin).finish_non_exhaustive()
     }
 }
 
 /// Families whose rows ride with a record: all authoritative ones but the log's own.
 const fn is_business(family: Family) -> bool {
-    matches!(
-        family,
-        Family::Texts | Family::Secrets | Family::Keys | Family::Revocations
-    )
+    matches!(family, Family::Texts | Family::Secrets | Family::Keys | Family::Revocations)
 }
 
 /// An event that its code made wrong. Nothing is recorded, so nothing may be released.

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::issuer::{GroupsRule, Issuer};
-use super::json::{Json, Object};
+use crate::json::{Json, Object};
 use super::refusal::Cause;
 use super::token::is_id;
 use crate::principal::{Kind, Principal};

@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::algorithm::Algorithm;
-use super::json::{Json, Object, parse_object};
 use super::key::{NamedKey, PublicKey, Unfit, VerifyingKey};
 use super::token::is_id;
+use crate::json::{Json, Object, parse_object};
 
 /// Largest set, in bytes.
 const SET_BYTES_MAX: usize = 256 * 1024;
@@ -36,7 +36,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<NamedKey>, SetError> {
     if bytes.len() > SET_BYTES_MAX {
         return Err(SetError::Size);
     }
-    let set = parse_object(bytes).ok_or(SetError::Form)?;
+    let set = parse_object(bytes, super::JSON_DEPTH_MAX).ok_or(SetError::Form)?;
     let Some(Json::List(members)) = set.get("keys") else {
         return Err(SetError::Form);
     };

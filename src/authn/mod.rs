@@ -24,7 +24,6 @@ mod cache;
 mod claims;
 mod issue;
 mod issuer;
-mod json;
 mod jwks;
 mod key;
 mod pem;
@@ -35,6 +34,9 @@ mod signature;
 #[cfg(test)]
 mod tests;
 mod token;
+
+/// How deep JSON in tokens and key sets may be nested, the outermost object included.
+const JSON_DEPTH_MAX: u8 = 16;
 
 pub use algorithm::Algorithm;
 pub use authenticated::{Authenticated, Credential};

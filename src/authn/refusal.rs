@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::json::{Json, Object};
+use crate::json::{Json, Object};
 use super::revocation::RevocationsUnavailable;
 
 /// Longest copy of a claimed value, in bytes.

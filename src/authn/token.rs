@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::algorithm::Algorithm;
-use super::json::{Json, Object, parse_object};
 use super::refusal::{Cause, Refusal};
+use crate::json::{Json, Object, parse_object};
 
 /// Longest token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -38,8 +38,8 @@ impl<'a> Unverified<'a> {
     pub(super) fn read(token: &'a str) -> Result<Self, Refusal> {
         let (signing_input, signature) = split(token).map_err(Refusal::unread)?;
         let [header, payload] = decode(signing_input, signature).ok_or_else(|| Refusal::unread(Cause::Malformed))?;
-        let header = parse_object(&header).ok_or_else(|| Refusal::unread(Cause::Malformed))?;
-        let claims = parse_object(&payload);
+        let header = parse_object(&header, super::JSON_DEPTH_MAX).ok_or_else(|| Refusal::unread(Cause::Malformed))?;
+        let claims = parse_object(&payload, super::JSON_DEPTH_MAX);
         let said = |cause| Refusal::new(cause, &header, claims.as_ref().unwrap_or(&Object::new()));
         let (algorithm, kid) = check_header(&header).map_err(said)?;
         if signature.is_empty() {

@@ -2,12 +2,14 @@
 
 use crate::access::Gateway;
 use actix_web::http::header;
-use actix_web::{HttpResponse, Resource, web};
+use actix_web::{HttpResponse, Resource, guard, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 /// `GET /healthz` (the process lives) and `GET /readyz` (it serves; else 503 with reasons).
 pub fn routes(app: &mut web::ServiceConfig) {
-    app.service(web::resource("/healthz").get(healthz)).service(web::resource("/readyz").get(readyz));
+    // A guard on the resource: any other method falls through to the door, which records it.
+    app.service(web::resource("/healthz").guard(guard::Get()).to(healthz))
+        .service(web::resource("/readyz").guard(guard::Get()).to(readyz));
 }
 
 async fn healthz() -> HttpResponse {
@@ -22,7 +24,7 @@ async fn readyz(gateway: web::Data<Gateway>) -> HttpResponse {
 
 /// `GET /metrics`, Prometheus text.
 pub fn metrics_route(metrics: PrometheusHandle) -> Resource {
-    web::resource("/metrics").get(move || {
+    web::resource("/metrics").guard(guard::Get()).to(move || {
         let metrics = metrics.clone();
         async move {
             metrics.run_upkeep();

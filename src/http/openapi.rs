@@ -1,12 +1,12 @@
 //! `GET /openapi.json`: the native door's description, made from the catalogue.
 
 use crate::actions::{ACTIONS, Action, Level, Served};
-use actix_web::{HttpResponse, Resource, web};
+use actix_web::{HttpResponse, Resource, guard, web};
 use serde_json::{Map, Value, json};
 
 /// The route.
 pub fn route() -> Resource {
-    web::resource("/openapi.json").get(|| async { HttpResponse::Ok().json(document()) })
+    web::resource("/openapi.json").guard(guard::Get()).to(|| async { HttpResponse::Ok().json(document()) })
 }
 
 /// The description: one path for each action that this build serves.

@@ -22,13 +22,7 @@ pub(super) struct Recent {
 impl Recent {
     /// An empty table that knows of every change at or above the log size `floor`.
     pub(super) fn new(floor: u64, rows_max: usize) -> Self {
-        Self {
-            hasher: RandomState::new(),
-            last: HashMap::new(),
-            order: VecDeque::new(),
-            rows_max,
-            floor,
-        }
+        Self { hasher: RandomState::new(), last: HashMap::new(), order: VecDeque::new(), rows_max, floor }
     }
 
     /// Notes that the record at `index` changes `row`; indices never fall.
@@ -47,10 +41,7 @@ impl Recent {
         if rows.is_empty() {
             return false;
         }
-        as_of < self.floor
-            || rows
-                .iter()
-                .any(|row| self.last_change(row).is_some_and(|index| index >= as_of))
+        as_of < self.floor || rows.iter().any(|row| self.last_change(row).is_some_and(|index| index >= as_of))
     }
 
     fn last_change(&self, row: &Key) -> Option<u64> {
