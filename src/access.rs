@@ -54,7 +54,7 @@ pub mod setup;
 mod tokens;
 mod trail;
 
-pub use call::{Answer, Body, Call, Presented, Unrecorded, Witness, leaf_text};
+pub use call::{Answer, Body, Call, Fault, Presented, Unrecorded, Witness, leaf_text};
 pub use export::ExportStream;
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Grant, Read};
@@ -62,6 +62,7 @@ pub use grant::{Denial, Done, Exported, Failure, Grant, Read};
 use crate::error::{ApiError, Code};
 use crate::floods::Admission;
 use attempt::{Ask, Attempt};
+use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
 use std::sync::Arc;
 
@@ -82,6 +83,7 @@ pub async fn answer(gateway: Arc<Gateway>, call: Call) -> Answer {
 
 /// Decides on a snapshot and commits, again if what it was decided on has changed meanwhile.
 async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
+    let mut last = None;
     for _ in 0..ATTEMPTS_MAX {
         let committed = match attempt::run(gateway, ask).await {
             Attempt::Value(grant, reads) => release(gateway, grant, reads).await,
@@ -97,22 +99,27 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             }
             Attempt::Refused(refusal) => return refuse(gateway, ask, refusal).await,
             Attempt::Unrecorded(cause) => Err(Stopped::Unrecorded(cause)),
+            Attempt::Panicked => return record_fault(gateway, ask.call.witness()).await,
         };
         match committed {
             Ok(answer) => return answer,
-            // A revision that is in the log is about to be swapped in; anything else is read anew at once.
-            Err(Stopped::Conflict) => gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await,
-            Err(Stopped::TooLarge) => return too_large(gateway, ask).await,
-            Err(Stopped::Unrecorded(cause)) => return Answer::unrecorded(cause),
+            Err(Stopped::Conflict(draft)) => last = Some(draft),
+            Err(Stopped::TooLarge(draft)) => return give_up(gateway, *draft, recording::TOO_LARGE).await,
+            Err(Stopped::Unrecorded(cause)) => return unrecorded(cause),
         }
+        // A revision that is in the log is about to be swapped in; anything else is read anew at once.
+        gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await;
     }
-    contended(gateway, ask).await
+    match last {
+        Some(draft) => give_up(gateway, *draft, recording::CONTENTION).await,
+        None => unrecorded(Unrecorded::Store),
+    }
 }
 
-/// Why a commit did not come to an answer.
+/// Why a commit did not come to an answer; with the record that it would have left.
 enum Stopped {
-    Conflict,
-    TooLarge,
+    Conflict(Box<Draft>),
+    TooLarge(Box<Draft>),
     Unrecorded(Unrecorded),
 }
 
@@ -123,10 +130,18 @@ async fn commit<E: Event>(
     reads: ReadSet,
 ) -> Result<Committed<E>, Stopped> {
     gateway.log().commit(event, changes, reads).await.map_err(|error| match error {
-        CommitError::Conflict(_) => Stopped::Conflict,
-        CommitError::TooLarge(_) => Stopped::TooLarge,
+        CommitError::Conflict(event) => Stopped::Conflict(Box::new(event.draft().clone())),
+        CommitError::TooLarge(event) => Stopped::TooLarge(Box::new(event.draft().clone())),
         CommitError::Unavailable(_, refused) => Stopped::Unrecorded(Unrecorded::Log(refused)),
     })
+}
+
+/// 503: said in a metric, since no record can say it.
+fn unrecorded(cause: Unrecorded) -> Answer {
+    if !matches!(cause, Unrecorded::Log(_)) {
+        metrics::counter!("keyward_unrecorded_total", "reason" => cause.label()).increment(1);
+    }
+    Answer::unrecorded(cause)
 }
 
 /// INVARIANT I1: record, then open. A row that fails its integrity check releases nothing, and an `outcome` record
@@ -148,7 +163,7 @@ async fn release(gateway: &Gateway, grant: Grant<Read>, reads: ReadSet) -> Resul
 
 /// No or bad credential, or malformed beyond knowing the caller: a record within the budget, else a count.
 async fn refuse(gateway: &Gateway, ask: &Ask, refusal: attempt::Refusal) -> Answer {
-    match gateway.floods().admit(ask.peer(), refusal.reason, gateway.now_us()) {
+    match gateway.floods().admit(ask.call.peer, refusal.reason, gateway.now_us()) {
         Admission::Counted(counted) => Answer::counted(counted, refusal.error),
         Admission::Single => {
             let committed = if refusal.is_credential {
@@ -163,17 +178,14 @@ async fn refuse(gateway: &Gateway, ask: &Ask, refusal: attempt::Refusal) -> Answ
     }
 }
 
-/// The record would pass 8 KiB: 413, with a record that leaves out what makes it large.
-async fn too_large(gateway: &Gateway, ask: &Ask) -> Answer {
-    let error = ApiError::new(Code::RequestSizeLimitExceeded, "the record of this call would pass 8192 bytes");
-    let failure = recording::undecided(gateway, ask, "record_too_large", error);
-    settled(commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed))
-}
-
-/// Decided as often as allowed, each time on something that changed: 503, with a record that has no read set.
-async fn contended(gateway: &Gateway, ask: &Ask) -> Answer {
-    let error = ApiError::new(Code::ServiceUnavailable, "what this was decided on kept changing; try again");
-    let failure = recording::undecided(gateway, ask, "contention", error);
+/// The record would pass 8 KiB (413), or what it was decided on changed each time (503): recorded without a read set.
+async fn give_up(gateway: &Gateway, draft: Draft, reason: &'static str) -> Answer {
+    let error = if reason == recording::TOO_LARGE {
+        ApiError::new(Code::RequestSizeLimitExceeded, "the record of this call would pass 8192 bytes")
+    } else {
+        ApiError::new(Code::ServiceUnavailable, "what this was decided on kept changing; try again")
+    };
+    let failure = recording::given_up(draft, reason, error);
     settled(commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed))
 }
 
@@ -189,9 +201,9 @@ pub async fn record_fault(gateway: &Gateway, witness: Witness) -> Answer {
 /// An answer to an event without a read set, which cannot conflict.
 fn settled(result: Result<Answer, Stopped>) -> Answer {
     result.unwrap_or_else(|stopped| {
-        Answer::unrecorded(match stopped {
+        unrecorded(match stopped {
             Stopped::Unrecorded(cause) => cause,
-            Stopped::Conflict | Stopped::TooLarge => Unrecorded::Log(keyward_audit::Refused::Store),
+            Stopped::Conflict(_) | Stopped::TooLarge(_) => Unrecorded::Store,
         })
     })
 }

@@ -31,11 +31,7 @@ const STATE_BYTES: usize = 700;
 
 fn main() {
     let directory = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let settings = settings(directory.path());
     Log::create(&settings, &environment()).unwrap();
     let log = Log::open(&settings, &environment()).unwrap();
@@ -55,10 +51,8 @@ fn main() {
 
 fn report(callers: usize, commits: usize, rounds: &[(Duration, Duration)]) {
     let records = (callers * commits) as f64;
-    let mut ratios: Vec<f64> = rounds
-        .iter()
-        .map(|(log, straight)| straight.as_secs_f64() / log.as_secs_f64())
-        .collect();
+    let mut ratios: Vec<f64> =
+        rounds.iter().map(|(log, straight)| straight.as_secs_f64() / log.as_secs_f64()).collect();
     ratios.sort_by(f64::total_cmp);
     let rate = |times: Vec<Duration>| records * times.len() as f64 / times.iter().sum::<Duration>().as_secs_f64();
     println!(
@@ -71,19 +65,14 @@ fn report(callers: usize, commits: usize, rounds: &[(Duration, Duration)]) {
 
 /// Time for `callers` tasks to commit `commits` records each, one after the other.
 async fn committed(log: &Log, callers: usize, commits: usize) -> Duration {
-    let work: Vec<Vec<Read>> = (0..callers)
-        .map(|_| (0..commits).map(|_| Read(draft())).collect())
-        .collect();
+    let work: Vec<Vec<Read>> = (0..callers).map(|_| (0..commits).map(|_| Read(draft())).collect()).collect();
     let began = Instant::now();
     let mut tasks = Vec::new();
     for events in work {
         let log = log.clone();
         tasks.push(tokio::spawn(async move {
             for event in events {
-                log.commit(event, Changes::default(), ReadSet::default())
-                    .await
-                    .unwrap()
-                    .into_event();
+                log.commit(event, Changes::default(), ReadSet::default()).await.unwrap().into_event();
             }
         }));
     }
@@ -108,19 +97,14 @@ fn batch(next: &mut u64, records: usize) -> Vec<Write> {
     for _ in 0..records {
         let key = [[1; 8], next.to_be_bytes()].concat();
         let bytes = draft().frame().unwrap().finish(1, *next, now_us());
-        batch.push(Write {
-            key: Key::new(Family::Records, key),
-            value: Some(bytes),
-        });
+        batch.push(Write { key: Key::new(Family::Records, key), value: Some(bytes) });
         *next += 1;
     }
-    batch.push(Write {
-        key: Key::new(Family::State, "head"),
-        value: Some(vec![7; STATE_BYTES]),
-    });
+    batch.push(Write { key: Key::new(Family::State, "head"), value: Some(vec![7; STATE_BYTES]) });
     batch
 }
 
+#[derive(Debug)]
 struct Read(Draft);
 
 impl Event for Read {
@@ -132,10 +116,7 @@ impl Event for Read {
 /// The record of an allowed read, about as long as the sample of the specification.
 fn draft() -> Draft {
     static REQUESTS: AtomicU64 = AtomicU64::new(0);
-    let request = format!(
-        "2244a341-e0fd-4058-aa83-{:012x}",
-        REQUESTS.fetch_add(1, Ordering::Relaxed)
-    );
+    let request = format!("2244a341-e0fd-4058-aa83-{:012x}", REQUESTS.fetch_add(1, Ordering::Relaxed));
     let mut draft = Draft::new(Kind::Access, "ssm:GetSecretValue", "native", request);
     draft.context = Some(context());
     draft.decision = Some(Decision::Allow);
@@ -162,16 +143,10 @@ fn context() -> Context {
         ("qcs:resource_tag", "env&prod"),
         ("qcs:uin", "1204883671942260"),
     ];
-    let conditions: BTreeMap<_, _> = conditions
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), BTreeSet::from([value.to_owned()])))
-        .collect();
+    let conditions: BTreeMap<_, _> =
+        conditions.into_iter().map(|(key, value)| (key.to_owned(), BTreeSet::from([value.to_owned()]))).collect();
     let groups = BTreeSet::from(["group/dev/billing".to_owned(), "group/local/payments".to_owned()]);
-    Context {
-        conditions,
-        groups,
-        ..Context::default()
-    }
+    Context { conditions, groups, ..Context::default() }
 }
 
 fn policy() -> Policy {
@@ -182,12 +157,7 @@ fn policy() -> Policy {
         statement: Some(1),
     };
     let revision = "sha256:f69fb5b4f95a9052c6a5bbae0524f025122d765928d83fb4f2982096e27fde1d".to_owned();
-    Policy {
-        layers: vec![layer],
-        revision,
-        semantics: 1,
-        shadow: None,
-    }
+    Policy { layers: vec![layer], revision, semantics: 1, shadow: None }
 }
 
 fn settings(directory: &Path) -> Settings {
@@ -197,10 +167,7 @@ fn settings(directory: &Path) -> Settings {
         high_water_mark: directory.join("hwm"),
         key: Arc::new(SigningKey::from_seed(&origin, &[7; 32]).unwrap()),
         origin,
-        limits: Limits {
-            deadline: Duration::from_secs(60),
-            ..Limits::default()
-        },
+        limits: Limits { deadline: Duration::from_secs(60), ..Limits::default() },
         disk: None,
     }
 }
@@ -225,19 +192,13 @@ struct Counting(AtomicU64);
 impl Random for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
         let number = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        bytes
-            .iter_mut()
-            .zip(number.iter().cycle())
-            .for_each(|(byte, digit)| *byte = *digit);
+        bytes.iter_mut().zip(number.iter().cycle()).for_each(|(byte, digit)| *byte = *digit);
         Ok(())
     }
 }
 
 fn environment() -> Environment {
-    Environment {
-        clock: Arc::new(SystemClock(Instant::now())),
-        random: Arc::new(Counting(AtomicU64::new(0))),
-    }
+    Environment { clock: Arc::new(SystemClock(Instant::now())), random: Arc::new(Counting(AtomicU64::new(0))) }
 }
 
 fn now_us() -> u64 {

@@ -70,29 +70,18 @@ impl Checkpoint {
         if let Some(extension) = lines.next() {
             return Err(CheckpointError::Extension(extension.to_owned()));
         }
-        Ok(Self {
-            origin: origin.to_owned(),
-            size: read_size(size)?,
-            root: read_root(root)?,
-        })
+        Ok(Self { origin: origin.to_owned(), size: read_size(size)?, root: read_root(root)? })
     }
 }
 
 fn read_size(text: &str) -> Result<u64, CheckpointError> {
     let canonical = |size: &u64| size.to_string() == text;
-    text.parse()
-        .ok()
-        .filter(canonical)
-        .ok_or_else(|| CheckpointError::Size(text.to_owned()))
+    text.parse().ok().filter(canonical).ok_or_else(|| CheckpointError::Size(text.to_owned()))
 }
 
 fn read_root(text: &str) -> Result<Digest, CheckpointError> {
     let unreadable = || CheckpointError::Root(text.to_owned());
-    BASE64
-        .decode(text)
-        .map_err(|_| unreadable())?
-        .try_into()
-        .map_err(|_| unreadable())
+    BASE64.decode(text).map_err(|_| unreadable())?.try_into().map_err(|_| unreadable())
 }
 
 /// A checkpoint with the note that proves it.

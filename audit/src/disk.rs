@@ -86,21 +86,12 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             thresholds: Thresholds {
-                soft: Share {
-                    percent: 10,
-                    bytes: 2 * GIB,
-                },
+                soft: Share { percent: 10, bytes: 2 * GIB },
                 soft_hours: 24,
                 hard: Share { percent: 5, bytes: GIB },
-                critical: Share {
-                    percent: 2,
-                    bytes: 256 * MIB,
-                },
+                critical: Share { percent: 2, bytes: 256 * MIB },
             },
-            ballast: Share {
-                percent: 1,
-                bytes: 64 * MIB,
-            },
+            ballast: Share { percent: 1, bytes: 64 * MIB },
             wal_bytes_max: WAL_BYTES_MAX,
             compaction_bytes: 256 * MIB,
         }
@@ -191,15 +182,8 @@ impl Watch {
     fn measure(&mut self) -> io::Result<(Level, Space)> {
         let space = (self.probe)(&self.database)?;
         let wal = wal_bytes(&self.database)?;
-        let headroom = self
-            .settings
-            .wal_bytes_max
-            .saturating_sub(wal)
-            .saturating_add(self.settings.compaction_bytes);
-        let usable = Space {
-            free: space.free.saturating_sub(headroom),
-            ..space
-        };
+        let headroom = self.settings.wal_bytes_max.saturating_sub(wal).saturating_add(self.settings.compaction_bytes);
+        let usable = Space { free: space.free.saturating_sub(headroom), ..space };
         // The ballast counts as free for the rate: making and deleting it is no consumption.
         let ours = usable.free.saturating_add(ballast_bytes(&self.ballast)?);
         let full_in_hours = self.rate.full_in_hours(self.environment.clock.monotonic_us(), ours);
@@ -233,11 +217,7 @@ impl Watch {
     /// Writes random bytes, so that they take their room on file systems that compress or copy on write, too.
     fn make_ballast(&self, bytes: u64) -> io::Result<()> {
         remove(&self.ballast)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.ballast)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.ballast)?;
         let mut left = bytes;
         while left > 0 {
             let length = left.min(64 * 1024);
@@ -260,10 +240,7 @@ struct Rate {
 impl Rate {
     /// In how many hours nothing is free any more; `None` while that is unknown or never.
     fn full_in_hours(&mut self, now_us: u64, free: u64) -> Option<u64> {
-        let due = self
-            .samples
-            .back()
-            .is_none_or(|(at, _)| now_us.saturating_sub(*at) >= MINUTE_US);
+        let due = self.samples.back().is_none_or(|(at, _)| now_us.saturating_sub(*at) >= MINUTE_US);
         if due {
             self.samples.push_back((now_us, free));
         }
@@ -295,10 +272,7 @@ fn wal_bytes(database: &Path) -> io::Result<u64> {
     let mut bytes = 0_u64;
     for entry in fs::read_dir(database)? {
         let entry = entry?;
-        if Path::new(&entry.file_name())
-            .extension()
-            .is_some_and(|kind| kind == "log")
-        {
+        if Path::new(&entry.file_name()).extension().is_some_and(|kind| kind == "log") {
             // The engine may delete a log while we look.
             bytes = bytes.saturating_add(entry.metadata().map_or(0, |metadata| metadata.len()));
         }

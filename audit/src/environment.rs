@@ -42,9 +42,6 @@ impl Environment {
     pub fn request_id(&self) -> Result<String, RandomError> {
         let mut bytes = [0_u8; 16];
         self.random.fill(&mut bytes)?;
-        Ok(uuid::Builder::from_random_bytes(bytes)
-            .into_uuid()
-            .hyphenated()
-            .to_string())
+        Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().hyphenated().to_string())
     }
 }

@@ -17,22 +17,13 @@ const CHAIN_DOMAIN: &[u8] = b"keyward-audit-chain/v1\n";
 /// A record's leaf: `SHA-256(0x00 || record)` (RFC 6962, 2.1).
 #[must_use]
 pub fn leaf(record: &[u8]) -> Digest {
-    Sha256::new()
-        .chain_update([0x00])
-        .chain_update(record)
-        .finalize()
-        .into()
+    Sha256::new().chain_update([0x00]).chain_update(record).finalize().into()
 }
 
 /// An inner node: `SHA-256(0x01 || left || right)` (RFC 6962, 2.1).
 #[must_use]
 pub fn node(left: &Digest, right: &Digest) -> Digest {
-    Sha256::new()
-        .chain_update([0x01])
-        .chain_update(left)
-        .chain_update(right)
-        .finalize()
-        .into()
+    Sha256::new().chain_update([0x01]).chain_update(left).chain_update(right).finalize().into()
 }
 
 /// The root of the tree without records: `SHA-256("")`.
@@ -44,23 +35,13 @@ pub fn empty_root() -> Digest {
 /// The chain before record 0. `origin` is the *first* origin of the log; a later one never changes it.
 #[must_use]
 pub fn chain_start(origin: &str) -> Digest {
-    Sha256::new()
-        .chain_update(CHAIN_DOMAIN)
-        .chain_update(origin)
-        .chain_update(b"\n")
-        .finalize()
-        .into()
+    Sha256::new().chain_update(CHAIN_DOMAIN).chain_update(origin).chain_update(b"\n").finalize().into()
 }
 
 /// The chain after a record: `SHA-256(0x02 || chain before || leaf)`.
 #[must_use]
 pub fn chain_next(before: &Digest, leaf: &Digest) -> Digest {
-    Sha256::new()
-        .chain_update([0x02])
-        .chain_update(before)
-        .chain_update(leaf)
-        .finalize()
-        .into()
+    Sha256::new().chain_update([0x02]).chain_update(before).chain_update(leaf).finalize().into()
 }
 
 /// The chain id: the first 8 bytes of the chain's start value.

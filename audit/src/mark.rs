@@ -67,11 +67,7 @@ impl Mark {
     fn encode(&self) -> Vec<u8> {
         let mut slot = Vec::with_capacity(SLOT_BYTES);
         slot.extend(MAGIC);
-        slot.extend(
-            [self.generation, self.epoch, self.size]
-                .into_iter()
-                .flat_map(u64::to_be_bytes),
-        );
+        slot.extend([self.generation, self.epoch, self.size].into_iter().flat_map(u64::to_be_bytes));
         slot.extend([self.chain, self.root, self.origin_hash].concat());
         slot.extend(self.signed_size.to_be_bytes());
         slot.extend(self.signed_root);
@@ -157,24 +153,13 @@ impl MarkFile {
     /// # Errors
     /// [`MarkError::Exists`] if there is one, else [`MarkError::Failed`].
     pub fn create(path: &Path) -> Result<Self, MarkError> {
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path);
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
         let file = opened.map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => MarkError::Exists {
-                path: path.display().to_string(),
-            },
+            io::ErrorKind::AlreadyExists => MarkError::Exists { path: path.display().to_string() },
             _ => failed(path, source),
         })?;
         fill(&file, path).map_err(|source| failed(path, source))?;
-        Ok(Self {
-            file,
-            newest: None,
-            next: Slot::First,
-        })
+        Ok(Self { file, newest: None, next: Slot::First })
     }
 
     /// Opens the file and reads its newest mark.
@@ -183,27 +168,15 @@ impl MarkFile {
     /// [`MarkError::Missing`] and [`MarkError::Unreadable`] apart, since they have different causes; else
     /// [`MarkError::Failed`].
     pub fn open(path: &Path) -> Result<Self, MarkError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound => MarkError::Missing {
-                    path: path.display().to_string(),
-                },
-                _ => failed(path, source),
-            })?;
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => MarkError::Missing { path: path.display().to_string() },
+            _ => failed(path, source),
+        })?;
         let marks = [read(&file, Slot::First), read(&file, Slot::Second)];
         let [first, second] = marks.map(|mark| mark.map_err(|source| failed(path, source)));
         let newest = newer(first?, second?);
-        let (slot, mark) = newest.ok_or_else(|| MarkError::Unreadable {
-            path: path.display().to_string(),
-        })?;
-        Ok(Self {
-            file,
-            newest: Some(mark),
-            next: slot.other(),
-        })
+        let (slot, mark) = newest.ok_or_else(|| MarkError::Unreadable { path: path.display().to_string() })?;
+        Ok(Self { file, newest: Some(mark), next: slot.other() })
     }
 
     /// The mark that counts; `None` only in a file that was just made.
@@ -219,9 +192,7 @@ impl MarkFile {
     /// What the operating system answered; the newest mark is then the one before, in the file as here.
     pub fn write(&mut self, mark: &Mark) -> io::Result<()> {
         let before = self.newest.map_or(0, |mark| mark.generation);
-        let generation = before
-            .checked_add(1)
-            .ok_or_else(|| io::Error::other("the mark's generations are used up"))?;
+        let generation = before.checked_add(1).ok_or_else(|| io::Error::other("the mark's generations are used up"))?;
         let mark = Mark { generation, ..*mark };
         self.file.write_all_at(&mark.encode(), self.next as u64)?;
         self.newest = Some(mark);
@@ -239,10 +210,7 @@ impl MarkFile {
 }
 
 fn failed(path: &Path, source: io::Error) -> MarkError {
-    MarkError::Failed {
-        path: path.display().to_string(),
-        source,
-    }
+    MarkError::Failed { path: path.display().to_string(), source }
 }
 
 fn fill(file: &File, path: &Path) -> io::Result<()> {
@@ -263,10 +231,7 @@ fn read(file: &File, slot: Slot) -> io::Result<Option<(Slot, Mark)>> {
 }
 
 fn newer(first: Option<(Slot, Mark)>, second: Option<(Slot, Mark)>) -> Option<(Slot, Mark)> {
-    [first, second]
-        .into_iter()
-        .flatten()
-        .max_by_key(|(_, mark)| mark.generation)
+    [first, second].into_iter().flatten().max_by_key(|(_, mark)| mark.generation)
 }
 
 #[cfg(test)]

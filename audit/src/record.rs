@@ -128,11 +128,7 @@ impl Draft {
             Some(Value::Integer(position)) => Some(*position),
             _ => None,
         };
-        EventId {
-            request: self.request.clone(),
-            kind: self.kind,
-            item,
-        }
+        EventId { request: self.request.clone(), kind: self.kind, item }
     }
 }
 

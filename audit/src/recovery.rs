@@ -41,16 +41,11 @@ pub struct Opened {
 pub fn open_with_recovery(path: &Path, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
     let place = Place::of(path)?;
     let _alone = place.lock()?;
-    place
-        .settle()
-        .map_err(|error| place.failed("clean up beside", &error))?;
+    place.settle().map_err(|error| place.failed("clean up beside", &error))?;
     match RocksStore::open(path, Recovery::Absolute) {
         Ok(store) => {
             ask(&store, judge)?;
-            Ok(Opened {
-                store,
-                tail: Tail::Whole,
-            })
+            Ok(Opened { store, tail: Tail::Whole })
         }
         Err(StoreError::Damaged(_)) => recover(&place, judge),
         Err(error) => Err(error),
@@ -58,25 +53,17 @@ pub fn open_with_recovery(path: &Path, judge: &mut Judge<'_>) -> Result<Opened, 
 }
 
 fn recover(place: &Place, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
-    let judged = place
-        .copy()
-        .map_err(|error| place.failed("copy", &error))
-        .and_then(|()| {
-            let copy = RocksStore::open(&place.recovery, Recovery::PointInTime)?;
-            ask(&copy, judge)
-        });
+    let judged = place.copy().map_err(|error| place.failed("copy", &error)).and_then(|()| {
+        let copy = RocksStore::open(&place.recovery, Recovery::PointInTime)?;
+        ask(&copy, judge)
+    });
     if let Err(error) = judged {
-        place
-            .remove_copy()
-            .map_err(|error| place.failed("clean up beside", &error))?;
+        place.remove_copy().map_err(|error| place.failed("clean up beside", &error))?;
         return Err(error);
     }
     place.swap().map_err(|error| place.failed("replace", &error))?;
     let store = RocksStore::open(&place.store, Recovery::Absolute)?;
-    Ok(Opened {
-        store,
-        tail: Tail::Torn,
-    })
+    Ok(Opened { store, tail: Tail::Torn })
 }
 
 fn ask(store: &RocksStore, judge: &mut Judge<'_>) -> Result<(), StoreError> {
@@ -108,12 +95,7 @@ impl Place {
         let name = store.file_name().ok_or_else(nameless)?;
         let beside = |suffix| around(&store).join([name, OsStr::new(suffix)].into_iter().collect::<OsString>());
         let (recovery, torn) = (beside(".recovery"), beside(".torn"));
-        Ok(Self {
-            recovery,
-            torn,
-            around: around(&store),
-            store,
-        })
+        Ok(Self { recovery, torn, around: around(&store), store })
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> StoreError {
@@ -125,9 +107,7 @@ impl Place {
         let around = File::open(&self.around).map_err(|error| self.failed("open the directory around", &error))?;
         match around.try_lock() {
             Ok(()) => Ok(around),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-                path: self.store.display().to_string(),
-            }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: self.store.display().to_string() }),
             Err(TryLockError::Error(error)) => Err(self.failed("lock the directory around", &error)),
         }
     }

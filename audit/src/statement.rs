@@ -53,27 +53,16 @@ fn sign(text: &str, key: &SigningKey, named: &VerifyingKey) -> Result<String, St
 
 fn check(text: &str, key: &VerifyingKey, signature: &str, name: &'static str) -> Result<(), StatementError> {
     let bytes = BASE64.decode(signature).map_err(|_| StatementError::Parameter(name))?;
-    if key.verifies(text.as_bytes(), &bytes) {
-        Ok(())
-    } else {
-        Err(StatementError::Signature(name))
-    }
+    if key.verifies(text.as_bytes(), &bytes) { Ok(()) } else { Err(StatementError::Signature(name)) }
 }
 
 fn check_name(key: &VerifyingKey, origin: &str) -> Result<(), StatementError> {
-    if key.name() == origin {
-        Ok(())
-    } else {
-        Err(StatementError::Origin(key.to_string()))
-    }
+    if key.name() == origin { Ok(()) } else { Err(StatementError::Origin(key.to_string())) }
 }
 
 /// A text of a record's parameters.
 fn text<'a>(parameters: &'a Parameters, name: &'static str) -> Result<&'a str, StatementError> {
-    parameters
-        .get(name)
-        .and_then(Value::as_text)
-        .ok_or(StatementError::Parameter(name))
+    parameters.get(name).and_then(Value::as_text).ok_or(StatementError::Parameter(name))
 }
 
 fn vkey(parameters: &Parameters, name: &'static str) -> Result<VerifyingKey, StatementError> {
@@ -81,9 +70,5 @@ fn vkey(parameters: &Parameters, name: &'static str) -> Result<VerifyingKey, Sta
 }
 
 fn check_kind(record: &Record, kind: Kind) -> Result<(), StatementError> {
-    if record.kind() == kind {
-        Ok(())
-    } else {
-        Err(StatementError::Kind(record.kind().word()))
-    }
+    if record.kind() == kind { Ok(()) } else { Err(StatementError::Kind(record.kind().word())) }
 }

@@ -1,13 +1,13 @@
 //! One attempt at a request: authenticate, decide on a snapshot, and prepare what is to be committed.
 
-use super::call::{Call, Presented, Unrecorded, credential_error};
+use super::call::{Call, Fault, Presented, Unrecorded, credential_error};
 use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
 use super::{recording, secrets, tokens, trail};
-use crate::actions::{self, Action, Service};
-use crate::authn::{self, Authenticated};
+use crate::actions::{self, Action, Served, Service};
+use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
 use crate::error::{ApiError, Code};
 use crate::secret::row::SecretRow;
@@ -17,13 +17,17 @@ use keyward_audit::store::{Snapshot, StoreError};
 use keyward_audit::{Changes, Lane, ReadSet};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A call with what could be read of it without knowing the caller: its action and typed parameters.
 pub(super) struct Ask {
     pub(super) call: Call,
-    pub(super) wanted: Result<(&'static Action, Request), (Option<&'static Action>, ApiError)>,
+    /// The action asked for, if the catalogue has it and a door may ask for it.
+    pub(super) action: Option<&'static Action>,
+    /// What is answered before the credential is looked at.
+    outer: Option<ApiError>,
+    /// The parameters, or what is wrong: told to known callers only.
+    request: Result<Request, ApiError>,
 }
 
 /// What one attempt came to, ready to be committed.
@@ -35,6 +39,7 @@ pub(super) enum Attempt {
     Failed(Failure, ReadSet),
     Refused(Refusal),
     Unrecorded(Unrecorded),
+    Panicked,
 }
 
 /// A request whose caller is not known.
@@ -63,95 +68,95 @@ pub(super) enum Carried {
 
 impl Ask {
     pub(super) fn read(mut call: Call, gateway: &Gateway) -> Self {
-        let wanted = match call.fault.take() {
-            Some(fault) => Err((None, fault)),
-            None => Self::parse(&call, gateway),
+        let (outer, inner) = match call.fault.take() {
+            Some(Fault::Outer(error)) => (Some(error), None),
+            Some(Fault::Inner(error)) => (None, Some(error)),
+            None => (None, None),
         };
-        Self { call, wanted }
-    }
-
-    fn parse(
-        call: &Call,
-        gateway: &Gateway,
-    ) -> Result<(&'static Action, Request), (Option<&'static Action>, ApiError)> {
-        let unknown = || (None, ApiError::new(Code::InvalidAction, "there is no such action"));
-        let name = call.operation.as_deref().ok_or_else(unknown)?;
-        let action =
-            actions::by_name(name).filter(|action| action.served != actions::Served::Internal).ok_or_else(unknown)?;
-        let request = Request::parse(action.operation, &call.body, &gateway.secret_limits())
-            .map_err(|error| (Some(action), error))?;
-        Ok((action, request))
-    }
-
-    pub(super) fn peer(&self) -> Option<IpAddr> {
-        self.call.peer
+        let action = call.operation.as_deref().and_then(actions::by_name);
+        let action = action.filter(|action| action.served != Served::Internal);
+        let request = match (inner, action) {
+            (Some(error), _) => Err(error),
+            (None, None) => Err(ApiError::new(Code::InvalidAction, "there is no such action")),
+            (None, Some(action)) => Request::parse(action.operation, &call.body, &gateway.rules()),
+        };
+        Self { call, action, outer, request }
     }
 
     /// The action as records name it.
     pub(super) fn action_name(&self) -> String {
-        match &self.wanted {
-            Ok((action, _)) | Err((Some(action), _)) => action.full_name(),
-            Err((None, _)) => "keyward:Unknown".to_owned(),
+        self.action.map_or_else(|| "keyward:Unknown".to_owned(), Action::full_name)
+    }
+
+    /// Which lane its records take: administration has the reserve, which readers of secrets cannot fill.
+    pub(super) fn lane(&self) -> Lane {
+        match self.action {
+            Some(action) if action.service != Service::Ssm => Lane::Reserve,
+            _ => Lane::Caller,
         }
     }
 
-    /// Whether serving it reads more than a few rows, so that it must not hold up the connections of its thread.
+    /// Whether serving it reads more than a few rows or waits for others, so that it must not hold up the connections
+    /// of its thread.
     fn is_wide(&self) -> bool {
-        matches!(&self.wanted, Ok((_, Request::ListSecrets(_) | Request::SearchRecords(_) | Request::ExportRecords)))
+        matches!(
+            &self.request,
+            Ok(Request::ListSecrets(_)
+                | Request::SearchRecords(_)
+                | Request::GetInclusionProof { .. }
+                | Request::ExportRecords)
+        )
     }
 }
 
-/// Runs one attempt, wide reads off the thread that serves connections.
+/// Runs one attempt, wide ones off the thread that serves connections.
 pub(super) async fn run(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Attempt {
     if !ask.is_wide() {
         return attempt(gateway, ask);
     }
     let (gateway, ask) = (Arc::clone(gateway), Arc::clone(ask));
     let wide = tokio::task::spawn_blocking(move || attempt(&gateway, &ask)).await;
-    wide.unwrap_or(Attempt::Unrecorded(Unrecorded::Store))
+    wide.unwrap_or(Attempt::Panicked)
 }
 
 fn attempt(gateway: &Arc<Gateway>, ask: &Ask) -> Attempt {
     let caller = match authenticate(gateway, &ask.call.presented) {
         Ok(caller) => caller,
-        Err(Ok(refusal)) => return Attempt::Refused(refusal.unless_malformed(ask)),
-        Err(Err(cause)) => return Attempt::Unrecorded(cause),
+        Err(refusal) => return Attempt::Refused(ask.outer.as_ref().map_or(refusal, Refusal::of_request)),
     };
-    match &ask.wanted {
-        Err((_, error)) => {
-            let failure = Failure::new(recording::not_decided(ask, &caller, error.code.as_str()), error.clone());
-            Attempt::Failed(failure, ReadSet::default())
+    match (&ask.outer, &ask.request, ask.action) {
+        (None, Ok(request), Some(action)) => decide(gateway, ask, &caller, action, request),
+        (Some(error), ..) | (None, Err(error), _) => {
+            let draft = recording::not_decided(ask, &caller, error.code.as_str());
+            Attempt::Failed(Failure::new(draft, error.clone(), ask.lane()), ReadSet::default())
         }
-        Ok((action, request)) => decide(gateway, ask, &caller, action, request),
+        (None, Ok(_), None) => Attempt::Panicked,
     }
 }
 
 impl Refusal {
-    /// A fault of the request's form is answered before its credential is looked at.
-    fn unless_malformed(self, ask: &Ask) -> Self {
-        match &ask.wanted {
-            Err((None, error)) if ask.call.operation.is_none() || error.code != Code::InvalidAction => Self {
-                reason: error.code.as_str(),
-                claimed: BTreeMap::new(),
-                error: error.clone(),
-                is_credential: false,
-            },
-            _ => self,
-        }
+    fn of_request(error: &ApiError) -> Self {
+        let reason = error.code.as_str();
+        Self { reason, claimed: BTreeMap::new(), error: error.clone(), is_credential: false }
     }
 }
 
-fn authenticate(gateway: &Gateway, presented: &Presented) -> Result<Arc<Authenticated>, Result<Refusal, Unrecorded>> {
+fn authenticate(gateway: &Gateway, presented: &Presented) -> Result<Arc<Authenticated>, Refusal> {
     let refusal =
         |reason, claimed| Refusal { reason, claimed, error: credential_error(presented), is_credential: true };
     let token = match presented {
         Presented::Bearer(token) => token,
-        Presented::Nothing => return Err(Ok(refusal("no_credential", BTreeMap::new()))),
-        Presented::Malformed => return Err(Ok(refusal("malformed", BTreeMap::new()))),
+        Presented::Nothing => return Err(refusal("no_credential", BTreeMap::new())),
+        Presented::Malformed => return Err(refusal("malformed", BTreeMap::new())),
     };
     gateway.authenticate(token).map_err(|error| match error {
-        authn::AuthenticateError::Refused(refused) => Ok(refusal(refused.cause.as_str(), refused.claimed)),
-        authn::AuthenticateError::Unavailable(_) => Err(Unrecorded::Store),
+        AuthenticateError::Refused(refused) => refusal(refused.cause.as_str(), refused.claimed),
+        AuthenticateError::Unavailable(cause) => {
+            tracing::error!(%cause, "whether a token is revoked cannot be known; refused");
+            metrics::counter!("keyward_revocations_unreadable_total").increment(1);
+            let error = ApiError::new(Code::ServiceUnavailable, "tokens cannot be checked now; try again");
+            Refusal { reason: "revocations_unreadable", claimed: BTreeMap::new(), error, is_credential: false }
+        }
     })
 }
 
@@ -170,13 +175,39 @@ fn decide(
     asked.reads.as_of = as_of;
     asked.reads.generations.extend(live.seen());
     asked.reads.generations.push((tokens::REVOCATIONS, caller.revocations_seen));
-    let result = gateway.log().read(|snapshot| {
+    let attempt = gateway.log().read(|snapshot| {
         asked.reads.rows.clear();
         let row = asked.secret_row(snapshot)?;
         let decision = asked.decide(&live.set, row.as_ref());
         prepare(gateway, &mut asked, snapshot, row, &decision)
     });
-    result.unwrap_or(Attempt::Unrecorded(Unrecorded::Store))
+    // The trail is read by the log itself, which must not be called from within a snapshot of it.
+    let attempt = attempt.and_then(|prepared| match prepared {
+        Prepared::Attempt(attempt) => Ok(*attempt),
+        Prepared::Trail(mut draft) => {
+            let carried = trail::carry_out(gateway, &asked, &mut draft)?;
+            Ok(finish(&mut asked, carried, *draft))
+        }
+    });
+    attempt.unwrap_or_else(|error| unreadable(ask, caller, &error))
+}
+
+/// What a decision came to: all that is to be committed, or an allowed request that reads the trail.
+enum Prepared {
+    Attempt(Box<Attempt>),
+    Trail(Box<Draft>),
+}
+
+/// The store could not be read: closed for a moment, or damaged, which is told and recorded.
+fn unreadable(ask: &Ask, caller: &Authenticated, error: &StoreError) -> Attempt {
+    if matches!(error, StoreError::Closed) {
+        return Attempt::Unrecorded(Unrecorded::Store);
+    }
+    tracing::error!(%error, request = ask.call.request, "a request could not be served from the store");
+    metrics::counter!("keyward_store_errors_total").increment(1);
+    let error = ApiError::new(Code::InternalError, "what the request is about cannot be read");
+    let draft = recording::not_decided(ask, caller, error.code.as_str());
+    Attempt::Failed(Failure::new(draft, error, ask.lane()), ReadSet::default())
 }
 
 /// Turns a decision into what is to be committed.
@@ -186,22 +217,32 @@ fn prepare(
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
     decision: &Decision,
-) -> Result<Attempt, StoreError> {
+) -> Result<Prepared, StoreError> {
     let mut draft = asked.draft(decision);
     if decision.outcome != Verdict::Allow {
-        return Ok(denied(asked, draft, decision));
+        return Ok(Prepared::Attempt(Box::new(denied(asked, draft, decision))));
     }
     if asked.action.service == Service::Ssm && gateway.log().disk_level() >= DiskLevel::Hard {
-        return Ok(Attempt::Unrecorded(Unrecorded::Disk));
+        return Ok(Prepared::Attempt(Box::new(Attempt::Unrecorded(Unrecorded::Disk))));
     }
-    let carried = carry_out(gateway, asked, snapshot, row, &mut draft)?;
-    let reads = std::mem::take(&mut asked.reads);
-    Ok(match carried {
-        Carried::Value(read) => Attempt::Value(Grant::new(recording::ok(draft), *read), reads),
-        Carried::Done(fields, changes) => Attempt::Done(Grant::new(recording::ok(draft), Done(fields)), changes, reads),
-        Carried::Export(export) => Attempt::Export(Grant::new(recording::ok(draft), export), reads),
-        Carried::Failed(error) => Attempt::Failed(recording::failed(draft, error), reads),
+    Ok(match carry_out(gateway, asked, snapshot, row, &mut draft)? {
+        Some(carried) => Prepared::Attempt(Box::new(finish(asked, carried, draft))),
+        None => Prepared::Trail(Box::new(draft)),
     })
+}
+
+/// What was carried out, with its record.
+fn finish(asked: &mut Asked<'_>, carried: Carried, draft: Draft) -> Attempt {
+    let reads = std::mem::take(&mut asked.reads);
+    let lane = asked.ask.lane();
+    match carried {
+        Carried::Value(read) => Attempt::Value(Grant::new(recording::ok(draft), *read, lane), reads),
+        Carried::Done(fields, changes) => {
+            Attempt::Done(Grant::new(recording::ok(draft), Done(fields), lane), changes, reads)
+        }
+        Carried::Export(export) => Attempt::Export(Grant::new(recording::ok(draft), export, lane), reads),
+        Carried::Failed(error) => Attempt::Failed(recording::failed(draft, error, lane), reads),
+    }
 }
 
 fn denied(asked: &mut Asked<'_>, draft: Draft, decision: &Decision) -> Attempt {
@@ -214,27 +255,29 @@ fn denied(asked: &mut Asked<'_>, draft: Draft, decision: &Decision) -> Attempt {
     Attempt::Denied(denial, std::mem::take(&mut asked.reads))
 }
 
+/// Carries out what needs the snapshot; `None` for requests that read the trail.
 fn carry_out(
-    gateway: &Arc<Gateway>,
+    gateway: &Gateway,
     asked: &mut Asked<'_>,
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
     draft: &mut Draft,
-) -> Result<Carried, StoreError> {
-    match asked.request {
-        Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, create, draft),
-        Request::PutSecretValue(put) => Ok(secrets::put(gateway, asked, row, put, draft)),
-        Request::GetSecretValue(_, version) => secrets::get(gateway, snapshot, row, version.as_ref(), draft),
-        Request::DescribeSecret(_) => Ok(secrets::describe(row)),
-        Request::ListSecrets(list) => secrets::list(snapshot, list),
-        Request::ListSecretVersionIds(_) => Ok(secrets::list_versions(row)),
-        Request::SetCurrentVersion(_, version) => Ok(secrets::set_current(row, version, draft)),
-        Request::EnableSecret(_) => Ok(secrets::enable(row, draft)),
-        Request::DisableSecret(_) => Ok(secrets::disable(row, draft)),
-        Request::SearchRecords(search) => trail::search(gateway, asked, search),
-        Request::GetCheckpoint => Ok(trail::checkpoint(gateway)),
-        Request::GetInclusionProof { index, size } => trail::inclusion_proof(gateway, *index, *size),
-        Request::ExportRecords => trail::export(gateway),
-        Request::RevokeToken(revoke) => tokens::revoke(gateway, asked, snapshot, revoke, draft),
-    }
+) -> Result<Option<Carried>, StoreError> {
+    let carried = match asked.request {
+        Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, create, draft)?,
+        Request::PutSecretValue(put) => secrets::put(gateway, asked, row, put, draft),
+        Request::GetSecretValue(_, version) => secrets::get(gateway, snapshot, row, version.as_ref(), draft)?,
+        Request::DescribeSecret(_) => secrets::describe(row),
+        Request::ListSecrets(list) => secrets::list(snapshot, list, draft)?,
+        Request::ListSecretVersionIds(_) => secrets::list_versions(row),
+        Request::SetCurrentVersion(_, version) => secrets::set_current(row, version, draft),
+        Request::EnableSecret(_) => secrets::enable(row, draft),
+        Request::DisableSecret(_) => secrets::disable(row, draft),
+        Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
+        Request::SearchRecords(_)
+        | Request::GetCheckpoint
+        | Request::GetInclusionProof { .. }
+        | Request::ExportRecords => return Ok(None),
+    };
+    Ok(Some(carried))
 }

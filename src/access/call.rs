@@ -43,8 +43,8 @@ pub struct Call {
     pub presented: Presented,
     /// The body.
     pub body: Zeroizing<Vec<u8>>,
-    /// What the door found wrong before anything else was looked at.
-    pub fault: Option<ApiError>,
+    /// What the door found wrong, if anything.
+    pub fault: Option<Fault>,
     /// The peer's address.
     pub peer: Option<IpAddr>,
     /// How the caller's program names itself.
@@ -55,9 +55,19 @@ pub struct Call {
     pub wants_checkpoint: bool,
 }
 
+/// What a door finds wrong with a call.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Size, method: answered before the credential is looked at.
+    Outer(ApiError),
+    /// Path, content type, body: told only to callers with a good credential.
+    Inner(ApiError),
+}
+
 /// What is known of a call without looking into it: enough to record that serving it failed.
 pub struct Witness {
     pub(super) request: String,
+    pub(super) operation: Option<String>,
     pub(super) door: &'static str,
     pub(super) peer: Option<IpAddr>,
 }
@@ -66,7 +76,8 @@ impl Call {
     /// See [`Witness`].
     #[must_use]
     pub fn witness(&self) -> Witness {
-        Witness { request: self.request.clone(), door: self.door, peer: self.peer }
+        let operation = self.operation.clone();
+        Witness { request: self.request.clone(), operation, door: self.door, peer: self.peer }
     }
 }
 
@@ -81,6 +92,18 @@ pub enum Unrecorded {
     Random,
     /// The disk is too full for secrets to be served.
     Disk,
+}
+
+impl Unrecorded {
+    /// The label in metrics.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Log(_) => "log",
+            Self::Store => "store",
+            Self::Random => "random",
+            Self::Disk => "disk",
+        }
+    }
 }
 
 enum Content {
@@ -152,9 +175,11 @@ impl Answer {
     #[must_use]
     pub fn unrecorded(cause: Unrecorded) -> Self {
         let (code, message) = match cause {
-            Unrecorded::Log(_) => {
-                (Code::AuditUnavailable, "the access cannot be recorded now; nothing was done or released")
-            }
+            Unrecorded::Log(_) => (
+                Code::AuditUnavailable,
+                "the access could not be recorded in time: nothing was released, and a change was either not made or may be \
+                 found made",
+            ),
             Unrecorded::Disk => {
                 (Code::AuditUnavailable, "the disk is too full to record accesses to secrets; nothing was done")
             }
@@ -165,8 +190,12 @@ impl Answer {
         Self::new(None, Content::Error(ApiError::new(code, message)))
     }
 
-    /// Adds the newest signed checkpoint, base64url.
+    /// Adds the newest signed checkpoint, base64url, for whoever was known.
     pub(super) fn with_checkpoint(mut self, note: Option<&str>) -> Self {
+        let codes = [Code::InvalidAuthorization, Code::TokenFailure, Code::AuditUnavailable, Code::ServiceUnavailable];
+        if self.error().is_some_and(|error| codes.contains(&error.code)) {
+            return self;
+        }
         self.checkpoint = note.map(|note| URL_SAFE_NO_PAD.encode(note));
         self
     }

@@ -3,6 +3,7 @@
 use super::call::Presented;
 use super::cursor::CursorKey;
 use super::policies::{Policies, ReloadError};
+use super::request::Rules;
 use super::setup;
 use super::tokens::LogRevocations;
 use crate::actions;
@@ -18,6 +19,7 @@ use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::StoreError;
 use keyward_audit::{Changes, Environment, Event, Lane, Log, RandomError, ReadSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why the gateway does not start.
@@ -65,7 +67,7 @@ pub struct BodyLimits {
 pub struct Gateway {
     log: Log,
     authenticator: Authenticator,
-    issuers: Vec<String>,
+    issuers: BTreeMap<String, u64>,
     policies: Policies,
     engine: Engine,
     place: Place,
@@ -76,15 +78,24 @@ pub struct Gateway {
 }
 
 /// A record of the gateway's own life.
-pub(super) struct Own(pub(super) Draft);
+pub(super) struct Own {
+    draft: Draft,
+    lane: Lane,
+}
+
+impl Own {
+    pub(super) fn new(draft: Draft, lane: Lane) -> Self {
+        Self { draft, lane }
+    }
+}
 
 impl Event for Own {
     fn draft(&self) -> &Draft {
-        &self.0
+        &self.draft
     }
 
     fn lane(&self) -> Lane {
-        Lane::Reserve
+        self.lane
     }
 }
 
@@ -102,7 +113,7 @@ impl Gateway {
         let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
         let gateway = Self {
             authenticator,
-            issuers: config.issuers.iter().map(|issuer| issuer.name.clone()).collect(),
+            issuers: config.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.leeway_s)).collect(),
             policies,
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
             place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
@@ -137,7 +148,7 @@ impl Gateway {
     }
 
     async fn record(&self, draft: Draft) -> bool {
-        self.log.commit(Own(draft), Changes::default(), ReadSet::default()).await.is_ok()
+        self.log.commit(Own::new(draft, Lane::Reserve), Changes::default(), ReadSet::default()).await.is_ok()
     }
 
     /// Writes the summary of what was only counted since the last one.
@@ -237,6 +248,16 @@ impl Gateway {
         }
     }
 
+    /// What parameters are checked against.
+    pub(super) fn rules(&self) -> Rules<'_> {
+        Rules {
+            limits: self.secret_limits(),
+            place: &self.place,
+            issuers: &self.issuers,
+            now_s: self.now_us() / 1_000_000,
+        }
+    }
+
     pub(super) fn now_us(&self) -> u64 {
         self.environment.clock.wall_us()
     }
@@ -245,18 +266,16 @@ impl Gateway {
         self.engine.keyring().creator_number(principal)
     }
 
-    pub(super) fn knows_issuer(&self, name: &str) -> bool {
-        self.issuers.iter().any(|issuer| issuer == name)
-    }
-
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {
         self.authenticator.authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
 
-    pub(super) fn known_caller(&self, presented: &Presented) -> Option<Arc<Authenticated>> {
+    /// Whether a credential is good at this moment.
+    #[must_use]
+    pub fn knows(&self, presented: &Presented) -> bool {
         match presented {
-            Presented::Bearer(token) => self.authenticate(token).ok(),
-            Presented::Nothing | Presented::Malformed => None,
+            Presented::Bearer(token) => self.authenticate(token).is_ok(),
+            Presented::Nothing | Presented::Malformed => false,
         }
     }
 }

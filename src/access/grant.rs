@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 pub struct Grant<A> {
     draft: Draft,
     act: A,
+    lane: Lane,
 }
 
 /// The act of a grant to read a value: the sealed row as of the snapshot that policy was decided on.
@@ -33,8 +34,8 @@ pub struct Done(pub Map<String, Value>);
 pub struct Exported(pub ExportStream);
 
 impl<A> Grant<A> {
-    pub(super) fn new(draft: Draft, act: A) -> Self {
-        Self { draft, act }
+    pub(super) fn new(draft: Draft, act: A, lane: Lane) -> Self {
+        Self { draft, act, lane }
     }
 
     pub(super) fn into_act(self) -> A {
@@ -45,6 +46,10 @@ impl<A> Grant<A> {
 impl<A: Send + 'static> Event for Grant<A> {
     fn draft(&self) -> &Draft {
         &self.draft
+    }
+
+    fn lane(&self) -> Lane {
+        self.lane
     }
 }
 
@@ -89,12 +94,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(draft: Draft, error: ApiError) -> Self {
-        Self { draft, error, lane: Lane::Caller }
-    }
-
-    pub(super) fn nameless(draft: Draft, error: ApiError) -> Self {
-        Self { draft, error, lane: Lane::Nameless }
+    pub(super) fn new(draft: Draft, error: ApiError, lane: Lane) -> Self {
+        Self { draft, error, lane }
     }
 
     pub(super) fn into_error(self) -> ApiError {

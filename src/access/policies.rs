@@ -152,6 +152,7 @@ impl Policies {
     /// [`ReloadError`]; the old set then serves on.
     pub async fn reload(&self, log: &Log, trigger: &'static str) -> Result<(), ReloadError> {
         let _one_at_a_time = self.reloading.lock().await;
+        self.follow(log).await;
         let folder = self.folder.clone();
         let settings = self.settings.clone();
         let read = tokio::task::spawn_blocking(move || read(&folder, &settings)).await;
@@ -167,12 +168,36 @@ impl Policies {
         if live.set.revision() != set.revision() {
             let generation = go_live(log, &self.environment, &set, Some(&live.set), live.generation, trigger).await?;
             tracing::info!(revision = set.revision(), trigger, "a policy revision went live");
-            self.live.store(Arc::new(Live { set, generation }));
-            self.generation.send_replace(generation);
+            self.swap_in(set, generation);
         }
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
         metrics::gauge!("keyward_policy_refused").set(0.0);
         Ok(())
+    }
+
+    /// Swaps in the revision that the log says is live, if it is another one: a `policy_change` that was answered late
+    /// or not at all may be durable all the same (invariant I13).
+    pub async fn catch_up_with(&self, log: &Log) {
+        if log.generation(POLICY) != self.live().generation {
+            let _one_at_a_time = self.reloading.lock().await;
+            self.follow(log).await;
+        }
+    }
+
+    async fn follow(&self, log: &Log) {
+        if log.generation(POLICY) == self.live().generation {
+            return;
+        }
+        let log = log.clone();
+        if let Ok(Some((set, generation))) = tokio::task::spawn_blocking(move || stored_live(&log)).await {
+            tracing::warn!(revision = set.revision(), "a policy revision is live in the log and is swapped in late");
+            self.swap_in(set, generation);
+        }
+    }
+
+    fn swap_in(&self, set: PolicySet, generation: u64) {
+        self.live.store(Arc::new(Live { set, generation }));
+        self.generation.send_replace(generation);
     }
 
     /// Says once for each new cause that the folder is not live: structured log, metric, record.

@@ -28,8 +28,6 @@ pub(super) struct Asked<'a> {
     pub(super) reads: ReadSet,
     /// The secret that it is about, if any.
     name: Option<SecretName>,
-    /// A creator that the request itself names (a search of one secret by its six segments).
-    named_creator: Option<CreatorNumber>,
     creator: CreatorNumber,
     place: &'a Place,
     now_s: u64,
@@ -48,15 +46,13 @@ impl<'a> Asked<'a> {
         action: &'static Action,
         request: &'a Request,
     ) -> Self {
-        let (name, named_creator) = subject(request, gateway.place());
         Self {
             ask,
             caller,
             action,
             request,
             reads: ReadSet::default(),
-            name,
-            named_creator,
+            name: subject(request).cloned(),
             creator: gateway.creator_number(&caller.principal),
             place: gateway.place(),
             now_s: gateway.now_us() / 1_000_000,
@@ -78,7 +74,7 @@ impl<'a> Asked<'a> {
         self.now_s
     }
 
-    /// The six segments that a search of one secret is confined to.
+    /// The six segments of the secret that was decided on; creator `*` if it does not exist.
     pub(super) fn resource(&self) -> Option<String> {
         self.target.as_ref().map(|(creator, name)| self.place.secret(*creator, name))
     }
@@ -88,14 +84,19 @@ impl<'a> Asked<'a> {
         let Some(name) = &self.name else { return Ok(None) };
         self.reads.rows.push(address::secret(name));
         let row = lookup::secret(snapshot, name)?;
-        Ok(row.filter(|row| self.named_creator.is_none_or(|creator| creator == row.creator)))
+        // A search of another creator's secret of that name is not about this one: what it is about does not exist.
+        let other = |row: &SecretRow| match self.request {
+            Request::SearchRecords(search) => search.names_another(row.creator),
+            _ => false,
+        };
+        Ok(row.filter(|row| !other(row)))
     }
 
     /// Asks policy.
     pub(super) fn decide(&mut self, policies: &PolicySet, row: Option<&SecretRow>) -> Decision {
         self.target = self.name.clone().map(|name| match self.action.level {
             Level::Creation => (Some(self.creator), name),
-            _ => (row.map(|row| row.creator).or(self.named_creator), name),
+            _ => (row.map(|row| row.creator), name),
         });
         self.context = self.gather(row);
         let question = Question {
@@ -187,9 +188,9 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The secret that a request is about, and the creator if the request names one itself.
-fn subject(request: &Request, place: &Place) -> (Option<SecretName>, Option<CreatorNumber>) {
-    let name = match request {
+/// The secret that a request is about.
+fn subject(request: &Request) -> Option<&SecretName> {
+    match request {
         Request::CreateSecret(create) => Some(&create.name),
         Request::PutSecretValue(put) => Some(&put.name),
         Request::GetSecretValue(name, _)
@@ -198,22 +199,11 @@ fn subject(request: &Request, place: &Place) -> (Option<SecretName>, Option<Crea
         | Request::SetCurrentVersion(name, _)
         | Request::EnableSecret(name)
         | Request::DisableSecret(name) => Some(name),
-        Request::SearchRecords(search) => {
-            return search.resource.as_deref().map_or((None, None), |text| searched(text, place));
-        }
+        Request::SearchRecords(search) => search.resource.as_ref().map(|searched| &searched.name),
         Request::ListSecrets(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
         | Request::RevokeToken(_) => None,
-    };
-    (name.cloned(), None)
-}
-
-/// The secret that a search is filtered by: a name, or six segments of this gateway.
-fn searched(text: &str, place: &Place) -> (Option<SecretName>, Option<CreatorNumber>) {
-    match place.parse_secret(text) {
-        Some((creator, name)) => (Some(name), Some(creator)),
-        None => (SecretName::parse(text).ok(), None),
     }
 }

@@ -4,8 +4,9 @@
 
 use super::attempt::{Ask, Refusal};
 use super::call::Witness;
-use super::gateway::{Gateway, Own};
+use super::gateway::Own;
 use super::grant::{Denial, Failure};
+use crate::actions::{self, Action};
 use crate::authn::{Authenticated, Credential};
 use crate::authz;
 use crate::error::ApiError;
@@ -19,6 +20,10 @@ use std::collections::BTreeSet;
 
 /// Version of the evaluator: raised when the same inputs may decide otherwise.
 pub(super) const SEMANTICS: u32 = 1;
+/// Reason of a call whose record would pass 8 KiB.
+pub(super) const TOO_LARGE: &str = "record_too_large";
+/// Reason of a call that was decided as often as allowed, each time on something that changed.
+pub(super) const CONTENTION: &str = "contention";
 
 /// An instant as `qcs:current_time` writes it: RFC 3339, UTC, whole seconds.
 pub(super) fn time_text(now_s: u64) -> String {
@@ -96,11 +101,11 @@ pub(super) fn ok(mut draft: Draft) -> Draft {
 }
 
 /// Allowed and not done: the error code is the reason.
-pub(super) fn failed(mut draft: Draft, error: ApiError) -> Failure {
+pub(super) fn failed(mut draft: Draft, error: ApiError, lane: Lane) -> Failure {
     draft.decision = Some(Decision::Allow);
     draft.outcome = Some(Outcome::Failed);
-    draft.reason = Some(error.code.as_str().to_owned());
-    Failure::new(draft, error)
+    draft.reason.get_or_insert_with(|| error.code.as_str().to_owned());
+    Failure::new(draft, error, lane)
 }
 
 /// Policy says no, or could not be asked.
@@ -122,13 +127,19 @@ pub(super) fn not_decided(ask: &Ask, caller: &Authenticated, reason: &str) -> Dr
     draft
 }
 
-/// A request given up after deciding: `record_too_large`, `contention`. The caller is named if it still can be.
-pub(super) fn undecided(gateway: &Gateway, ask: &Ask, reason: &'static str, error: ApiError) -> Failure {
-    let draft = match gateway.known_caller(&ask.call.presented) {
-        Some(caller) => not_decided(ask, &caller, reason),
-        None => not_served(ask, reason),
-    };
-    Failure::new(draft, error)
+/// What a request would have recorded that is given up: `contention`, or `record_too_large`, which leaves the context
+/// out.
+pub(super) fn given_up(mut draft: Draft, reason: &'static str, error: ApiError) -> Failure {
+    if reason == TOO_LARGE {
+        draft.context = None;
+        draft.policy = None;
+    }
+    draft.decision = Some(Decision::Error);
+    draft.outcome = Some(Outcome::Failed);
+    draft.reason = Some(reason.to_owned());
+    draft.secret_version = None;
+    draft.value = None;
+    Failure::new(draft, error, Lane::Reserve)
 }
 
 fn not_served(ask: &Ask, reason: &str) -> Draft {
@@ -150,17 +161,19 @@ pub(super) fn unauthenticated(ask: &Ask, refusal: Refusal) -> Denial {
 
 /// Malformed, from nobody known.
 pub(super) fn malformed(ask: &Ask, refusal: Refusal) -> Failure {
-    Failure::nameless(not_served(ask, refusal.reason), refusal.error)
+    Failure::new(not_served(ask, refusal.reason), refusal.error, Lane::Nameless)
 }
 
 /// Serving panicked before anything could be said of the caller.
 pub(super) fn fault(witness: Witness, error: ApiError) -> Failure {
-    let mut draft = Draft::new(Kind::Unauthenticated, "keyward:Unknown", witness.door, witness.request);
+    let action = witness.operation.as_deref().and_then(actions::by_name);
+    let action = action.map_or_else(|| "keyward:Unknown".to_owned(), Action::full_name);
+    let mut draft = Draft::new(Kind::Unauthenticated, action, witness.door, witness.request);
     draft.source_ip = witness.peer;
     draft.decision = Some(Decision::Error);
     draft.outcome = Some(Outcome::Failed);
     draft.reason = Some(error.code.as_str().to_owned());
-    Failure::new(draft, error)
+    Failure::new(draft, error, Lane::Reserve)
 }
 
 /// The read at `locator` said `ok`, and nothing was released after all.
@@ -169,9 +182,10 @@ pub(super) fn integrity_outcome(read: &Draft, locator: &Locator, error: ApiError
     draft.answers = Some(locator.index);
     draft.outcome = Some(Outcome::Failed);
     draft.principal.clone_from(&read.principal);
+    draft.resource.clone_from(&read.resource);
     draft.reason = Some(error.code.as_str().to_owned());
     draft.parameters.insert("cause".to_owned(), Value::from("integrity"));
-    Failure::new(draft, error)
+    Failure::new(draft, error, Lane::Reserve)
 }
 
 /// What was only counted, once a second.
@@ -203,5 +217,5 @@ pub(super) fn summary(summary: &Summary, request: String) -> Own {
         ),
         ("rows".to_owned(), Value::List(summary.rows.iter().map(row).collect())),
     ]);
-    Own(draft)
+    Own::new(draft, Lane::Nameless)
 }

@@ -71,10 +71,7 @@ pub fn revision_rows(set: &PolicySet) -> Vec<Write> {
 ///
 /// # Errors
 /// [`ReplayError`] if the store cannot be read, lacks a part, or what it holds is not that revision.
-pub fn stored_revision(
-    revision: &str,
-    get: &mut TextRow<'_>,
-) -> Result<PolicySet, ReplayError> {
+pub fn stored_revision(revision: &str, get: &mut TextRow<'_>) -> Result<PolicySet, ReplayError> {
     let missing = || ReplayError::Missing(revision.to_owned());
     let differs = || ReplayError::Differs(revision.to_owned());
     let manifest = get(&manifest_key(revision))?.ok_or_else(missing)?;
@@ -203,12 +200,7 @@ pub fn whole_trail(
 
 type Revisions = BTreeMap<String, Result<(PolicySet, Place), String>>;
 
-fn replay_one(
-    bytes: &[u8],
-    revisions: &mut Revisions,
-    get: &mut TextRow<'_>,
-    decided: &mut u64,
-) -> Result<(), String> {
+fn replay_one(bytes: &[u8], revisions: &mut Revisions, get: &mut TextRow<'_>, decided: &mut u64) -> Result<(), String> {
     let record = Record::parse(bytes).map_err(|error| error.to_string())?;
     let Some(policy) = &record.draft().policy else { return Ok(()) };
     let revision = revisions.entry(policy.revision.clone()).or_insert_with_key(|revision| {

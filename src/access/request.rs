@@ -1,16 +1,18 @@
 //! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
 
 use crate::actions::Operation;
+use crate::authn::Selector;
 use crate::error::{ApiError, Code};
 use crate::keys::KeyId;
 use crate::parameters::{Fields, invalid_value, missing};
-use crate::resource::SecretName;
+use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::{Description, Limits, MetadataError, Plaintext, PlaintextError, Tag, Tags, VersionId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyward_audit::record::{Decision, Outcome};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// Rows that ListSecrets answers when no limit is given, and at most.
@@ -19,6 +21,18 @@ const LIST_LIMIT: (u64, u64) = (20, 200);
 const SEARCH_LIMIT: (u64, u64) = (50, 200);
 /// Longest reason of a revocation, in bytes.
 const REASON_BYTES_MAX: usize = 256;
+
+/// What parameters are checked against.
+pub(super) struct Rules<'a> {
+    /// How much a secret may hold.
+    pub(super) limits: Limits,
+    /// Region and account.
+    pub(super) place: &'a Place,
+    /// Issuers, and how far their clocks may differ, in seconds.
+    pub(super) issuers: &'a BTreeMap<String, u64>,
+    /// Now, in seconds since 1970.
+    pub(super) now_s: u64,
+}
 
 /// A request that any caller can make, with its parameters.
 pub(super) enum Request {
@@ -113,8 +127,8 @@ pub(super) struct SearchRecords {
     pub(super) issuer: Option<String>,
     /// Qualified group.
     pub(super) group: Option<String>,
-    /// One secret: by name or as six segments.
-    pub(super) resource: Option<String>,
+    /// One secret.
+    pub(super) resource: Option<Searched>,
     /// Names that start so.
     pub(super) resource_prefix: Option<String>,
     /// Full action name.
@@ -137,26 +151,42 @@ pub(super) struct SearchRecords {
     pub(super) cursor: Option<String>,
 }
 
+/// The one secret that a search is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Searched {
+    /// Its name.
+    pub(super) name: SecretName,
+    /// The six segments, if they were given: exactly these are searched.
+    pub(super) exact: Option<(Option<CreatorNumber>, String)>,
+}
+
+impl Searched {
+    /// A secret's name, or six segments of this gateway with a creator or, as records of missing secrets have it, `*`.
+    fn parse(text: String, place: &Place) -> Option<Self> {
+        if let Some((creator, name)) = place.parse_secret(&text) {
+            return Some(Self { name, exact: Some((Some(creator), text)) });
+        }
+        if let Some((_, name)) = text.split_once("/*/") {
+            let name = SecretName::parse(name).ok().filter(|name| place.secret(None, name) == text)?;
+            return Some(Self { name, exact: Some((None, text)) });
+        }
+        SecretName::parse(&text).ok().map(|name| Self { name, exact: None })
+    }
+}
+
 /// RevokeToken
 #[derive(Debug)]
 pub(super) struct RevokeToken {
     /// The issuer's name.
     pub(super) issuer: String,
     /// Which of its tokens.
-    pub(super) selector: Selected,
+    pub(super) selector: Selector,
+    /// The same as it was written.
+    pub(super) selected: String,
+    /// With a subject: tokens issued up to and including this second, by default the present one; else 0.
+    pub(super) issued_before: u64,
     /// Why; kept in the record.
     pub(super) reason: String,
-}
-
-/// Which tokens are revoked.
-#[derive(Debug)]
-pub(super) enum Selected {
-    /// By `jti`.
-    Jti(String),
-    /// By the record's `credential.hash`, for tokens without `jti`.
-    CredentialHash(String),
-    /// All of a subject's that were issued at or before a second; now if absent.
-    Subject(String, Option<u64>),
 }
 
 impl Request {
@@ -164,17 +194,17 @@ impl Request {
     ///
     /// # Errors
     /// The first thing that is wrong, named. `UnsupportedOperation` for an operation that this build does not offer.
-    pub(super) fn parse(operation: Operation, body: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+    pub(super) fn parse(operation: Operation, body: &[u8], rules: &Rules<'_>) -> Result<Self, ApiError> {
         let mut fields = Fields::parse(body)?;
-        let request = Self::read(operation, &mut fields, limits)?;
+        let request = Self::read(operation, &mut fields, rules)?;
         fields.finish()?;
         Ok(request)
     }
 
-    fn read(operation: Operation, fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
+    fn read(operation: Operation, fields: &mut Fields, rules: &Rules<'_>) -> Result<Self, ApiError> {
         Ok(match operation {
-            Operation::CreateSecret => Self::CreateSecret(CreateSecret::read(fields, limits)?),
-            Operation::PutSecretValue => Self::PutSecretValue(PutSecretValue::read(fields, limits)?),
+            Operation::CreateSecret => Self::CreateSecret(CreateSecret::read(fields, &rules.limits)?),
+            Operation::PutSecretValue => Self::PutSecretValue(PutSecretValue::read(fields, &rules.limits)?),
             Operation::GetSecretValue => read_get(fields)?,
             Operation::DescribeSecret => Self::DescribeSecret(secret_name(fields)?),
             Operation::ListSecrets => Self::ListSecrets(ListSecrets::read(fields)?),
@@ -182,14 +212,14 @@ impl Request {
             Operation::SetCurrentVersion => Self::SetCurrentVersion(secret_name(fields)?, version_id(fields)?),
             Operation::EnableSecret => Self::EnableSecret(secret_name(fields)?),
             Operation::DisableSecret => Self::DisableSecret(secret_name(fields)?),
-            Operation::SearchRecords => Self::SearchRecords(SearchRecords::read(fields)?),
+            Operation::SearchRecords => Self::SearchRecords(SearchRecords::read(fields, rules.place)?),
             Operation::GetCheckpoint => Self::GetCheckpoint,
             Operation::GetInclusionProof => Self::GetInclusionProof {
                 index: fields.number("Index")?.ok_or_else(|| missing("Index"))?,
                 size: fields.number("Size")?,
             },
             Operation::ExportRecords => read_export(fields)?,
-            Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields)?),
+            Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
             _ => {
                 return Err(ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"));
             }
@@ -346,12 +376,21 @@ fn word<T: DeserializeOwned>(fields: &mut Fields, name: &str) -> Result<Option<T
 }
 
 impl SearchRecords {
-    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+    /// Whether it asks for the secret of another creator than this one.
+    pub(super) fn names_another(&self, creator: CreatorNumber) -> bool {
+        let exact = self.resource.as_ref().and_then(|searched| searched.exact.as_ref());
+        exact.is_some_and(|(asked, _)| *asked != Some(creator))
+    }
+
+    fn read(fields: &mut Fields, place: &Place) -> Result<Self, ApiError> {
+        let rule = "it is neither a secret name nor the six segments of a secret of this gateway";
+        let resource = fields.nonempty_text("Resource")?;
+        let resource = resource.map(|text| Searched::parse(text, place).ok_or_else(|| invalid_value("Resource", rule)));
         let search = Self {
             principal: fields.nonempty_text("Principal")?,
             issuer: fields.nonempty_text("Issuer")?,
             group: fields.nonempty_text("Group")?,
-            resource: fields.nonempty_text("Resource")?,
+            resource: resource.transpose()?,
             resource_prefix: fields.nonempty_text("ResourcePrefix")?,
             action: fields.nonempty_text("Action")?,
             decision: word(fields, "Decision")?,
@@ -374,26 +413,37 @@ impl SearchRecords {
 }
 
 impl RevokeToken {
-    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+    fn read(fields: &mut Fields, rules: &Rules<'_>) -> Result<Self, ApiError> {
         let issuer = fields.required_text("Issuer")?;
-        let jti = fields.nonempty_text("Jti")?;
-        let hash = fields.nonempty_text("CredentialHash")?;
-        let subject = fields.nonempty_text("Subject")?;
+        let Some(leeway_s) = rules.issuers.get(&issuer) else {
+            return Err(invalid_value("Issuer", "no issuer of that name is configured"));
+        };
+        let given =
+            [fields.nonempty_text("Jti")?, fields.nonempty_text("CredentialHash")?, fields.nonempty_text("Subject")?];
         let before = fields.number("IssuedBefore")?;
         let reason = fields.text("Reason")?.unwrap_or_default();
         if reason.len() > REASON_BYTES_MAX {
             return Err(invalid_value("Reason", format!("it is over {REASON_BYTES_MAX} bytes")));
         }
-        let selector = match (jti, hash, subject, before) {
-            (Some(jti), None, None, None) => Selected::Jti(jti),
-            (None, Some(hash), None, None) => Selected::CredentialHash(hash),
-            (None, None, Some(subject), before) => Selected::Subject(subject, before),
-            (None, None, None, _) => return Err(missing("Jti`, `CredentialHash` or `Subject")),
-            (_, _, _, Some(_)) => return Err(invalid_value("IssuedBefore", "it goes with `Subject` only")),
-            _ => {
-                return Err(invalid_value("Jti", "give exactly one of `Jti`, `CredentialHash` and `Subject`"));
+        let (selector, selected) = match given {
+            [Some(jti), None, None] => (Selector::jti(&jti).map_err(|error| invalid_value("Jti", error))?, jti),
+            [None, Some(hash), None] => {
+                (Selector::credential_hash(&hash).map_err(|error| invalid_value("CredentialHash", error))?, hash)
             }
+            [None, None, Some(subject)] => {
+                (Selector::subject(&subject).map_err(|error| invalid_value("Subject", error))?, subject)
+            }
+            [None, None, None] => return Err(missing("Jti`, `CredentialHash` or `Subject")),
+            _ => return Err(invalid_value("Jti", "give exactly one of `Jti`, `CredentialHash` and `Subject`")),
         };
-        Ok(Self { issuer, selector, reason })
+        let issued_before = match (&selector, before) {
+            (Selector::Subject(_), before) => before.unwrap_or(rules.now_s),
+            (_, None) => 0,
+            (_, Some(_)) => return Err(invalid_value("IssuedBefore", "it goes with `Subject` only")),
+        };
+        if issued_before > rules.now_s.saturating_add(*leeway_s) {
+            return Err(invalid_value("IssuedBefore", format!("it lies ahead by more than {leeway_s} seconds")));
+        }
+        Ok(Self { issuer, selector, selected, issued_before, reason })
     }
 }

@@ -12,7 +12,7 @@ use crate::secret::change::{self, Change, NewSecret};
 use crate::secret::row::{SecretRow, VersionMeta, resource_id};
 use crate::secret::{Binding, Plaintext, SealValueError, Sealed, SecretError, SecretId, ValueId, VersionId, lookup};
 use keyward_audit::Changes;
-use keyward_audit::record::{Draft, Value as RecordValue};
+use keyward_audit::record::{Draft, INTEGER_MAX, Value as RecordValue};
 use keyward_audit::store::{Snapshot, StoreError};
 use serde_json::{Map, Value, json};
 
@@ -32,6 +32,10 @@ pub(super) fn create(
         let sealed = seal(gateway, new.id, create, &create.value)?;
         change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
     };
+    if view.creator_principal.as_ref().is_some_and(|holder| *holder != asked.caller.principal) {
+        draft.reason = Some("creator_collision".to_owned());
+        metrics::counter!("keyward_creator_collisions_total").increment(1);
+    }
     Ok(match made() {
         Ok(change) => {
             let answer = json!({
@@ -116,11 +120,11 @@ pub(super) fn get(
         Ok(version) => version,
         Err(error) => return Ok(Carried::Failed(error_of(&error))),
     };
-    name_version(version, draft);
     let sealed = match lookup::value(snapshot, &row, version) {
         Ok(sealed) => sealed,
         Err(StoreError::Damaged(what)) => {
             tracing::error!(what, "a stored value does not read; nothing is released");
+            metrics::counter!("keyward_integrity_failures_total").increment(1);
             return Ok(Carried::Failed(internal("the value failed its integrity check and was not released")));
         }
         Err(error) => return Err(error),
@@ -128,6 +132,7 @@ pub(super) fn get(
     if let Err(error) = gateway.engine().wrapping_key_usable(sealed.key(), sealed.generation()) {
         return Ok(Carried::Failed(key_error(&error)));
     }
+    name_version(version, draft);
     let binding = row.binding(version);
     Ok(Carried::Value(Box::new(Read { name: row.name.clone(), version: version.id.clone(), sealed, binding })))
 }
@@ -174,24 +179,29 @@ fn metadata(row: &SecretRow) -> Map<String, Value> {
     }))
 }
 
-/// ListSecrets: filters, orders, and cuts out the page; the count is that of all filters.
-pub(super) fn list(snapshot: &dyn Snapshot, list: &ListSecrets) -> Result<Carried, StoreError> {
-    let mut rows = Vec::new();
+/// ListSecrets: filters, orders, and cuts out the page; the count is that of all filters. Of what matches only names
+/// and times are kept: the rows of the page are read again on the same snapshot.
+pub(super) fn list(snapshot: &dyn Snapshot, list: &ListSecrets, draft: &mut Draft) -> Result<Carried, StoreError> {
+    draft.parameters.insert("offset".to_owned(), RecordValue::from(list.offset.min(INTEGER_MAX)));
+    draft.parameters.insert("limit".to_owned(), RecordValue::from(list.limit));
+    let mut found = Vec::new();
     if list.possible {
         lookup::each_secret(snapshot, &mut |row| {
             if list.matches(&row) {
-                rows.push(row);
+                found.push((row.created_at_s, row.name));
             }
             true
         })?;
     }
-    rows.sort_by(|a, b| {
-        let by_time = a.created_at_s.cmp(&b.created_at_s);
-        (if list.oldest_first { by_time } else { by_time.reverse() }).then_with(|| a.name.cmp(&b.name))
+    found.sort_by(|(at_a, a), (at_b, b)| {
+        let by_time = at_a.cmp(at_b);
+        (if list.oldest_first { by_time } else { by_time.reverse() }).then_with(|| a.cmp(b))
     });
-    let (offset, limit) = (to_usize(list.offset), to_usize(list.limit));
-    let page: Vec<Value> = rows.iter().skip(offset).take(limit).map(listed).collect();
-    Ok(Carried::Done(object(json!({"TotalCount": rows.len(), "SecretMetadatas": page})), Changes::default()))
+    let mut page = Vec::new();
+    for (_, name) in found.iter().skip(to_usize(list.offset)).take(to_usize(list.limit)) {
+        page.extend(lookup::secret(snapshot, name)?.as_ref().map(listed));
+    }
+    Ok(Carried::Done(object(json!({"TotalCount": found.len(), "SecretMetadatas": page})), Changes::default()))
 }
 
 fn to_usize(number: u64) -> usize {

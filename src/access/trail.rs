@@ -6,21 +6,41 @@ use super::export::ExportStream;
 use super::gateway::Gateway;
 use super::grant::Exported;
 use super::question::Asked;
-use super::request::SearchRecords;
+use super::request::{Request, SearchRecords};
 use crate::error::{ApiError, Code};
 use crate::parameters::invalid_value;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyward_audit::Changes;
 use keyward_audit::log::Query;
+use keyward_audit::record::{Draft, Value as RecordValue};
 use keyward_audit::store::StoreError;
 use serde_json::{Map, Value, json};
 
 /// Rows that one page looks at before it ends early.
 const SCAN_MAX: usize = 200_000;
 
+/// Longest text of a filter that the record of a search repeats, in characters.
+const FILTER_CHARACTERS_MAX: usize = 256;
+
+/// Carries out an allowed request that reads the trail; what it asked for stands in its record (invariant I11).
+pub(super) fn carry_out(gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft) -> Result<Carried, StoreError> {
+    match asked.request {
+        Request::SearchRecords(wanted) => {
+            draft.parameters.extend(wanted.recorded());
+            search(gateway, asked, wanted)
+        }
+        Request::GetInclusionProof { index, size } => {
+            draft.parameters.insert("index".to_owned(), RecordValue::from(*index));
+            inclusion_proof(gateway, *index, *size)
+        }
+        Request::ExportRecords => export(gateway),
+        _ => Ok(checkpoint(gateway)),
+    }
+}
+
 /// SearchRecords
-pub(super) fn search(gateway: &Gateway, asked: &Asked<'_>, search: &SearchRecords) -> Result<Carried, StoreError> {
+fn search(gateway: &Gateway, asked: &Asked<'_>, search: &SearchRecords) -> Result<Carried, StoreError> {
     let filters = search.filters();
     let position = match &search.cursor {
         None => None,
@@ -47,6 +67,33 @@ pub(super) fn search(gateway: &Gateway, asked: &Asked<'_>, search: &SearchRecord
 }
 
 impl SearchRecords {
+    /// The filters as the record of the search repeats them.
+    fn recorded(&self) -> impl Iterator<Item = (String, RecordValue)> {
+        let exact = self.resource.as_ref().and_then(|searched| Some(searched.exact.as_ref()?.1.clone()));
+        let texts = [
+            ("principal", self.principal.clone()),
+            ("issuer", self.issuer.clone()),
+            ("group", self.group.clone()),
+            ("resource", exact),
+            ("resource_prefix", self.resource_prefix.clone()),
+            ("action", self.action.clone()),
+            ("decision", self.decision.map(|decision| decision.word().to_owned())),
+            ("outcome", self.outcome.map(|outcome| outcome.word().to_owned())),
+        ];
+        let numbers = [
+            ("start_time", self.start_time),
+            ("end_time", self.end_time),
+            ("start_index", self.start_index),
+            ("end_index", self.end_index),
+        ];
+        let text = |text: String| RecordValue::from(text.chars().take(FILTER_CHARACTERS_MAX).collect::<String>());
+        let texts = texts.into_iter().filter_map(move |(name, value)| Some((name.to_owned(), text(value?))));
+        let numbers = numbers.into_iter().filter_map(|(name, value)| {
+            Some((name.to_owned(), RecordValue::from(value?.min(keyward_audit::record::INTEGER_MAX))))
+        });
+        texts.chain(numbers)
+    }
+
     /// What a cursor is bound to: every filter, but neither the limit nor the cursor.
     fn filters(&self) -> Vec<u8> {
         let Self {
@@ -65,9 +112,11 @@ impl SearchRecords {
             limit: _,
             cursor: _,
         } = self;
-        let texts = [principal, issuer, group, resource, resource_prefix, action];
+        let texts = [principal, issuer, group, resource_prefix, action];
+        let resource =
+            resource.as_ref().map(|searched| (searched.name.as_str(), searched.exact.as_ref().map(|exact| &exact.1)));
         let numbers = [start_time, end_time, start_index, end_index];
-        serde_json::to_vec(&(texts, decision, outcome, numbers)).unwrap_or_default()
+        serde_json::to_vec(&(texts, resource, decision, outcome, numbers)).unwrap_or_default()
     }
 
     fn query(&self, asked: &Asked<'_>, position: Option<Position>, size: u64) -> Query {
@@ -76,7 +125,10 @@ impl SearchRecords {
             principal: self.principal.clone(),
             issuer: self.issuer.clone(),
             group: self.group.clone(),
-            resource: asked.resource(),
+            resource: self.resource.as_ref().and_then(|searched| match &searched.exact {
+                Some((_, text)) => Some(text.clone()),
+                None => asked.resource(),
+            }),
             resource_prefix: self.resource_prefix.clone(),
             action: self.action.clone(),
             decision: self.decision,
@@ -95,7 +147,7 @@ impl SearchRecords {
 }
 
 /// GetCheckpoint
-pub(super) fn checkpoint(gateway: &Gateway) -> Carried {
+fn checkpoint(gateway: &Gateway) -> Carried {
     let Some(newest) = gateway.log().newest_checkpoint() else {
         return Carried::Failed(ApiError::new(Code::ResourceNotFound, "no checkpoint has been signed yet"));
     };
@@ -108,7 +160,7 @@ pub(super) fn checkpoint(gateway: &Gateway) -> Carried {
 }
 
 /// GetInclusionProof
-pub(super) fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) -> Result<Carried, StoreError> {
+fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) -> Result<Carried, StoreError> {
     let newest = || gateway.log().newest_checkpoint().map_or(0, |newest| newest.checkpoint().size);
     let size = size.unwrap_or_else(newest);
     let Some(proof) = gateway.log().inclusion_proof(index, size)? else {
@@ -129,7 +181,7 @@ pub(super) fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) 
 
 /// ExportRecords: a checkpoint over all that is committed now; the export's own record comes after it. Runs off the
 /// threads that serve connections, since it waits for the signer.
-pub(super) fn export(gateway: &Gateway) -> Result<Carried, StoreError> {
+fn export(gateway: &Gateway) -> Result<Carried, StoreError> {
     let export = tokio::runtime::Handle::current().block_on(gateway.log().export());
     Ok(match export {
         Ok(blocks) => Carried::Export(Exported(ExportStream::new(blocks))),

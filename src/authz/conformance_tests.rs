@@ -18,15 +18,9 @@ use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
 
 fn settings() -> Settings {
-    let issuer = |name: &str, groups_required| IssuerRule {
-        name: name.to_owned(),
-        groups_required,
-    };
+    let issuer = |name: &str, groups_required| IssuerRule { name: name.to_owned(), groups_required };
     Settings {
-        place: Place {
-            region: "ap-guangzhou".to_owned(),
-            account: "1".to_owned(),
-        },
+        place: Place { region: "ap-guangzhou".to_owned(), account: "1".to_owned() },
         issuers: vec![issuer("corp", true), issuer("dev", false)],
         foreign_services: vec!["cos".to_owned()],
         document_characters_max: 6_144,
@@ -34,10 +28,7 @@ fn settings() -> Settings {
 }
 
 fn file(path: &str, text: impl ToString) -> PolicyFile {
-    PolicyFile {
-        path: path.to_owned(),
-        bytes: text.to_string().into_bytes(),
-    }
+    PolicyFile { path: path.to_owned(), bytes: text.to_string().into_bytes() }
 }
 
 fn document(statements: Value) -> Value {
@@ -47,21 +38,14 @@ fn document(statements: Value) -> Value {
 /// One policy `p` for everyone.
 fn folder(statements: Value) -> Vec<PolicyFile> {
     let attachments = json!({"version": 1, "attachments": [{"policy": "p", "to": ["everyone"]}]});
-    vec![
-        file("attachments.json", attachments),
-        file("documents/p.json", document(statements)),
-    ]
+    vec![file("attachments.json", attachments), file("documents/p.json", document(statements))]
 }
 
 /// What both evaluators answer; they must agree.
 fn decided(files: &[PolicyFile], question: &Question<'_>) -> Decision {
     let engine = PolicySet::load(files, &settings()).unwrap_or_else(|found| panic!("{found:?}\n{files:?}"));
     let decision = engine.decide(question);
-    assert_eq!(
-        decision,
-        Reference::read(files, &settings()).decide(question),
-        "{question:?}"
-    );
+    assert_eq!(decision, Reference::read(files, &settings()).decide(question), "{question:?}");
     decision
 }
 
@@ -104,11 +88,7 @@ fn context(changes: Changes) -> Context {
     let mut values = BTreeMap::new();
     for (name, value) in usual.iter().chain(changes) {
         let key = ConditionKey::parse(if *name == "rt" { "qcs:resource_tag" } else { name }).expect("a key");
-        let list: Vec<String> = value
-            .split(' ')
-            .filter(|one| !one.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let list: Vec<String> = value.split(' ').filter(|one| !one.is_empty()).map(str::to_owned).collect();
         if list.is_empty() {
             values.remove(&key);
         } else {
@@ -129,10 +109,7 @@ fn load_files(row: &Value) -> Vec<PolicyFile> {
         None => text("document").unwrap_or(PLAIN).to_owned(),
     };
     let attachments = text("attachments").unwrap_or(r#"{"version":1,"attachments":[]}"#);
-    vec![
-        file("attachments.json", attachments),
-        file("documents/p.json", document),
-    ]
+    vec![file("attachments.json", attachments), file("documents/p.json", document)]
 }
 
 #[test]
@@ -147,19 +124,10 @@ fn documents_load_or_are_refused_with_the_codes_of_the_conformance_table() {
             Some(code) => codes.contains(&code),
         };
         if !as_expected {
-            wrong.push(format!(
-                "{} {}: expected {}, found {found:?}",
-                row["case"], row["what"], row["code"]
-            ));
+            wrong.push(format!("{} {}: expected {}, found {found:?}", row["case"], row["what"], row["code"]));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {} rows:\n{}",
-        wrong.len(),
-        rows.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
 #[test]

@@ -17,15 +17,9 @@ use crate::resource::Place;
 
 /// Where every example is: issuers `corp` (groups required) and `ci` (groups optional).
 fn settings() -> Settings {
-    let issuer = |name: &str, groups_required| IssuerRule {
-        name: name.to_owned(),
-        groups_required,
-    };
+    let issuer = |name: &str, groups_required| IssuerRule { name: name.to_owned(), groups_required };
     Settings {
-        place: Place {
-            region: "local".to_owned(),
-            account: "100000000001".to_owned(),
-        },
+        place: Place { region: "local".to_owned(), account: "100000000001".to_owned() },
         issuers: vec![issuer("ci", false), issuer("corp", true)],
         foreign_services: Vec::new(),
         document_characters_max: 6_144,
@@ -47,10 +41,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn name_of(path: &Path) -> String {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .expect("a UTF-8 name")
-        .to_owned()
+    path.file_name().and_then(|name| name.to_str()).expect("a UTF-8 name").to_owned()
 }
 
 /// One example folder.
@@ -61,10 +52,7 @@ struct Example {
 }
 
 fn examples() -> Vec<Example> {
-    entries(&policies().join("examples"))
-        .iter()
-        .map(|folder| example(folder))
-        .collect()
+    entries(&policies().join("examples")).iter().map(|folder| example(folder)).collect()
 }
 
 fn example(folder: &Path) -> Example {
@@ -78,20 +66,10 @@ fn example(folder: &Path) -> Example {
         }
     }
     let attachments = fs::read(folder.join("attachments.json")).expect("an example has attachments.json");
-    files.push(PolicyFile {
-        path: "attachments.json".to_owned(),
-        bytes: attachments,
-    });
+    files.push(PolicyFile { path: "attachments.json".to_owned(), bytes: attachments });
     let tests = entries(&folder.join("tests"));
-    let cases = tests
-        .iter()
-        .flat_map(|path| cases_of(&fs::read_to_string(path).expect("a file")))
-        .collect();
-    Example {
-        name: name_of(folder),
-        files,
-        cases,
-    }
+    let cases = tests.iter().flat_map(|path| cases_of(&fs::read_to_string(path).expect("a file"))).collect();
+    Example { name: name_of(folder), files, cases }
 }
 
 /// An example loaded by both evaluators, which must agree.
@@ -104,10 +82,7 @@ impl Loaded {
     fn load(example: &Example) -> Self {
         let engine = PolicySet::load(&example.files, &settings());
         let engine = engine.unwrap_or_else(|found| panic!("example {}: {found:#?}", example.name));
-        Self {
-            engine,
-            reference: Reference::read(&example.files, &settings()),
-        }
+        Self { engine, reference: Reference::read(&example.files, &settings()) }
     }
 
     fn decide(&self, case: &Case) -> Decision {
@@ -128,13 +103,7 @@ fn every_example_answers_as_its_tests_say() {
         assert!(!example.cases.is_empty(), "example {} has tests", example.name);
         for case in &example.cases {
             let decision = loaded.decide(case);
-            assert_eq!(
-                decision.outcome.name(),
-                case.expect,
-                "{}: {}: {decision:?}",
-                example.name,
-                case.name
-            );
+            assert_eq!(decision.outcome.name(), case.expect, "{}: {}: {decision:?}", example.name, case.name);
             if let Some(by) = &case.by {
                 assert_eq!(&grid::statements(&decision), by, "{}: {}", example.name, case.name);
             }
@@ -144,10 +113,7 @@ fn every_example_answers_as_its_tests_say() {
 
 #[test]
 fn the_grid_of_decisions_is_as_reviewed() {
-    let grid: String = examples()
-        .iter()
-        .map(|example| grid::of(example, &Loaded::load(example)))
-        .collect();
+    let grid: String = examples().iter().map(|example| grid::of(example, &Loaded::load(example))).collect();
     let path = policies().join("decisions.snap");
     if std::env::var_os("KEYWARD_WRITE_SNAPSHOTS").is_some() {
         fs::write(&path, &grid).expect("the snapshot is written");
@@ -158,11 +124,7 @@ fn the_grid_of_decisions_is_as_reviewed() {
         changed, None,
         "a decision changed: if that is meant, set KEYWARD_WRITE_SNAPSHOTS=1 and review the diff"
     );
-    assert_eq!(
-        grid.lines().count(),
-        reviewed.lines().count(),
-        "the grid has other rows than policies/decisions.snap"
-    );
+    assert_eq!(grid.lines().count(), reviewed.lines().count(), "the grid has other rows than policies/decisions.snap");
 }
 
 /// The presets load, are attached as `init` attaches them, and grant what their names say.
@@ -182,19 +144,9 @@ fn presets_load_and_read_only_never_reads_a_value() {
     ];
     let mut files: Vec<PolicyFile> = names.iter().map(|name| preset(name)).collect();
     let role = fs::read(policies().join("presets/roles/SSM_QCSRole.json")).expect("the service's role");
-    files.push(PolicyFile {
-        path: "roles/SSM_QCSRole.json".to_owned(),
-        bytes: role,
-    });
-    files.push(PolicyFile {
-        path: "attachments.json".to_owned(),
-        bytes: PRESETS_ATTACHED.as_bytes().to_vec(),
-    });
-    let example = Example {
-        name: "presets".to_owned(),
-        files,
-        cases: cases_of(PRESET_CASES),
-    };
+    files.push(PolicyFile { path: "roles/SSM_QCSRole.json".to_owned(), bytes: role });
+    files.push(PolicyFile { path: "attachments.json".to_owned(), bytes: PRESETS_ATTACHED.as_bytes().to_vec() });
+    let example = Example { name: "presets".to_owned(), files, cases: cases_of(PRESET_CASES) };
     let loaded = Loaded::load(&example);
     for case in &example.cases {
         assert_eq!(loaded.decide(case).outcome.name(), case.expect, "{}", case.name);

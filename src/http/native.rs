@@ -5,7 +5,7 @@
 //! recorded).
 
 use super::problem;
-use crate::access::{self, Answer, Body, Call, Gateway, Presented};
+use crate::access::{self, Answer, Body, Call, Fault, Gateway, Presented};
 use crate::error::{ApiError, Code};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -29,10 +29,11 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
         Err(error) => return write(Answer::unrecorded(error), ""),
     };
     let mut call = head(&http, request.clone());
-    if call.fault.is_none() {
+    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
+    if call.fault.is_none() && gateway.knows(&call.presented) {
         match body(payload, &gateway).await {
             Ok(bytes) => call.body = bytes,
-            Err(error) => call.fault = Some(error),
+            Err(fault) => call.fault = Some(fault),
         }
     }
     let answer = run(gateway, call).await;
@@ -51,12 +52,11 @@ async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
 /// Everything of a request but its body.
 fn head(http: &HttpRequest, request: String) -> Call {
     let headers = http.headers();
-    let route = route(http);
-    let fault = check_head(http).err().or_else(|| route.as_ref().err().cloned());
+    let fault = check_head(http).and_then(|()| check_route(http)).err();
     Call {
         request,
         door: DOOR,
-        operation: route.ok(),
+        operation: http.path().strip_prefix("/v1/").map(str::to_owned),
         presented: credential(headers),
         body: Zeroizing::new(Vec::new()),
         fault,
@@ -67,38 +67,40 @@ fn head(http: &HttpRequest, request: String) -> Call {
     }
 }
 
-/// The operation's name, from `/v1/<Action>`.
-fn route(http: &HttpRequest) -> Result<String, ApiError> {
-    let Some(operation) = http.path().strip_prefix("/v1/").filter(|name| !name.is_empty() && !name.contains('/'))
-    else {
-        return Err(ApiError::new(Code::ResourceNotFound, "there is no such path; actions are `POST /v1/<Action>`"));
+/// Actions are `POST /v1/<Action>`; there is nothing else.
+fn check_route(http: &HttpRequest) -> Result<(), Fault> {
+    let operation = http.path().strip_prefix("/v1/");
+    if !operation.is_some_and(|name| !name.is_empty() && !name.contains('/')) {
+        let message = "there is no such path; actions are `POST /v1/<Action>`";
+        return Err(Fault::Inner(ApiError::new(Code::ResourceNotFound, message)));
     };
     if http.method() != Method::POST {
-        return Err(ApiError::new(Code::UnsupportedProtocol, "actions are called with POST"));
+        return Err(Fault::Outer(ApiError::new(Code::UnsupportedProtocol, "actions are called with POST")));
     }
-    Ok(operation.to_owned())
+    Ok(())
 }
 
-fn check_head(http: &HttpRequest) -> Result<(), ApiError> {
+fn check_head(http: &HttpRequest) -> Result<(), Fault> {
     let headers = http.headers();
     let bytes = headers.iter().fold(http.uri().to_string().len(), |sum, (name, value)| {
         sum.saturating_add(name.as_str().len()).saturating_add(value.len())
     });
     if bytes > HEADER_BYTES_MAX {
-        return Err(ApiError::new(Code::HeaderTooLarge, "request line and headers are over 32768 bytes"));
+        let message = "request line and headers are over 32768 bytes";
+        return Err(Fault::Outer(ApiError::new(Code::HeaderTooLarge, message)));
     }
     if http.method() != Method::POST || !http.path().starts_with("/v1/") {
         return Ok(());
     }
+    let invalid = |message: &str| Err(Fault::Inner(ApiError::new(Code::InvalidRequest, message)));
     if !http.query_string().is_empty() {
-        return Err(ApiError::new(Code::InvalidRequest, "parameters belong in the body, not in the query"));
+        return invalid("parameters belong in the body, not in the query");
     }
-    let json = only(headers, &header::CONTENT_TYPE).is_some_and(is_json);
-    if !json {
-        return Err(ApiError::new(Code::InvalidRequest, "the header Content-Type must be `application/json`"));
+    if !only(headers, &header::CONTENT_TYPE).is_some_and(is_json) {
+        return invalid("the header Content-Type must be `application/json`");
     }
     if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(ApiError::new(Code::InvalidRequest, "an encoded body is not accepted"));
+        return invalid("an encoded body is not accepted");
     }
     Ok(())
 }
@@ -142,16 +144,17 @@ fn wants_checkpoint(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body, bounded in size and time.
-async fn body(payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+async fn body(payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let limits = gateway.body_limits();
     let read = payload.to_bytes_limited(limits.bytes);
+    let invalid = |message: &str| Err(Fault::Inner(ApiError::new(Code::InvalidRequest, message)));
     match tokio::time::timeout(Duration::from_secs(limits.timeout_s), read).await {
-        Err(_) => Err(ApiError::new(Code::InvalidRequest, "the body did not come in time")),
+        Err(_) => invalid("the body did not come in time"),
         Ok(Err(_)) => {
             let message = format!("the body is over {} bytes", limits.bytes);
-            Err(ApiError::new(Code::RequestSizeLimitExceeded, message))
+            Err(Fault::Outer(ApiError::new(Code::RequestSizeLimitExceeded, message)))
         }
-        Ok(Ok(Err(_))) => Err(ApiError::new(Code::InvalidRequest, "the body is not well-formed HTTP")),
+        Ok(Ok(Err(_))) => invalid("the body is not well-formed HTTP"),
         Ok(Ok(Ok(bytes))) => Ok(Zeroizing::new(bytes.to_vec())),
     }
 }

@@ -13,6 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How often the policy folder is looked at; a change must stand still for one look before it is read.
 const FOLDER_LOOK: Duration = Duration::from_millis(400);
+/// A folder that never stands still is read after so many looks all the same.
+const LOOKS_MAX: u32 = 4;
 /// How often what was only counted is summarised.
 const SUMMARY_EVERY: Duration = Duration::from_secs(1);
 
@@ -105,8 +107,10 @@ async fn watch_policies(gateway: Arc<Gateway>) {
         return;
     };
     let mut every = tokio::time::interval(FOLDER_LOOK);
-    let mut loaded = policies::fingerprint(gateway.policies().folder());
-    let mut before = loaded.clone();
+    // What was read at start is read once more: the folder may have changed since, and an equal revision costs nothing.
+    let mut loaded = Vec::new();
+    let mut before = Vec::new();
+    let mut looks = 0_u32;
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,
@@ -115,7 +119,9 @@ async fn watch_policies(gateway: Arc<Gateway>) {
         let now = policies::fingerprint(gateway.policies().folder());
         let still = now == before;
         before.clone_from(&now);
-        if asked || (still && now != loaded) {
+        gateway.policies().catch_up_with(gateway.log()).await;
+        looks = if now == loaded { 0 } else { looks.saturating_add(1) };
+        if asked || (now != loaded && (still || looks >= LOOKS_MAX)) {
             let trigger = if asked { "signal" } else { "file" };
             // What was refused is said by the set itself, and read again when the folder changes again.
             if !matches!(gateway.reload_policies(trigger).await, Err(policies::ReloadError::Unrecorded)) {

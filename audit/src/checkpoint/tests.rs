@@ -13,11 +13,7 @@ fn sample_head(origin: &str, size: usize) -> Checkpoint {
     for sample in samples::LOG.iter().take(size) {
         frontier.push(hash::leaf(sample.bytes));
     }
-    Checkpoint {
-        origin: origin.to_owned(),
-        size: frontier.size(),
-        root: frontier.root(),
-    }
+    Checkpoint { origin: origin.to_owned(), size: frontier.size(), root: frontier.root() }
 }
 
 fn key(origin: &str, first: u8) -> SigningKey {
@@ -140,28 +136,18 @@ fn a_text_out_of_form_is_no_checkpoint() {
         (format!("o\n 1\n{root}\n"), size(" 1")),
         (format!("o\n\n{root}\n"), size("")),
         (format!("o\n1.0\n{root}\n"), size("1.0")),
-        (
-            format!("o\n18446744073709551616\n{root}\n"),
-            size("18446744073709551616"),
-        ),
+        (format!("o\n18446744073709551616\n{root}\n"), size("18446744073709551616")),
         ("o\n1\nAAAA\n".to_owned(), CheckpointError::Root("AAAA".to_owned())),
         (format!("o\n1\n{root}=\n"), CheckpointError::Root(format!("{root}="))),
         ("o\n1\n\n".to_owned(), CheckpointError::Root(String::new())),
-        (
-            format!("o\n1\n{root}\nmore\n"),
-            CheckpointError::Extension("more".to_owned()),
-        ),
+        (format!("o\n1\n{root}\nmore\n"), CheckpointError::Extension("more".to_owned())),
         (format!("o\n1\n{root}\n\n"), CheckpointError::Extension(String::new())),
     ];
     for (text, error) in refused {
         assert_eq!(Checkpoint::parse(&text), Err(error), "{text:?}");
     }
     let root = [7; 32];
-    let largest = Checkpoint {
-        origin: "o".to_owned(),
-        size: u64::MAX,
-        root,
-    };
+    let largest = Checkpoint { origin: "o".to_owned(), size: u64::MAX, root };
     assert_eq!(Checkpoint::parse(&largest.text()), Ok(largest));
 }
 
@@ -175,29 +161,17 @@ fn tamper_13_an_edited_checkpoint_is_refused() {
         ("size", edit("\n13\n", "\n12\n")),
         ("size with a zero before", edit("\n13\n", "\n013\n")),
         ("root", edit("KsrY", "KsrZ")),
-        (
-            "origin",
-            edit("audit.example.com/keyward\n", "audit.example.com/keywarD\n"),
-        ),
-        (
-            "origin and key name",
-            AT_13.replace("example.com/keyward", "example.com/keyward-2"),
-        ),
+        ("origin", edit("audit.example.com/keyward\n", "audit.example.com/keywarD\n")),
+        ("origin and key name", AT_13.replace("example.com/keyward", "example.com/keyward-2")),
         ("an empty line more in the text", edit("\n\n", "\n\n\n")),
         ("an empty line after the origin", edit("\n13", "\n\n13")),
         ("an empty line at the end", format!("{AT_13}\n")),
         ("carriage returns", AT_13.replace('\n', "\r\n")),
         ("a control character", edit("13\n", "13\u{1}\n")),
         ("an extension line", edit("\n\n", "\nextension\n\n")),
-        (
-            "two signatures of one key",
-            format!("{AT_13}{}\n", AT_13.lines().last().unwrap()),
-        ),
+        ("two signatures of one key", format!("{AT_13}{}\n", AT_13.lines().last().unwrap())),
         ("an unknown key alone", edit("keyward 5crx", "keyward 5crz")),
-        (
-            "no signature",
-            AT_13.lines().take(4).map(|line| format!("{line}\n")).collect(),
-        ),
+        ("no signature", AT_13.lines().take(4).map(|line| format!("{line}\n")).collect()),
     ];
     for (what, note) in edits {
         let verified = SignedCheckpoint::parse_and_verify(note.as_bytes(), &keys());
@@ -218,10 +192,7 @@ fn tamper_13_every_flipped_bit_is_refused() {
     for place in 0..AT_13.len() * 8 {
         let mut bytes = AT_13.as_bytes().to_vec();
         bytes[place / 8] ^= 1 << (place % 8);
-        assert!(
-            SignedCheckpoint::parse_and_verify(&bytes, &keys()).is_err(),
-            "bit {place}"
-        );
+        assert!(SignedCheckpoint::parse_and_verify(&bytes, &keys()).is_err(), "bit {place}");
     }
 }
 
@@ -249,8 +220,5 @@ fn tamper_13_keys_that_share_name_and_id_are_refused() {
     let text = sample_head(samples::ORIGIN, 13).text();
     let note = format!("{text}\n\u{2014} {} {signature}\n", samples::ORIGIN);
     let verified = SignedCheckpoint::parse_and_verify(note.as_bytes(), &keys);
-    assert!(
-        matches!(verified, Err(CheckpointError::Note(NoteError::Ambiguous(_)))),
-        "{verified:?}"
-    );
+    assert!(matches!(verified, Err(CheckpointError::Note(NoteError::Ambiguous(_)))), "{verified:?}");
 }

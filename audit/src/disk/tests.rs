@@ -32,11 +32,7 @@ impl Random for Counting {
         for (byte, number) in bytes.iter_mut().zip((0..=255_u8).cycle()) {
             *byte = number;
         }
-        if self.fails.load(Ordering::SeqCst) {
-            Err(RandomError)
-        } else {
-            Ok(())
-        }
+        if self.fails.load(Ordering::SeqCst) { Err(RandomError) } else { Ok(()) }
     }
 }
 
@@ -54,10 +50,7 @@ const TOTAL: u64 = 100 * MIB;
 /// Levels at 10, 5 and 2 MiB, a ballast of 1 MiB, no headroom.
 const SMALL: Settings = Settings {
     thresholds: Thresholds {
-        soft: Share {
-            percent: 10,
-            bytes: GIB,
-        },
+        soft: Share { percent: 10, bytes: GIB },
         soft_hours: 24,
         hard: Share { percent: 5, bytes: GIB },
         critical: Share { percent: 2, bytes: GIB },
@@ -71,13 +64,7 @@ impl Disk {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("db")).unwrap();
-        Self {
-            directory,
-            used: Arc::default(),
-            broken: Arc::default(),
-            clock: Arc::default(),
-            random: Arc::default(),
-        }
+        Self { directory, used: Arc::default(), broken: Arc::default(), clock: Arc::default(), random: Arc::default() }
     }
 
     fn database(&self) -> PathBuf {
@@ -95,22 +82,11 @@ impl Disk {
                 return Err(io::Error::other("no answer"));
             }
             let taken = used.load(Ordering::SeqCst) + ballast_bytes(&ballast)?;
-            Ok(Space {
-                free: TOTAL.saturating_sub(taken),
-                total: TOTAL,
-            })
+            Ok(Space { free: TOTAL.saturating_sub(taken), total: TOTAL })
         };
-        let environment = Environment {
-            clock: Arc::<Hands>::clone(&self.clock),
-            random: Arc::<Counting>::clone(&self.random),
-        };
-        Watch::with_probe(
-            &self.database(),
-            &self.ballast(),
-            settings,
-            environment,
-            Box::new(probe),
-        )
+        let environment =
+            Environment { clock: Arc::<Hands>::clone(&self.clock), random: Arc::<Counting>::clone(&self.random) };
+        Watch::with_probe(&self.database(), &self.ballast(), settings, environment, Box::new(probe))
     }
 
     /// Leaves `free` bytes besides the ballast of 1 MiB.
@@ -179,20 +155,10 @@ proptest! {
 #[test]
 fn polling_follows_the_free_space_up_and_down() {
     let disk = Disk::new();
-    let mut watch = disk.watch(Settings {
-        thresholds: Thresholds {
-            soft_hours: 0,
-            ..SMALL.thresholds
-        },
-        ..SMALL
-    });
-    for (free, expected) in [
-        (40, Level::Ample),
-        (9, Level::Soft),
-        (4, Level::Hard),
-        (9, Level::Soft),
-        (40, Level::Ample),
-    ] {
+    let mut watch = disk.watch(Settings { thresholds: Thresholds { soft_hours: 0, ..SMALL.thresholds }, ..SMALL });
+    for (free, expected) in
+        [(40, Level::Ample), (9, Level::Soft), (4, Level::Hard), (9, Level::Soft), (40, Level::Ample)]
+    {
         disk.leave(free * MIB);
         assert_eq!(watch.poll(), expected, "{free}");
         assert_eq!(ballast_bytes(&disk.ballast()).unwrap(), MIB);
@@ -209,11 +175,7 @@ fn the_ballast_is_really_allocated_and_its_owners_alone() {
     assert!(metadata.blocks() * 512 >= MIB);
     assert_eq!(metadata.mode() & 0o777, 0o600);
     let bytes = fs::read(disk.ballast()).unwrap();
-    assert!(
-        bytes
-            .chunks(64 * 1024)
-            .all(|block| block.windows(2).all(|pair| pair[0] != pair[1]))
-    );
+    assert!(bytes.chunks(64 * 1024).all(|block| block.windows(2).all(|pair| pair[0] != pair[1])));
 }
 
 #[test]
@@ -275,32 +237,19 @@ fn a_disk_that_does_not_answer_is_critical_and_keeps_its_ballast() {
 #[test]
 fn what_the_engine_may_still_need_does_not_count_as_free() {
     let disk = Disk::new();
-    let mut watch = disk.watch(Settings {
-        wal_bytes_max: 20 * MIB,
-        compaction_bytes: 10 * MIB,
-        ..SMALL
-    });
+    let mut watch = disk.watch(Settings { wal_bytes_max: 20 * MIB, compaction_bytes: 10 * MIB, ..SMALL });
     disk.leave(40 * MIB);
     assert_eq!(watch.poll(), Level::Ample);
     disk.leave(40 * MIB - 1);
     assert_eq!(watch.poll(), Level::Soft);
     // A log that is already there is no longer to come.
-    File::create(disk.database().join("000004.log"))
-        .unwrap()
-        .set_len(15 * MIB)
-        .unwrap();
-    File::create(disk.database().join("000005.sst"))
-        .unwrap()
-        .set_len(90 * MIB)
-        .unwrap();
+    File::create(disk.database().join("000004.log")).unwrap().set_len(15 * MIB).unwrap();
+    File::create(disk.database().join("000005.sst")).unwrap().set_len(90 * MIB).unwrap();
     assert_eq!(watch.poll(), Level::Ample);
     disk.leave(25 * MIB - 1);
     assert_eq!(watch.poll(), Level::Soft);
     // A log above its limit needs nothing more.
-    File::create(disk.database().join("000006.log"))
-        .unwrap()
-        .set_len(90 * MIB)
-        .unwrap();
+    File::create(disk.database().join("000006.log")).unwrap().set_len(90 * MIB).unwrap();
     disk.leave(20 * MIB);
     assert_eq!(watch.poll(), Level::Ample);
 }

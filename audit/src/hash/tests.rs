@@ -38,10 +38,7 @@ fn the_sample_log_has_its_chain_at_every_size() {
     ];
     let start = chain_start(samples::ORIGIN);
     for (size, expected) in vectors {
-        let chain = samples::LOG
-            .iter()
-            .take(size)
-            .fold(start, |chain, sample| chain_next(&chain, &leaf(sample.bytes)));
+        let chain = samples::LOG.iter().take(size).fold(start, |chain, sample| chain_next(&chain, &leaf(sample.bytes)));
         assert_eq!(hex_of(chain), expected, "size {size}");
     }
 }
@@ -49,10 +46,7 @@ fn the_sample_log_has_its_chain_at_every_size() {
 #[test]
 fn the_chain_starts_from_the_first_origin() {
     let start = chain_start(samples::ORIGIN);
-    assert_eq!(
-        hex_of(start),
-        "2c477e3e911695bbe337b7153981a7a982154a7b3e9f8b90166416425b2ad0a8"
-    );
+    assert_eq!(hex_of(start), "2c477e3e911695bbe337b7153981a7a982154a7b3e9f8b90166416425b2ad0a8");
     assert_eq!(hex::encode(chain_id(&start)), "2c477e3e911695bb");
 }
 
@@ -66,14 +60,8 @@ fn the_chain_over_the_ct_entries_is_the_known_one() {
             hex_of(chain)
         })
         .collect();
-    assert_eq!(
-        chains[0],
-        "9fed2f1e35e92e68d621269d5aff06c2ac2f3fd4861f81b6d7ac2a4afad5c293"
-    );
-    assert_eq!(
-        chains[7],
-        "83d1be0a6f3b06c91a013db7886c349a79181d1c3bec69366c38f19ae9a686d2"
-    );
+    assert_eq!(chains[0], "9fed2f1e35e92e68d621269d5aff06c2ac2f3fd4861f81b6d7ac2a4afad5c293");
+    assert_eq!(chains[7], "83d1be0a6f3b06c91a013db7886c349a79181d1c3bec69366c38f19ae9a686d2");
 }
 
 #[test]
@@ -86,9 +74,6 @@ fn leaf_node_and_chain_of_the_same_bytes_differ() {
 
 #[test]
 fn an_empty_tree_has_the_hash_of_nothing() {
-    assert_eq!(
-        hex_of(empty_root()),
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    );
+    assert_eq!(hex_of(empty_root()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     assert_eq!(empty_root(), sha256(b""));
 }

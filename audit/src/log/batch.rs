@@ -69,21 +69,9 @@ impl Batch {
         if head.size.is_multiple_of(TILE) {
             self.tree_row = Some(head.tree_row(self.id));
         }
-        let locator = Locator {
-            chain: self.id.0,
-            index,
-            leaf,
-        };
-        self.placed.push(Placed {
-            locator,
-            row: self.writes.len(),
-            waiter,
-            entry,
-        });
-        self.writes.push(Write {
-            key: self.id.record(index),
-            value: Some(bytes),
-        });
+        let locator = Locator { chain: self.id.0, index, leaf };
+        self.placed.push(Placed { locator, row: self.writes.len(), waiter, entry });
+        self.writes.push(Write { key: self.id.record(index), value: Some(bytes) });
         index
     }
 
@@ -116,10 +104,7 @@ impl Batch {
     /// Adds the rows of the head and of the tiles that became full.
     pub(super) fn close(&mut self, head: &Head) {
         for tile in self.full.drain(..) {
-            self.writes.push(Write {
-                key: self.id.tile(tile.level, tile.n),
-                value: Some(tile.bytes),
-            });
+            self.writes.push(Write { key: self.id.tile(tile.level, tile.n), value: Some(tile.bytes) });
         }
         self.writes.extend(self.tree_row.take());
         for (name, value) in &self.bumps {
@@ -130,10 +115,7 @@ impl Batch {
 
     /// The stored bytes of a placed record.
     pub(super) fn bytes(&self, placed: &Placed) -> &[u8] {
-        self.writes
-            .get(placed.row)
-            .and_then(|write| write.value.as_deref())
-            .unwrap_or_default()
+        self.writes.get(placed.row).and_then(|write| write.value.as_deref()).unwrap_or_default()
     }
 
     /// Fails all who wait; what was to be written comes back, to be looked for in the store.
@@ -146,12 +128,7 @@ impl Batch {
             if let Some(waiter) = placed.waiter {
                 let _left = waiter.send(Answer::Refused(reason));
             }
-            in_flight.push(InFlight {
-                bytes,
-                locator: placed.locator,
-                entry: placed.entry,
-                called,
-            });
+            in_flight.push(InFlight { bytes, locator: placed.locator, entry: placed.entry, called });
         }
         in_flight
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::head::{self, Head, Sealed};
-use super::index;
+use super::index::{self, Facts};
 use super::keys::{ChainId, number};
 use super::proofs::read_note;
 use super::start::{OpenError, seal_chain};
@@ -89,11 +89,7 @@ impl Verify<'_> {
     fn stated(&self, rows: &dyn Snapshot) -> Result<Option<Stated>, StoreError> {
         let chain_start = hash::chain_start(&head::first_origin(rows, self.origin)?);
         let stated = Head::stated(rows, ChainId::of(&chain_start))?;
-        Ok(stated.map(|(head, root)| Stated {
-            chain_start,
-            head,
-            root,
-        }))
+        Ok(stated.map(|(head, root)| Stated { chain_start, head, root }))
     }
 }
 
@@ -102,11 +98,7 @@ impl Verify<'_> {
 /// # Errors
 /// [`StoreError`] if the store cannot be read; [`StoreError::Damaged`] if it holds no log of that origin.
 pub fn each_record(store: &dyn Store, origin: &str, each: &mut dyn FnMut(u64, u64, &[u8])) -> Result<(), StoreError> {
-    let verify = Verify {
-        origin,
-        mark: None,
-        indexes: false,
-    };
+    let verify = Verify { origin, mark: None, indexes: false };
     let stated = store::read(store, |rows| verify.stated(rows))?;
     let stated = stated.ok_or_else(|| StoreError::Damaged(format!("it holds no log of `{origin}`")))?;
     let (id, size) = (ChainId::of(&stated.chain_start), stated.head.size);
@@ -143,12 +135,7 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn new(store: &'a dyn Store, stated: &Stated, settings: &'a Verify<'a>) -> Self {
-        let report = Report {
-            findings: Vec::new(),
-            total: 0,
-            size: stated.head.size,
-            root: hash::empty_root(),
-        };
+        let report = Report { findings: Vec::new(), total: 0, size: stated.head.size, root: hash::empty_root() };
         Self {
             store,
             id: ChainId::of(&stated.chain_start),
@@ -164,10 +151,7 @@ impl<'a> Check<'a> {
     fn find(&mut self, index: impl Into<Option<u64>>, reason: impl Into<String>) {
         self.report.total = self.report.total.saturating_add(1);
         if self.report.findings.len() < FINDINGS {
-            self.report.findings.push(Finding {
-                index: index.into(),
-                reason: reason.into(),
-            });
+            self.report.findings.push(Finding { index: index.into(), reason: reason.into() });
         }
     }
 
@@ -193,8 +177,7 @@ impl<'a> Check<'a> {
     /// The rest of the log cannot fit any more; an empty leaf keeps the indices.
     fn missing(&mut self) {
         self.find(self.next, "the record is missing");
-        self.head
-            .append(Kind::Access, &hash::leaf(&[]), self.head.time_us, &mut Vec::new());
+        self.head.append(Kind::Access, &hash::leaf(&[]), self.head.time_us, &mut Vec::new());
         self.before = None;
     }
 
@@ -241,10 +224,7 @@ impl<'a> Check<'a> {
             self.find(self.next, "the epoch is below that of the record before");
         }
         if time_fell {
-            self.find(
-                self.next,
-                "the time is below that of the record before, and no clock step says so",
-            );
+            self.find(self.next, "the time is below that of the record before, and no clock step says so");
         }
     }
 
@@ -256,35 +236,24 @@ impl<'a> Check<'a> {
         }
         let root = hex::encode(self.head.root());
         if parameters.get("root").and_then(Value::as_text) != Some(&root) {
-            self.find(
-                self.next,
-                "the seal states another root than that of the records before it",
-            );
+            self.find(self.next, "the seal states another root than that of the records before it");
         }
         if seal_chain(record) != Some(self.head.chain) {
-            self.find(
-                self.next,
-                "the seal states another chain than that of the records before it",
-            );
+            self.find(self.next, "the seal states another chain than that of the records before it");
         }
     }
 
     fn answer(&mut self, rows: &dyn Snapshot, record: &Record, answered: u64) -> Result<(), StoreError> {
         let before = rows.get(Family::Records, &self.id.record(answered).bytes)?;
-        let request = before
-            .and_then(|bytes| Record::parse(&bytes).ok())
-            .map(|before| before.request().to_owned());
+        let request = before.and_then(|bytes| Record::parse(&bytes).ok()).map(|before| before.request().to_owned());
         if answered >= self.next || request.as_deref() != Some(record.request()) {
-            self.find(
-                self.next,
-                format!("it answers `{answered}`, which is no earlier record of its request"),
-            );
+            self.find(self.next, format!("it answers `{answered}`, which is no earlier record of its request"));
         }
         Ok(())
     }
 
     fn index_rows(&mut self, rows: &dyn Snapshot, record: &Record) -> Result<(), StoreError> {
-        for (key, value) in index::rows(self.id, record) {
+        for (key, value) in index::rows(self.id, &Facts::of(record)) {
             if rows.get(Family::Indexes, &key)? != Some(value) {
                 self.find(self.next, "a row of an index is missing or altered");
             }
@@ -300,18 +269,12 @@ impl<'a> Check<'a> {
         }
         let first = tile.n.saturating_mul(256);
         let stored = stored.as_deref().and_then(decode_tile);
-        let differs = stored
-            .zip(decode_tile(&tile.bytes))
-            .and_then(|(a, b)| a.iter().zip(b).position(|(a, b)| a != b));
+        let differs = stored.zip(decode_tile(&tile.bytes)).and_then(|(a, b)| a.iter().zip(b).position(|(a, b)| a != b));
         match (tile.level, differs) {
-            (0, Some(place)) => self.find(
-                first.saturating_add(place as u64),
-                "the record does not fit its stored leaf",
-            ),
-            (level, _) => self.find(
-                None,
-                format!("tile `{}` of level `{level}` is missing or altered", tile.n),
-            ),
+            (0, Some(place)) => {
+                self.find(first.saturating_add(place as u64), "the record does not fit its stored leaf")
+            }
+            (level, _) => self.find(None, format!("tile `{}` of level `{level}` is missing or altered", tile.n)),
         }
         Ok(())
     }
@@ -331,10 +294,7 @@ impl<'a> Check<'a> {
             return;
         };
         if mark.root != self.head.root() || mark.chain != self.head.chain {
-            self.find(
-                None,
-                format!("the high-water mark of size `{}` is not of these records", mark.size),
-            );
+            self.find(None, format!("the high-water mark of size `{}` is not of these records", mark.size));
         }
     }
 
@@ -343,13 +303,7 @@ impl<'a> Check<'a> {
         let (store, head) = (self.store, &stated.head);
         self.report.root = self.head.root();
         store.snapshot(&mut |rows| {
-            let above = collect(
-                rows,
-                Family::Checkpoints,
-                self.id,
-                head.size,
-                head.size.saturating_add(1),
-            )?;
+            let above = collect(rows, Family::Checkpoints, self.id, head.size, head.size.saturating_add(1))?;
             self.checkpoint(above.get(&head.size));
             self.mark();
             self.surplus(rows, head.size)?;
@@ -359,10 +313,7 @@ impl<'a> Check<'a> {
             Ok(())
         })?;
         if let Some(mark) = self.settings.mark.filter(|mark| mark.size > head.size) {
-            self.find(
-                head.size,
-                format!("lost: the high-water mark remembers `{}` records", mark.size),
-            );
+            self.find(head.size, format!("lost: the high-water mark remembers `{}` records", mark.size));
         }
         if self.head.chain != head.chain {
             self.find(None, "the chain over the records is not that of the head");
@@ -375,10 +326,7 @@ impl<'a> Check<'a> {
             self.find(None, error.to_string());
         }
         if !same_seal(&self.head.sealed, &head.sealed) || self.head.time_us != head.time_us {
-            self.find(
-                None,
-                "time, last seal or counts of the head are not those of the records",
-            );
+            self.find(None, "time, last seal or counts of the head are not those of the records");
         }
         Ok(())
     }
@@ -432,7 +380,7 @@ fn follows(rows: &dyn Snapshot, id: ChainId, key: &[u8], value: &[u8]) -> bool {
     let record = rows.get(Family::Records, &id.record(index).bytes);
     let record = record.ok().flatten().and_then(|bytes| Record::parse(&bytes).ok());
     record.is_some_and(|record| {
-        record.index() == index && index::rows(id, &record).iter().any(|(k, v)| k == key && v == value)
+        record.index() == index && index::rows(id, &Facts::of(&record)).iter().any(|(k, v)| k == key && v == value)
     })
 }
 

@@ -43,21 +43,13 @@ impl SegmentClock {
     pub(super) fn read(&mut self, wall_us: u64, monotonic_us: u64) -> Reading {
         let step = self.step(wall_us, monotonic_us);
         self.seen = Some((wall_us, monotonic_us));
-        self.last_us = if step.is_some() {
-            wall_us
-        } else {
-            wall_us.max(self.last_us)
-        };
-        Reading {
-            time_us: self.last_us,
-            step,
-        }
+        self.last_us = if step.is_some() { wall_us } else { wall_us.max(self.last_us) };
+        Reading { time_us: self.last_us, step }
     }
 
     fn step(&self, wall_us: u64, monotonic_us: u64) -> Option<ClockStep> {
-        let expected_us = self
-            .seen
-            .map(|(wall, monotonic)| wall.saturating_add(monotonic_us.saturating_sub(monotonic)));
+        let expected_us =
+            self.seen.map(|(wall, monotonic)| wall.saturating_add(monotonic_us.saturating_sub(monotonic)));
         let source = if expected_us.is_some() { "monotonic" } else { "start" };
         let forward = expected_us.is_some_and(|expected| wall_us > expected.saturating_add(FORWARD_US));
         let before_us = match expected_us {
@@ -65,11 +57,7 @@ impl SegmentClock {
             expected => expected.unwrap_or(0).max(self.last_us),
         };
         let back = wall_us.saturating_add(BACK_US) < before_us;
-        (forward || back).then_some(ClockStep {
-            before_us,
-            after_us: wall_us,
-            source,
-        })
+        (forward || back).then_some(ClockStep { before_us, after_us: wall_us, source })
     }
 }
 
@@ -81,43 +69,21 @@ mod tests {
 
     fn running() -> SegmentClock {
         let mut clock = SegmentClock::new(0);
-        assert_eq!(
-            clock.read(1000 * SECOND, 5 * SECOND),
-            Reading {
-                time_us: 1000 * SECOND,
-                step: None
-            }
-        );
+        assert_eq!(clock.read(1000 * SECOND, 5 * SECOND), Reading { time_us: 1000 * SECOND, step: None });
         clock
     }
 
     #[test]
     fn small_steps_back_are_clamped() {
         let reading = running().read(999 * SECOND, 5 * SECOND);
-        assert_eq!(
-            reading,
-            Reading {
-                time_us: 1000 * SECOND,
-                step: None
-            }
-        );
+        assert_eq!(reading, Reading { time_us: 1000 * SECOND, step: None });
     }
 
     #[test]
     fn more_than_a_second_back_is_a_step_and_its_time_falls() {
         let reading = running().read(998 * SECOND, 6 * SECOND);
-        let step = ClockStep {
-            before_us: 1001 * SECOND,
-            after_us: 998 * SECOND,
-            source: "monotonic",
-        };
-        assert_eq!(
-            reading,
-            Reading {
-                time_us: 998 * SECOND,
-                step: Some(step)
-            }
-        );
+        let step = ClockStep { before_us: 1001 * SECOND, after_us: 998 * SECOND, source: "monotonic" };
+        assert_eq!(reading, Reading { time_us: 998 * SECOND, step: Some(step) });
     }
 
     #[test]
@@ -125,10 +91,7 @@ mod tests {
         let mut clock = running();
         assert_eq!(clock.read(1000 * SECOND - 900_000, 5 * SECOND).step, None);
         let step = clock.read(1000 * SECOND - 1_800_000, 5 * SECOND).step.expect("a step");
-        assert_eq!(
-            (step.before_us, step.after_us),
-            (1000 * SECOND, 1000 * SECOND - 1_800_000)
-        );
+        assert_eq!((step.before_us, step.after_us), (1000 * SECOND, 1000 * SECOND - 1_800_000));
     }
 
     #[test]
@@ -143,30 +106,14 @@ mod tests {
     fn across_a_restart_only_a_step_back_counts() {
         assert_eq!(SegmentClock::new(1000 * SECOND).read(90_000 * SECOND, 0).step, None);
         assert_eq!(SegmentClock::new(1000 * SECOND).read(999 * SECOND, 0).step, None);
-        let step = SegmentClock::new(1000 * SECOND)
-            .read(900 * SECOND, 0)
-            .step
-            .expect("a step");
-        assert_eq!(
-            step,
-            ClockStep {
-                before_us: 1000 * SECOND,
-                after_us: 900 * SECOND,
-                source: "start"
-            }
-        );
+        let step = SegmentClock::new(1000 * SECOND).read(900 * SECOND, 0).step.expect("a step");
+        assert_eq!(step, ClockStep { before_us: 1000 * SECOND, after_us: 900 * SECOND, source: "start" });
     }
 
     #[test]
     fn a_step_is_told_once() {
         let mut clock = running();
         assert!(clock.read(500 * SECOND, 5 * SECOND).step.is_some());
-        assert_eq!(
-            clock.read(501 * SECOND, 6 * SECOND),
-            Reading {
-                time_us: 501 * SECOND,
-                step: None
-            }
-        );
+        assert_eq!(clock.read(501 * SECOND, 6 * SECOND), Reading { time_us: 501 * SECOND, step: None });
     }
 }

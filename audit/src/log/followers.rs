@@ -8,16 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::index;
+use super::index::{self, Facts};
 use super::keys::{ChainId, number};
 use super::shared::{Mode, Shared};
-use crate::record::Record;
 use crate::store::{self, Family, Key, Snapshot, StoreError, Write};
 
 /// How often the follower looks for new records.
 const EVERY: Duration = Duration::from_millis(50);
 /// How many records one derived batch covers.
-const RECORDS: u64 = 1_024;
+const RECORDS: u64 = 256;
 /// Name of the watermark.
 const INDEXES: &str = "indexes";
 
@@ -70,27 +69,21 @@ impl Follower {
         let mut reached = from;
         rows.scan(Family::Records, &keys.start, &keys.end, false, &mut |key, bytes| {
             // A record that cannot be read has no rows; `audit verify` names it.
-            if let Ok(record) = Record::parse(bytes) {
+            if let Some(record) = Facts::read(bytes) {
                 batch.extend(index::rows(self.log.id, &record).into_iter().map(row));
             }
             reached = number(key).map_or(reached, |index| index.saturating_add(1));
             true
         })?;
         if reached > from {
-            batch.push(Write {
-                key: self.log.id.follower(INDEXES),
-                value: Some(reached.to_be_bytes().to_vec()),
-            });
+            batch.push(Write { key: self.log.id.follower(INDEXES), value: Some(reached.to_be_bytes().to_vec()) });
         }
         Ok((batch, reached))
     }
 }
 
 fn row((key, value): index::Row) -> Write {
-    Write {
-        key: Key::new(Family::Indexes, key),
-        value: Some(value),
-    }
+    Write { key: Key::new(Family::Indexes, key), value: Some(value) }
 }
 
 /// How far the indexes reach in this snapshot.
@@ -104,15 +97,9 @@ pub(super) fn start_over(rows: &dyn Snapshot, id: ChainId) -> Result<Vec<Write>,
     let keys = index::all(id);
     let mut batch = Vec::new();
     rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, _| {
-        batch.push(Write {
-            key: Key::new(Family::Indexes, key),
-            value: None,
-        });
+        batch.push(Write { key: Key::new(Family::Indexes, key), value: None });
         true
     })?;
-    batch.push(Write {
-        key: id.follower(INDEXES),
-        value: None,
-    });
+    batch.push(Write { key: id.follower(INDEXES), value: None });
     Ok(batch)
 }

@@ -72,11 +72,7 @@ impl Head {
             time_us: 0,
             chain,
             batch: 0,
-            sealed: Sealed {
-                index: None,
-                time_us,
-                counts: Vec::new(),
-            },
+            sealed: Sealed { index: None, time_us, counts: Vec::new() },
             tree: Tree::new(),
         }
     }
@@ -86,11 +82,7 @@ impl Head {
         self.chain = hash::chain_next(&self.chain, leaf);
         self.tree.push(*leaf, full);
         if kind == Kind::Seal {
-            self.sealed = Sealed {
-                index: Some(self.size),
-                time_us,
-                counts: Vec::new(),
-            };
+            self.sealed = Sealed { index: Some(self.size), time_us, counts: Vec::new() };
         } else {
             self.sealed.count(kind);
         }
@@ -104,13 +96,7 @@ impl Head {
 
     /// This head, once it is in the store.
     pub(super) fn durable(&self) -> Durable {
-        Durable {
-            epoch: self.epoch,
-            size: self.size,
-            time_us: self.time_us,
-            chain: self.chain,
-            root: self.root(),
-        }
+        Durable { epoch: self.epoch, size: self.size, time_us: self.time_us, chain: self.chain, root: self.root() }
     }
 
     /// The `head` row.
@@ -137,23 +123,14 @@ impl Head {
     /// The rows that every batch writes.
     pub(super) fn rows(&self, id: ChainId) -> [Write; 2] {
         [
-            Write {
-                key: id.state(HEAD),
-                value: Some(self.encode()),
-            },
-            Write {
-                key: id.state(FRONTIER),
-                value: Some(self.tree.frontier().encode()),
-            },
+            Write { key: id.state(HEAD), value: Some(self.encode()) },
+            Write { key: id.state(FRONTIER), value: Some(self.tree.frontier().encode()) },
         ]
     }
 
     /// The row to write when the size has reached a multiple of [`TILE`].
     pub(super) fn tree_row(&self, id: ChainId) -> Write {
-        Write {
-            key: id.state(TREE),
-            value: Some(self.tree.encode()),
-        }
+        Write { key: id.state(TREE), value: Some(self.tree.encode()) }
     }
 
     /// The size in a `head` row.
@@ -202,11 +179,7 @@ fn load_tree(snapshot: &dyn Snapshot, id: ChainId, size: u64) -> Result<Tree, St
         tree.push(hash::leaf(record), &mut full);
         true
     })?;
-    if tree.size() == size {
-        Ok(tree)
-    } else {
-        Err(damaged("records below the head"))
-    }
+    if tree.size() == size { Ok(tree) } else { Err(damaged("records below the head")) }
 }
 
 /// Every generation that was ever moved.
@@ -223,27 +196,17 @@ pub(super) fn load_generations(snapshot: &dyn Snapshot, id: ChainId) -> Result<V
         }
         sound
     })?;
-    if sound {
-        Ok(generations)
-    } else {
-        Err(damaged(GENERATION))
-    }
+    if sound { Ok(generations) } else { Err(damaged(GENERATION)) }
 }
 
 /// The row that moves a generation.
 pub(super) fn generation_row(id: ChainId, name: &str, value: u64) -> Write {
-    Write {
-        key: id.state(&format!("{GENERATION}{name}")),
-        value: Some(value.to_be_bytes().to_vec()),
-    }
+    Write { key: id.state(&format!("{GENERATION}{name}")), value: Some(value.to_be_bytes().to_vec()) }
 }
 
 /// The row that says, under a later origin, where its log began.
 pub(super) fn continues_row(later: ChainId, first_origin: &str) -> Write {
-    Write {
-        key: later.state(CONTINUES),
-        value: Some(first_origin.as_bytes().to_vec()),
-    }
+    Write { key: later.state(CONTINUES), value: Some(first_origin.as_bytes().to_vec()) }
 }
 
 /// The first origin of the log that signs under `origin` now.
@@ -287,14 +250,7 @@ impl Fields<'_> {
         let (size, time_us, chain, batch) = (self.number()?, self.number()?, self.take()?, self.number()?);
         let sealed = self.sealed()?;
         let head = Head::empty(chain, 0);
-        Some(Head {
-            epoch,
-            size,
-            time_us,
-            batch,
-            sealed,
-            ..head
-        })
+        Some(Head { epoch, size, time_us, batch, sealed, ..head })
     }
 
     fn sealed(&mut self) -> Option<Sealed> {
@@ -305,11 +261,7 @@ impl Fields<'_> {
         while !self.rest.is_empty() {
             counts.push(self.count()?);
         }
-        Some(Sealed {
-            index: (flag == 1).then_some(index),
-            time_us,
-            counts,
-        })
+        Some(Sealed { index: (flag == 1).then_some(index), time_us, counts })
     }
 
     fn count(&mut self) -> Option<(Kind, u64)> {
@@ -329,35 +281,17 @@ mod tests {
     fn the_head_row_reads_back() {
         let mut head = Head::empty([7; 32], 99);
         let mut full = Vec::new();
-        for (kind, time_us) in [
-            (Kind::System, 100),
-            (Kind::Access, 101),
-            (Kind::Seal, 102),
-            (Kind::Access, 103),
-        ] {
+        for (kind, time_us) in [(Kind::System, 100), (Kind::Access, 101), (Kind::Seal, 102), (Kind::Access, 103)] {
             head.append(kind, &[3; 32], time_us, &mut full);
         }
         head.epoch = 4;
         head.batch = 9;
         let row = head.encode();
         let read = Fields { rest: &row }.head().expect("a head");
-        assert_eq!(
-            (read.epoch, read.size, read.time_us, read.chain, read.batch),
-            (4, 4, 103, head.chain, 9)
-        );
-        assert_eq!(
-            read.sealed,
-            Sealed {
-                index: Some(2),
-                time_us: 102,
-                counts: vec![(Kind::Access, 1)]
-            }
-        );
+        assert_eq!((read.epoch, read.size, read.time_us, read.chain, read.batch), (4, 4, 103, head.chain, 9));
+        assert_eq!(read.sealed, Sealed { index: Some(2), time_us: 102, counts: vec![(Kind::Access, 1)] });
         for cut in 0..row.len() {
-            let read = Fields {
-                rest: row.get(..cut).expect("a part"),
-            }
-            .head();
+            let read = Fields { rest: row.get(..cut).expect("a part") }.head();
             assert!(read.is_none_or(|read| read.sealed.counts.is_empty()), "cut at {cut}");
         }
     }

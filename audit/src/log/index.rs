@@ -12,7 +12,10 @@
 //! | `r` | type word, 0x00, name, 0x00 of the resource | empty |
 //! | `s` | nothing: clock steps | be64 time |
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+use serde::Deserialize;
 
 use super::keys::{ChainId, behind_chain, number, successor};
 use crate::hash;
@@ -27,23 +30,58 @@ const SEGMENT: u8 = b's';
 /// A row of an index.
 pub(super) type Row = (Vec<u8>, Vec<u8>);
 
-/// All rows that `record` has in the indexes.
-pub(super) fn rows(id: ChainId, record: &Record) -> Vec<Row> {
-    let index = record.index();
+/// What of a record the indexes are made of.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Facts<'a> {
+    #[serde(borrow)]
+    action: Cow<'a, str>,
+    decision: Option<Decision>,
+    index: u64,
+    kind: Kind,
+    #[serde(borrow)]
+    principal: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    resource: Option<Cow<'a, str>>,
+    time: u64,
+}
+
+impl<'a> Facts<'a> {
+    /// Reads them off stored bytes, whose form is not checked again: a follower reads what the sequencer has just made.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// Those of a record.
+    pub(super) fn of(record: &'a Record) -> Self {
+        Self {
+            action: record.action().into(),
+            decision: record.decision(),
+            index: record.index(),
+            kind: record.kind(),
+            principal: record.principal().map(Cow::from),
+            resource: record.resource().map(Cow::from),
+            time: record.time_us(),
+        }
+    }
+}
+
+/// All rows that a record has in the indexes.
+pub(super) fn rows(id: ChainId, record: &Facts<'_>) -> Vec<Row> {
+    let index = record.index;
     let mut rows = Vec::with_capacity(4);
     let mut add = |entry: Entry, value: Vec<u8>| rows.push((id.numbered(&entry.0, index), value));
-    add(Entry::action(record.action()), Vec::new());
-    if let Some(principal) = record.principal() {
+    add(Entry::action(&record.action), Vec::new());
+    if let Some(principal) = &record.principal {
         add(Entry::principal(principal), Vec::new());
     }
-    if let Some(resource) = record.resource().and_then(Name::of) {
+    if let Some(resource) = record.resource.as_deref().and_then(Name::of) {
         add(Entry::resource(&resource), Vec::new());
     }
-    if matches!(record.decision(), Some(Decision::Deny | Decision::Error)) {
+    if matches!(record.decision, Some(Decision::Deny | Decision::Error)) {
         add(Entry::refused(), Vec::new());
     }
-    if record.kind() == Kind::ClockStep {
-        add(Entry::segment(), record.time_us().to_be_bytes().to_vec());
+    if record.kind == Kind::ClockStep {
+        add(Entry::segment(), record.time.to_be_bytes().to_vec());
     }
     rows
 }
@@ -117,13 +155,8 @@ impl<'a> Name<'a> {
     /// Type and name in the sixth segment of a resource: `secret/creatorUin/<creator>/<name>`, or `<type>/<name>`.
     pub(super) fn of(resource: &'a str) -> Option<Self> {
         let (kind, rest) = resource.splitn(6, ':').nth(5)?.split_once('/')?;
-        let named = rest
-            .strip_prefix("creatorUin/")
-            .and_then(|created| created.split_once('/'));
-        Some(Self {
-            kind,
-            name: named.map_or(rest, |(_, name)| name),
-        })
+        let named = rest.strip_prefix("creatorUin/").and_then(|created| created.split_once('/'));
+        Some(Self { kind, name: named.map_or(rest, |(_, name)| name) })
     }
 }
 
@@ -134,22 +167,28 @@ mod tests {
     #[test]
     fn a_resource_is_known_by_type_and_name() {
         let secret = "qcs::ssm:local:uin/100000000001:secret/creatorUin/3067215483350917/prod/pay/db-password";
-        assert_eq!(
-            Name::of(secret),
-            Some(Name {
-                kind: "secret",
-                name: "prod/pay/db-password"
-            })
-        );
-        assert_eq!(
-            Name::of("qcs::kms:local:uin/1:key/k-1"),
-            Some(Name {
-                kind: "key",
-                name: "k-1"
-            })
-        );
+        assert_eq!(Name::of(secret), Some(Name { kind: "secret", name: "prod/pay/db-password" }));
+        assert_eq!(Name::of("qcs::kms:local:uin/1:key/k-1"), Some(Name { kind: "key", name: "k-1" }));
         assert_eq!(Name::of("qcs::kms:local"), None);
         assert_eq!(Name::of("*"), None);
+    }
+
+    #[test]
+    fn facts_read_off_the_bytes_are_those_of_the_record() {
+        let mut draft = crate::record::Draft::new(
+            Kind::Access,
+            "ssm:\u{7f}\"Odd\u{1}",
+            "native",
+            "2244a341-e0fd-4058-aa83-9d27fc886ed6",
+        );
+        draft.decision = Some(Decision::Deny);
+        draft.principal = Some("user/dev/gr\u{fc}n\n".to_owned());
+        draft.resource = Some("qcs::ssm:local:uin/1:secret/creatorUin/1/a".to_owned());
+        let bytes = draft.frame().unwrap().finish(1, 7, 9);
+        let record = Record::parse(&bytes).unwrap();
+        let facts = Facts::read(&bytes).unwrap();
+        assert_eq!(facts, Facts::of(&record));
+        assert_eq!(rows(ChainId([1; 8]), &facts).len(), 4);
     }
 
     #[test]

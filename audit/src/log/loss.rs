@@ -175,14 +175,9 @@ fn append(
     environment: &Environment,
 ) -> Result<Durable, AcceptError> {
     let mut after = examined.head.clone();
-    let guard = Guard {
-        key: examined.id().state(HEAD),
-        expected: Some(after.encode()),
-    };
+    let guard = Guard { key: examined.id().state(HEAD), expected: Some(after.encode()) };
     let mut draft = own::loss(environment)?;
-    draft.parameters = statement(examined, mark, acceptance)
-        .sign(acceptance.old_key, acceptance.new_key)?
-        .parameters();
+    draft.parameters = statement(examined, mark, acceptance).sign(acceptance.old_key, acceptance.new_key)?.parameters();
     let entry = frame_own(&draft).ok_or(AcceptError::Reason)?;
     let mut batch = Batch::new(examined.id(), environment.clock.wall_us().max(after.time_us));
     after.epoch = after.epoch.saturating_add(1);
@@ -207,16 +202,8 @@ fn statement(examined: &Examined, mark: Option<&Mark>, acceptance: &Acceptance<'
         old: acceptance.old_vkey.clone(),
         new: acceptance.new_key.verifying_key().clone(),
         index: left.size,
-        lost: mark.map(|mark| Head {
-            chain: mark.chain,
-            root: mark.root,
-            size: mark.size,
-        }),
-        recovered: Head {
-            chain: left.chain,
-            root: left.root(),
-            size: left.size,
-        },
+        lost: mark.map(|mark| Head { chain: mark.chain, root: mark.root, size: mark.size }),
+        recovered: Head { chain: left.chain, root: left.root(), size: left.size },
         reason: acceptance.reason.to_owned(),
     }
 }
@@ -229,10 +216,7 @@ fn forget_derived(store: &dyn Store, examined: &Examined) -> Result<(), StoreErr
     store.snapshot(&mut |rows| {
         rows.scan(Family::Checkpoints, &keys.start, &keys.end, false, &mut |key, note| {
             tracing::warn!(size = number(key), note = %String::from_utf8_lossy(note), "a signed head was lost");
-            batch.push(Write {
-                key: Key::new(Family::Checkpoints, key),
-                value: None,
-            });
+            batch.push(Write { key: Key::new(Family::Checkpoints, key), value: None });
             true
         })
     })?;
@@ -247,9 +231,6 @@ fn set_mark_aside(path: &Path, epoch: u32) -> Result<Option<PathBuf>, MarkError>
     match fs::rename(path, &aside) {
         Ok(()) => Ok(Some(aside)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(MarkError::Failed {
-            path: path.display().to_string(),
-            source,
-        }),
+        Err(source) => Err(MarkError::Failed { path: path.display().to_string(), source }),
     }
 }

@@ -51,17 +51,9 @@ pub(super) struct Marked {
 impl Marked {
     /// Goes on with `file`, which lies at `path` and holds a mark.
     pub(super) fn new(file: MarkFile, path: &Path) -> Result<Self, MarkError> {
-        let failed = |source| MarkError::Failed {
-            path: path.display().to_string(),
-            source,
-        };
+        let failed = |source| MarkError::Failed { path: path.display().to_string(), source };
         let syncing = File::open(path).map_err(failed)?;
-        Ok(Self {
-            file: Mutex::new(file),
-            syncing,
-            synced_size: AtomicU64::new(0),
-            synced_us: AtomicU64::new(0),
-        })
+        Ok(Self { file: Mutex::new(file), syncing, synced_size: AtomicU64::new(0), synced_us: AtomicU64::new(0) })
     }
 
     pub(super) fn newest(&self) -> Option<Mark> {
@@ -87,19 +79,12 @@ impl Marked {
         let mut file = lock(&self.file);
         let before = file.newest().ok_or_else(missing)?;
         if size < before.signed_size {
-            return Err(SignError::Smaller {
-                size,
-                signed: before.signed_size,
-            });
+            return Err(SignError::Smaller { size, signed: before.signed_size });
         }
         if size == before.signed_size && root != before.signed_root {
             return Err(SignError::OtherRoot { size });
         }
-        file.write(&Mark {
-            signed_size: size,
-            signed_root: root,
-            ..before
-        })?;
+        file.write(&Mark { signed_size: size, signed_root: root, ..before })?;
         drop(file);
         self.syncing.sync_data()?;
         self.synced_size.store(before.size, Ordering::Release);

@@ -1,5 +1,7 @@
 //! Metrics of the log. Their names are fixed (audit-log.md 9.10).
 
+use std::time::Duration;
+
 use metrics::{counter, gauge, histogram};
 
 use super::shared::Shared;
@@ -15,15 +17,14 @@ pub(super) struct Timer<'a> {
 
 impl<'a> Timer<'a> {
     pub(super) fn start(environment: &'a Environment) -> Self {
-        Self {
-            environment,
-            began_us: environment.clock.monotonic_us(),
-        }
+        Self { environment, began_us: environment.clock.monotonic_us() }
     }
 
-    pub(super) fn commit(self) {
+    /// Ends the measurement.
+    pub(super) fn commit(self) -> Duration {
         let took_us = self.environment.clock.monotonic_us().saturating_sub(self.began_us);
         histogram!("keyward_audit_commit_seconds").record(seconds(took_us));
+        Duration::from_micros(took_us)
     }
 }
 
@@ -54,10 +55,7 @@ fn seconds(micros: u64) -> f64 {
 }
 
 /// A metric's value; above 2^53 it loses its last digits.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a metric is a float, and these stay far below 2^53"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a metric is a float, and these stay far below 2^53")]
 fn count(number: u64) -> f64 {
     number as f64
 }

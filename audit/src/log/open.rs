@@ -74,10 +74,7 @@ fn without_mark(rows: &dyn Snapshot, settings: &Settings, mark: Option<MarkError
     let path = settings.high_water_mark.display().to_string();
     let mark = mark.unwrap_or(MarkError::Unreadable { path });
     match start::load(rows, &settings.origin) {
-        Ok(examined) => OpenError::NoMark {
-            size: examined.head.size,
-            mark,
-        },
+        Ok(examined) => OpenError::NoMark { size: examined.head.size, mark },
         Err(error) => error,
     }
 }
@@ -87,10 +84,7 @@ fn check_key(settings: &Settings) -> Result<(), OpenError> {
     if name == settings.origin {
         return Ok(());
     }
-    Err(OpenError::OtherKey {
-        key: name.to_owned(),
-        origin: settings.origin.clone(),
-    })
+    Err(OpenError::OtherKey { key: name.to_owned(), origin: settings.origin.clone() })
 }
 
 /// Writes the empty head and the mark at size 0.
@@ -99,10 +93,7 @@ pub(super) fn create_on(store: &dyn Store, settings: &Settings, environment: &En
     let id = ChainId::of(&chain);
     let time_us = environment.clock.wall_us();
     let head = Head::empty(chain, time_us);
-    let absent = Guard {
-        key: id.state(HEAD),
-        expected: None,
-    };
+    let absent = Guard { key: id.state(HEAD), expected: None };
     match store.commit(&head.rows(id), &[absent]) {
         Commit::Committed => {}
         Commit::Conflict(_) => return Err(StoreError::Engine("the store holds a log already".to_owned()).into()),
@@ -113,10 +104,7 @@ pub(super) fn create_on(store: &dyn Store, settings: &Settings, environment: &En
 
 /// Makes the file of the mark, at `durable`, under `origin`, which has signed nothing yet.
 pub(super) fn create_mark(path: &Path, origin: &str, durable: &Durable) -> Result<(), MarkError> {
-    let failed = |source| MarkError::Failed {
-        path: path.display().to_string(),
-        source,
-    };
+    let failed = |source| MarkError::Failed { path: path.display().to_string(), source };
     let mut file = MarkFile::create(path)?;
     let mark = Mark {
         generation: 0,
@@ -153,13 +141,8 @@ impl Workers {
     ) -> Result<Self, OpenError> {
         let marked = Marked::new(mark, &settings.high_water_mark).map_err(OpenError::Mark)?;
         let durable = examined.head.durable();
-        let failed = |source| MarkError::Failed {
-            path: settings.high_water_mark.display().to_string(),
-            source,
-        };
-        marked
-            .advance(&durable)
-            .map_err(|source| OpenError::Mark(failed(source)))?;
+        let failed = |source| MarkError::Failed { path: settings.high_water_mark.display().to_string(), source };
+        marked.advance(&durable).map_err(|source| OpenError::Mark(failed(source)))?;
         let log = Arc::new(Shared::new(Parts {
             store,
             environment: environment.clone(),
@@ -171,9 +154,8 @@ impl Workers {
             generations: examined.generations.iter().cloned().collect(),
         }));
         show_last_checkpoint(&log, settings)?;
-        let disk = settings
-            .disk
-            .map(|disk| Watch::new(&settings.store, &ballast(&settings.store), disk, environment.clone()));
+        let disk =
+            settings.disk.map(|disk| Watch::new(&settings.store, &ballast(&settings.store), disk, environment.clone()));
         Ok(Self {
             sequencer: Sequencer::new(Arc::clone(&log), examined),
             signer: Signer::new(Arc::clone(&log), Arc::clone(&settings.key)),
@@ -195,13 +177,7 @@ impl Workers {
 
     /// Starts the threads.
     pub(super) fn start(self) -> Result<Log, OpenError> {
-        let Self {
-            log,
-            sequencer,
-            signer,
-            follower,
-            watcher,
-        } = self;
+        let Self { log, sequencer, signer, follower, watcher } = self;
         let threads = Arc::new(Threads::new(Arc::clone(&log)));
         *lock(&threads.sequencer) = Some(spawn("keyward-log", move || sequencer.run())?);
         lock(&threads.behind).push(spawn("keyward-sign", move || signer.run())?);
@@ -212,10 +188,7 @@ impl Workers {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(OpenError::Thread)
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)
 }
 
 /// The ballast lies beside the store, on the same disk.
@@ -244,11 +217,7 @@ pub(super) struct Threads {
 
 impl Threads {
     pub(super) fn new(log: Arc<Shared>) -> Self {
-        Self {
-            log,
-            sequencer: Mutex::new(None),
-            behind: Mutex::new(Vec::new()),
-        }
+        Self { log, sequencer: Mutex::new(None), behind: Mutex::new(Vec::new()) }
     }
 
     /// Has the sequencer write what waits, then the others end; waits for all of them.

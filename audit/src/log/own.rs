@@ -46,10 +46,7 @@ pub(super) struct SealFacts {
 pub(super) fn seal(environment: &Environment, facts: &SealFacts) -> Result<Draft, RandomError> {
     let mut draft = own(environment, Kind::Seal, "keyward:Seal")?;
     draft.outcome = None;
-    let counts = facts
-        .counts
-        .iter()
-        .map(|(kind, count)| (kind.word().to_owned(), Value::Integer(*count)));
+    let counts = facts.counts.iter().map(|(kind, count)| (kind.word().to_owned(), Value::Integer(*count)));
     draft.parameters = parameters([
         ("chain", hex::encode(facts.chain).into()),
         ("counts", Value::Object(counts.collect())),
@@ -74,26 +71,17 @@ pub(super) fn clock_step(environment: &Environment, step: &ClockStep) -> Result<
 
 /// A tail torn by a crash was cut off; nothing below the mark was in it.
 pub(super) fn torn_tail_recovered(environment: &Environment, size: u64) -> Result<Draft, RandomError> {
-    system(
-        environment,
-        [("event", "torn_tail_recovered".into()), ("size", size.into())],
-    )
+    system(environment, [("event", "torn_tail_recovered".into()), ("size", size.into())])
 }
 
 /// Free space went to another level.
 pub(super) fn disk_level(environment: &Environment, level: Level) -> Result<Draft, RandomError> {
-    system(
-        environment,
-        [("event", "disk_level".into()), ("level", level_word(level).into())],
-    )
+    system(environment, [("event", "disk_level".into()), ("level", level_word(level).into())])
 }
 
 /// The log takes no more records until there is space again.
 pub(super) fn audit_stopped(environment: &Environment) -> Result<Draft, RandomError> {
-    system(
-        environment,
-        [("cause", "disk".into()), ("event", "audit_stopped".into())],
-    )
+    system(environment, [("cause", "disk".into()), ("event", "audit_stopped".into())])
 }
 
 /// An operator accepted a loss; the statement is added by its caller.

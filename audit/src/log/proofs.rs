@@ -74,11 +74,7 @@ fn prove(rows: &dyn Snapshot, log: &Shared, index: u64, size: u64) -> Result<Opt
     if index >= size || size > head.size {
         return Ok(None);
     }
-    let source = StoredHashes {
-        snapshot: rows,
-        id: log.id,
-        head: &head,
-    };
+    let source = StoredHashes { snapshot: rows, id: log.id, head: &head };
     let hashes = tree::inclusion_proof(index, size, &source).map_err(|error| match error {
         ProofError::Source(error) => error,
         other => StoreError::Damaged(other.to_string()),
@@ -86,13 +82,7 @@ fn prove(rows: &dyn Snapshot, log: &Shared, index: u64, size: u64) -> Result<Opt
     let leaf = hash::leaf(&record);
     tree::verify_inclusion(&leaf, index, size, &hashes, &checkpoint.root)
         .map_err(|_| StoreError::Damaged(format!("index `{index}` does not lead to the signed root of `{size}`")))?;
-    Ok(Some(InclusionProof {
-        index,
-        leaf,
-        hashes,
-        checkpoint,
-        note,
-    }))
+    Ok(Some(InclusionProof { index, leaf, hashes, checkpoint, note }))
 }
 
 /// The checkpoint of `size`, if it was signed.

@@ -84,27 +84,15 @@ impl Log {
 pub(super) fn search(rows: &dyn Snapshot, log: &Shared, query: &Query) -> Result<Page, StoreError> {
     let size = log_size(rows, log)?;
     let size = query.size.map_or(size, |asked| asked.min(size));
-    let indexed = if query.full_scan {
-        0
-    } else {
-        watermark(rows, log.id)?.min(size)
-    };
-    let end = [query.end_index, query.before]
-        .into_iter()
-        .flatten()
-        .fold(size, u64::min);
+    let indexed = if query.full_scan { 0 } else { watermark(rows, log.id)?.min(size) };
+    let end = [query.end_index, query.before].into_iter().flatten().fold(size, u64::min);
     let start = query.start_index.unwrap_or(0).min(end);
     let mut search = Search {
         rows,
         log,
         query,
         scanned: 0,
-        page: Page {
-            records: Vec::new(),
-            next_before: None,
-            size,
-            complete: true,
-        },
+        page: Page { records: Vec::new(), next_before: None, size, complete: true },
     };
     search.records(start.max(indexed)..end)?;
     for range in segments::ranges(rows, log, query, start..end.min(indexed))? {
@@ -115,9 +103,7 @@ pub(super) fn search(rows: &dyn Snapshot, log: &Shared, query: &Query) -> Result
 
 fn log_size(rows: &dyn Snapshot, log: &Shared) -> Result<u64, StoreError> {
     let row = rows.get(Family::State, &log.id.state(HEAD).bytes)?;
-    row.as_deref()
-        .and_then(Head::size_of)
-        .ok_or_else(|| super::head::damaged(HEAD))
+    row.as_deref().and_then(Head::size_of).ok_or_else(|| super::head::damaged(HEAD))
 }
 
 struct Search<'a> {
@@ -172,10 +158,7 @@ impl Search<'_> {
         if let Some(prefix) = &query.resource_prefix {
             return Path::Prefix(prefix.clone());
         }
-        query
-            .action
-            .as_ref()
-            .map_or(Path::Records, |action| Path::Entry(Entry::action(action)))
+        query.action.as_ref().map_or(Path::Records, |action| Path::Entry(Entry::action(action)))
     }
 
     /// Whether nothing more may be looked at: the page is full, or the bound was reached.
@@ -190,16 +173,10 @@ impl Search<'_> {
         }
         let keys = self.log.id.records(range);
         let rows = self.rows;
-        rows.scan(
-            Family::Records,
-            &keys.start,
-            &keys.end,
-            true,
-            &mut |key, bytes| match number(key) {
-                Some(index) => self.take(index, bytes),
-                None => true,
-            },
-        )
+        rows.scan(Family::Records, &keys.start, &keys.end, true, &mut |key, bytes| match number(key) {
+            Some(index) => self.take(index, bytes),
+            None => true,
+        })
     }
 
     fn entries(&mut self, keys: &Range<Vec<u8>>) -> Result<(), StoreError> {
@@ -208,19 +185,13 @@ impl Search<'_> {
         }
         let rows = self.rows;
         let mut failed = None;
-        rows.scan(
-            Family::Indexes,
-            &keys.start,
-            &keys.end,
-            true,
-            &mut |key, _| match self.hit(number(key)) {
-                Ok(more) => more,
-                Err(error) => {
-                    failed = Some(error);
-                    false
-                }
-            },
-        )?;
+        rows.scan(Family::Indexes, &keys.start, &keys.end, true, &mut |key, _| match self.hit(number(key)) {
+            Ok(more) => more,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        })?;
         failed.map_or(Ok(()), Err)
     }
 
@@ -229,12 +200,11 @@ impl Search<'_> {
         let keys = index::secrets_by_prefix(self.log.id, prefix);
         let mut indices = Vec::new();
         let mut seen = 0_usize;
-        self.rows
-            .scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, _| {
-                seen += 1;
-                indices.extend(number(key).filter(|index| range.contains(index)));
-                seen <= PREFIX_ROWS
-            })?;
+        self.rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, _| {
+            seen += 1;
+            indices.extend(number(key).filter(|index| range.contains(index)));
+            seen <= PREFIX_ROWS
+        })?;
         indices.sort_unstable_by(|a, b| b.cmp(a));
         Ok((seen <= PREFIX_ROWS).then_some(indices))
     }
@@ -285,14 +255,9 @@ fn matches(query: &Query, record: &Record) -> bool {
         && is(&query.issuer, record.issuer())
         && is(&query.resource, record.resource())
         && is(&query.action, Some(record.action()))
-        && query
-            .group
-            .as_deref()
-            .is_none_or(|group| record.groups().any(|found| found == group))
+        && query.group.as_deref().is_none_or(|group| record.groups().any(|found| found == group))
         && query.resource_prefix.as_deref().is_none_or(prefixed)
-        && query
-            .decision
-            .is_none_or(|decision| record.decision() == Some(decision))
+        && query.decision.is_none_or(|decision| record.decision() == Some(decision))
         && query.outcome.is_none_or(|outcome| record.outcome() == Some(outcome))
         && query.start_time_us.is_none_or(|start| record.time_us() >= start)
         && query.end_time_us.is_none_or(|end| record.time_us() < end)

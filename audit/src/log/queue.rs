@@ -51,9 +51,7 @@ impl Submission {
     /// What it takes of a lane's room, and of a batch's.
     fn bytes(&self) -> usize {
         let rows = self.changes.writes.iter();
-        let rows: usize = rows
-            .map(|write| write.key.bytes.len() + write.value.as_ref().map_or(0, Vec::len))
-            .sum();
+        let rows: usize = rows.map(|write| write.key.bytes.len() + write.value.as_ref().map_or(0, Vec::len)).sum();
         self.entry.framed.bytes_max().saturating_add(rows)
     }
 
@@ -80,12 +78,7 @@ struct Row {
 
 impl Row {
     fn new(room: Room, share: usize) -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            bytes: 0,
-            room,
-            share,
-        }
+        Self { waiting: VecDeque::new(), bytes: 0, room, share }
     }
 
     fn push(&mut self, submission: Submission) -> Result<(), Refused> {
@@ -116,8 +109,8 @@ struct State {
     /// Why nothing is taken, if so.
     closed: Option<Refused>,
     level: Level,
-    /// Whether the sequencer waits to be woken.
-    asleep: bool,
+    /// How many records must wait for the sequencer to be woken; none while it is awake.
+    wanted: Option<usize>,
 }
 
 /// The lanes and the door before them.
@@ -137,13 +130,9 @@ impl Lanes {
             taken_us: None,
             closed: None,
             level: Level::Ample,
-            asleep: false,
+            wanted: None,
         };
-        Self {
-            state: Mutex::new(state),
-            wake: Condvar::new(),
-            batch: limits.batch,
-        }
+        Self { state: Mutex::new(state), wake: Condvar::new(), batch: limits.batch }
     }
 
     /// Queues `submission`, or says at once why not.
@@ -168,37 +157,28 @@ impl Lanes {
         let mut state = lock(&self.state);
         state.taken_us = state.oldest_us();
         let own: Vec<Entry> = state.own.drain(..).collect();
-        let mut room = Room {
-            records: self.batch.records.saturating_sub(own.len()),
-            bytes: self.batch.bytes,
-        };
+        let mut room = Room { records: self.batch.records.saturating_sub(own.len()), bytes: self.batch.bytes };
         let mut submissions = Vec::new();
         while state.round(&mut room, &mut submissions) {}
         Drained { own, submissions }
     }
 
-    /// Waits until something is queued or said, at most `timeout`.
-    pub(super) fn wait(&self, timeout: Duration) {
+    /// Waits until `wanted` records are queued or the log is stopped, at most `timeout`.
+    pub(super) fn wait(&self, wanted: usize, timeout: Duration) {
         let mut state = lock(&self.state);
-        if state.waiting() == 0 && state.closed != Some(Refused::Stopping) {
-            state.asleep = true;
-            let woken = self
-                .wake
-                .wait_timeout(state, timeout)
-                .unwrap_or_else(PoisonError::into_inner);
+        if state.waiting() < wanted && state.closed != Some(Refused::Stopping) {
+            state.wanted = Some(wanted);
+            let woken = self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
             state = woken.0;
         }
-        state.asleep = false;
+        state.wanted = None;
     }
 
     /// Waits out `timeout` whatever is queued, unless the log is stopped meanwhile.
     pub(super) fn pause(&self, timeout: Duration) {
         let state = lock(&self.state);
         if state.closed != Some(Refused::Stopping) {
-            let _woken = self
-                .wake
-                .wait_timeout(state, timeout)
-                .unwrap_or_else(PoisonError::into_inner);
+            let _woken = self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -257,7 +237,8 @@ impl Lanes {
     }
 
     fn wake(&self, state: &mut State) {
-        if std::mem::take(&mut state.asleep) {
+        if state.wanted.is_some_and(|wanted| state.waiting() >= wanted) {
+            state.wanted = None;
             self.wake.notify_one();
         }
     }

@@ -60,22 +60,10 @@ impl Default for Limits {
     fn default() -> Self {
         const KIB: usize = 1024;
         Self {
-            caller: Room {
-                records: 4096,
-                bytes: 4096 * KIB,
-            },
-            reserve: Room {
-                records: 2048,
-                bytes: 2048 * KIB,
-            },
-            nameless: Room {
-                records: 1024,
-                bytes: 1024 * KIB,
-            },
-            batch: Room {
-                records: 1024,
-                bytes: 1024 * KIB,
-            },
+            caller: Room { records: 4096, bytes: 4096 * KIB },
+            reserve: Room { records: 2048, bytes: 2048 * KIB },
+            nameless: Room { records: 1024, bytes: 1024 * KIB },
+            batch: Room { records: 1024, bytes: 1024 * KIB },
             deadline: Duration::from_millis(250),
             checkpoint_every: Duration::from_millis(100),
             seal_records: 65_536,

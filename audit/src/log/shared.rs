@@ -38,6 +38,8 @@ pub enum Mode {
     Reopening,
     /// A record below the mark is lost; nothing is taken until an operator has acted.
     Lost,
+    /// The sequencer has ended: nothing more is taken.
+    Stopped,
 }
 
 struct Covered {
@@ -96,11 +98,7 @@ pub(super) struct Parts {
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
-        let covered = Covered {
-            mode: Mode::Serving,
-            durable: parts.durable,
-            uncovered_since_us: None,
-        };
+        let covered = Covered { mode: Mode::Serving, durable: parts.durable, uncovered_since_us: None };
         Self {
             lanes: Lanes::new(&parts.limits),
             id: ChainId::of(&parts.chain_start),

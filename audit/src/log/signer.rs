@@ -43,13 +43,7 @@ pub(super) struct Signer {
 impl Signer {
     pub(super) fn new(log: Arc<Shared>, key: Arc<SigningKey>) -> Self {
         let told_us = log.environment.clock.monotonic_us();
-        Self {
-            log,
-            key,
-            signed_us: None,
-            told_us,
-            failing: false,
-        }
+        Self { log, key, signed_us: None, told_us, failing: false }
     }
 
     /// Turns until the log is stopped; then signs and tells the last head.
@@ -98,23 +92,20 @@ impl Signer {
         let every = self.log.limits.checkpoint_every;
         let now_us = self.log.environment.clock.monotonic_us();
         let since_us = self.signed_us.map_or(0, |signed| now_us.saturating_sub(signed));
-        every
-            .saturating_sub(Duration::from_micros(since_us))
-            .max(Duration::from_millis(1))
+        every.saturating_sub(Duration::from_micros(since_us)).max(Duration::from_millis(1))
     }
 
     fn is_due(&self, now_us: u64) -> bool {
         let every_us = micros(self.log.limits.checkpoint_every);
-        let rested = self
-            .signed_us
-            .is_none_or(|signed| now_us.saturating_sub(signed) >= every_us);
+        let rested = self.signed_us.is_none_or(|signed| now_us.saturating_sub(signed) >= every_us);
         rested && self.is_uncovered()
     }
 
     /// Whether there are durable records that no checkpoint covers, or no checkpoint at all.
     fn is_uncovered(&self) -> bool {
         let covered = self.log.published().map(|published| published.checkpoint().size);
-        self.log.mode() == Mode::Serving && covered.is_none_or(|size| size < self.log.durable().size)
+        matches!(self.log.mode(), Mode::Serving | Mode::Stopped)
+            && covered.is_none_or(|size| size < self.log.durable().size)
     }
 
     fn sign(&mut self, now_us: u64) {
@@ -130,17 +121,10 @@ impl Signer {
     }
 
     fn try_sign(&self, durable: Durable, now_us: u64) -> Result<(), Unsigned> {
-        let checkpoint = Checkpoint {
-            origin: self.log.origin.clone(),
-            size: durable.size,
-            root: durable.root,
-        };
+        let checkpoint = Checkpoint { origin: self.log.origin.clone(), size: durable.size, root: durable.root };
         let signed = SignedCheckpoint::sign(checkpoint, &[self.key.as_ref()])?;
         self.log.marked.sign(durable.size, durable.root, now_us)?;
-        let row = Write {
-            key: self.log.id.checkpoint(durable.size),
-            value: Some(signed.note().as_bytes().to_vec()),
-        };
+        let row = Write { key: self.log.id.checkpoint(durable.size), value: Some(signed.note().as_bytes().to_vec()) };
         self.log.write_derived(&[row])?;
         self.log.publish(Arc::new(signed), now_us);
         Ok(())
@@ -160,12 +144,6 @@ impl Signer {
     fn tell(&self) {
         let Some(published) = self.log.published() else { return };
         let Checkpoint { origin, size, root } = published.checkpoint();
-        tracing::info!(
-            origin,
-            size,
-            root = hex::encode(root),
-            note = published.note(),
-            "newest signed head"
-        );
+        tracing::info!(origin, size, root = hex::encode(root), note = published.note(), "newest signed head");
     }
 }

@@ -113,11 +113,7 @@ pub(super) fn load(rows: &dyn Snapshot, origin: &str) -> Result<Examined, OpenEr
     let chain_start = hash::chain_start(&head::first_origin(rows, origin)?);
     let id = ChainId::of(&chain_start);
     let head = Head::load(rows, id)?.ok_or_else(|| OpenError::NoLog(origin.to_owned()))?;
-    Ok(Examined {
-        chain_start,
-        head,
-        generations: head::load_generations(rows, id)?,
-    })
+    Ok(Examined { chain_start, head, generations: head::load_generations(rows, id)? })
 }
 
 /// Loads the log and holds it against its mark and its own last records.
@@ -162,11 +158,7 @@ fn extends(rows: &dyn Snapshot, examined: &Examined, mark: &Mark) -> Result<bool
     if mark.size == 0 {
         return Ok(mark.root == hash::empty_root() && mark.chain == examined.chain_start);
     }
-    let hashes = StoredHashes {
-        snapshot: rows,
-        id: examined.id(),
-        head,
-    };
+    let hashes = StoredHashes { snapshot: rows, id: examined.id(), head };
     let proof = match consistency_proof(mark.size, head.size, &hashes) {
         Ok(proof) => proof,
         Err(crate::tree::ProofError::Source(error)) => return Err(error),
@@ -181,20 +173,9 @@ pub(super) fn recheck(rows: &dyn Snapshot, examined: &Examined, mark: Option<&Ma
     let size = examined.head.size;
     let from = size.saturating_sub(CHECKED);
     let from = from - from % TILE;
-    let hashes = StoredHashes {
-        snapshot: rows,
-        id: examined.id(),
-        head: &examined.head,
-    };
+    let hashes = StoredHashes { snapshot: rows, id: examined.id(), head: &examined.head };
     let chain = (from == 0).then_some(examined.chain_start);
-    let mut fold = Fold {
-        hashes: &hashes,
-        mark,
-        size,
-        next: from,
-        chain,
-        leaves: Vec::new(),
-    };
+    let mut fold = Fold { hashes: &hashes, mark, size, next: from, chain, leaves: Vec::new() };
     let keys = examined.id().records(from..size);
     let mut failed = None;
     rows.scan(Family::Records, &keys.start, &keys.end, false, &mut |key, bytes| {
@@ -248,10 +229,7 @@ impl Fold<'_> {
         let n = (self.next / TILE).saturating_sub(1);
         let first = n.saturating_mul(TILE);
         let stored = stored_tile(self.hashes.snapshot, self.hashes.id, 0, n)?.ok_or_else(|| damaged("tiles"))?;
-        let differs = stored
-            .iter()
-            .zip(&self.leaves)
-            .position(|(stored, leaf)| stored != leaf);
+        let differs = stored.iter().zip(&self.leaves).position(|(stored, leaf)| stored != leaf);
         if let Some(place) = differs {
             self.next = first.saturating_add(place as u64);
             return Err(self.altered("the record does not fit its leaf"));
@@ -268,10 +246,7 @@ impl Fold<'_> {
         match self.mark {
             Some(mark) if mark.size == self.next => self
                 .meet(mark.chain, "the chain before it is not that of the high-water mark")
-                .map_err(|_| OpenError::OtherHead {
-                    size: self.size,
-                    mark: mark.size,
-                }),
+                .map_err(|_| OpenError::OtherHead { size: self.size, mark: mark.size }),
             _ => Ok(()),
         }
     }
@@ -294,11 +269,7 @@ impl Fold<'_> {
     }
 
     fn altered(&self, reason: &'static str) -> OpenError {
-        OpenError::Altered {
-            index: self.next,
-            reason,
-            size: self.size,
-        }
+        OpenError::Altered { index: self.next, reason, size: self.size }
     }
 }
 

@@ -48,11 +48,7 @@ impl Watcher {
         if before == level {
             return;
         }
-        tracing::warn!(
-            before = own::level_word(before),
-            level = own::level_word(level),
-            "the disk's level changed"
-        );
+        tracing::warn!(before = own::level_word(before), level = own::level_word(level), "the disk's level changed");
         let environment = &self.log.environment;
         let mut drafts = vec![own::disk_level(environment, level)];
         if level == Level::Critical {

@@ -27,10 +27,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self {
-            path: directory.path().join("hwm"),
-            _directory: directory,
-        }
+        Self { path: directory.path().join("hwm"), _directory: directory }
     }
 
     /// A file with the marks of sizes 1 to `writes` written into it.
@@ -95,13 +92,7 @@ fn a_slot_has_each_field_at_its_documented_place() {
 /// CRC-32C bit by bit (RFC 3720 B.4), to check the crate's against.
 fn castagnoli(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0x82F6_3B78
-            } else {
-                crc >> 1
-            }
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82F6_3B78 } else { crc >> 1 })
     })
 }
 
@@ -117,18 +108,12 @@ fn marks_go_into_the_two_slots_in_turn_and_the_newest_counts() {
     let slot_at = |offset: usize| Mark::decode(&fs::read(&place.path).unwrap()[offset..offset + 512]);
     for generation in 1..=5_u64 {
         file.write(&mark(generation * 10)).unwrap();
-        let expected = Mark {
-            generation,
-            ..mark(generation * 10)
-        };
+        let expected = Mark { generation, ..mark(generation * 10) };
         assert_eq!(file.newest(), Some(expected));
         assert_eq!(place.newest(), expected);
         let [this, other] = if generation % 2 == 1 { [0, 4096] } else { [4096, 0] };
         assert_eq!(slot_at(this), Some(expected));
-        assert_eq!(
-            slot_at(other).map(|mark| mark.generation),
-            generation.checked_sub(1).filter(|before| *before > 0)
-        );
+        assert_eq!(slot_at(other).map(|mark| mark.generation), generation.checked_sub(1).filter(|before| *before > 0));
     }
 }
 
@@ -139,21 +124,9 @@ fn writing_goes_on_after_opening_where_it_ended() {
         drop(file);
         let mut file = MarkFile::open(&place.path).unwrap();
         file.write(&mark(100)).unwrap();
-        assert_eq!(
-            place.newest(),
-            Mark {
-                generation: writes + 1,
-                ..mark(100)
-            }
-        );
+        assert_eq!(place.newest(), Mark { generation: writes + 1, ..mark(100) });
         place.change(|bytes| bytes[if writes % 2 == 1 { 4096 } else { 0 }] ^= 1);
-        assert_eq!(
-            place.newest(),
-            Mark {
-                generation: writes,
-                ..mark(writes)
-            }
-        );
+        assert_eq!(place.newest(), Mark { generation: writes, ..mark(writes) });
     }
 }
 
@@ -163,22 +136,10 @@ fn a_torn_slot_falls_back_to_the_other_and_is_written_next() {
     drop(file);
     place.change(|bytes| bytes[4096 + 300] = 7);
     let mut file = MarkFile::open(&place.path).unwrap();
-    assert_eq!(
-        file.newest(),
-        Some(Mark {
-            generation: 3,
-            ..mark(3)
-        })
-    );
+    assert_eq!(file.newest(), Some(Mark { generation: 3, ..mark(3) }));
     file.write(&mark(9)).unwrap();
     place.change(|bytes| bytes[0..512].fill(0));
-    assert_eq!(
-        place.newest(),
-        Mark {
-            generation: 4,
-            ..mark(9)
-        }
-    );
+    assert_eq!(place.newest(), Mark { generation: 4, ..mark(9) });
 }
 
 #[test]
@@ -186,10 +147,7 @@ fn attack_g12_a_missing_mark_and_an_unreadable_one_are_told_apart() {
     let place = Place::new();
     let missing = MarkFile::open(&place.path).unwrap_err();
     assert!(matches!(missing, MarkError::Missing { .. }));
-    assert_eq!(
-        missing.to_string(),
-        format!("the high-water mark `{}` is missing", place.path.display())
-    );
+    assert_eq!(missing.to_string(), format!("the high-water mark `{}` is missing", place.path.display()));
 
     let unreadable = |bytes: &[u8]| {
         fs::write(&place.path, bytes).unwrap();
@@ -222,15 +180,7 @@ fn an_existing_mark_is_never_overwritten_by_a_new_one() {
 #[test]
 fn the_last_generation_is_not_passed() {
     let (place, _) = Place::with_marks(1);
-    place.change(|bytes| {
-        bytes[..512].copy_from_slice(
-            &Mark {
-                generation: u64::MAX,
-                ..mark(1)
-            }
-            .encode(),
-        )
-    });
+    place.change(|bytes| bytes[..512].copy_from_slice(&Mark { generation: u64::MAX, ..mark(1) }.encode()));
     let mut file = MarkFile::open(&place.path).unwrap();
     assert!(file.write(&mark(2)).is_err());
     assert_eq!(place.newest().size, 1);

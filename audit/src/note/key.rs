@@ -50,11 +50,7 @@ pub struct VerifyingKey {
 impl VerifyingKey {
     fn new(name: &str, public: [u8; KEY_BYTES]) -> Result<Self, KeyError> {
         check_name(name)?;
-        Ok(Self {
-            name: name.to_owned(),
-            id: key_id(name, &public),
-            public,
-        })
+        Ok(Self { name: name.to_owned(), id: key_id(name, &public), public })
     }
 
     /// Reads a vkey: `name+id+base64(type || public key)`.
@@ -64,11 +60,7 @@ impl VerifyingKey {
     pub fn parse(vkey: &str) -> Result<Self, KeyError> {
         let (name, id, public) = read_parts(vkey)?;
         let key = Self::new(name, *public)?;
-        if hex::encode(key.id) == id {
-            Ok(key)
-        } else {
-            Err(KeyError::Id(id.to_owned()))
-        }
+        if hex::encode(key.id) == id { Ok(key) } else { Err(KeyError::Id(id.to_owned())) }
     }
 
     /// The key name, which is the origin of the log.
@@ -86,9 +78,7 @@ impl VerifyingKey {
     /// Whether `signature` is this key's over `message`.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, &self.public)
-            .verify(message, signature)
-            .is_ok()
+        UnparsedPublicKey::new(&ED25519, &self.public).verify(message, signature).is_ok()
     }
 }
 
@@ -120,10 +110,7 @@ impl SigningKey {
     pub fn from_seed(name: &str, seed: &[u8; KEY_BYTES]) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| KeyError::Unusable)?;
         let public = pair.public_key().as_ref().try_into().map_err(|_| KeyError::Unusable)?;
-        Ok(Self {
-            verifying: VerifyingKey::new(name, public)?,
-            pair,
-        })
+        Ok(Self { verifying: VerifyingKey::new(name, public)?, pair })
     }
 
     /// Reads a signing key's text: `PRIVATE+KEY+name+id+base64(type || seed)`, and nothing after it but one line feed.
@@ -134,11 +121,7 @@ impl SigningKey {
         let text = text.strip_suffix('\n').unwrap_or(text);
         let (name, id, seed) = read_parts(text.strip_prefix(PRIVATE_PREFIX).ok_or(KeyError::Form)?)?;
         let key = Self::from_seed(name, &seed)?;
-        if hex::encode(key.verifying.id) == id {
-            Ok(key)
-        } else {
-            Err(KeyError::Id(id.to_owned()))
-        }
+        if hex::encode(key.verifying.id) == id { Ok(key) } else { Err(KeyError::Id(id.to_owned())) }
     }
 
     /// The key's text, as [`SigningKey::parse`] reads it, without a line feed.
@@ -194,19 +177,11 @@ fn read_parts(text: &str) -> Result<(&str, &str, Zeroizing<[u8; KEY_BYTES]>), Ke
 /// A name that a note can carry: not empty, no Unicode space, no plus sign, no control character.
 pub(super) fn check_name(name: &str) -> Result<(), KeyError> {
     let unfit = |c: char| c.is_whitespace() || c < ' ' || c == '+';
-    if name.is_empty() || name.chars().any(unfit) {
-        Err(KeyError::Name(name.to_owned()))
-    } else {
-        Ok(())
-    }
+    if name.is_empty() || name.chars().any(unfit) { Err(KeyError::Name(name.to_owned())) } else { Ok(()) }
 }
 
 fn key_id(name: &str, public: &[u8; KEY_BYTES]) -> [u8; 4] {
-    let digest = Sha256::new()
-        .chain_update(name)
-        .chain_update([b'\n', TYPE_ED25519])
-        .chain_update(public)
-        .finalize();
+    let digest = Sha256::new().chain_update(name).chain_update([b'\n', TYPE_ED25519]).chain_update(public).finalize();
     let [a, b, c, d, ..] = <[u8; 32]>::from(digest);
     [a, b, c, d]
 }

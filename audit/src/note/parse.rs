@@ -22,10 +22,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 64 KiB and 32 signatures: room for post-quantum cosignatures (3.3 kB each) of 16 witnesses.
     fn default() -> Self {
-        Self {
-            bytes_max: 65_536,
-            signatures_max: 32,
-        }
+        Self { bytes_max: 65_536, signatures_max: 32 }
     }
 }
 
@@ -105,10 +102,7 @@ impl Note {
         let (first_lines, lines) = whole.rsplit_once("\n\n").ok_or(NoteError::NoSignatures)?;
         let text = format!("{first_lines}\n");
         check_text(&text)?;
-        Ok(Self {
-            text,
-            signatures: read_lines(lines, limits.signatures_max)?,
-        })
+        Ok(Self { text, signatures: read_lines(lines, limits.signatures_max)? })
     }
 
     /// What is signed, its last line feed included.
@@ -142,11 +136,7 @@ impl Note {
             }
             signers.push(key);
         }
-        if signers.is_empty() {
-            Err(NoteError::Untrusted)
-        } else {
-            Ok(signers)
-        }
+        if signers.is_empty() { Err(NoteError::Untrusted) } else { Ok(signers) }
     }
 }
 
@@ -156,15 +146,7 @@ impl Signature {
         check_name(name).ok()?;
         let payload = BASE64.decode(encoded).ok()?;
         let (id, bytes) = payload.split_first_chunk::<ID_BYTES>()?;
-        if bytes.is_empty() {
-            None
-        } else {
-            Some(Self {
-                name: name.to_owned(),
-                id: *id,
-                bytes: bytes.to_vec(),
-            })
-        }
+        if bytes.is_empty() { None } else { Some(Self { name: name.to_owned(), id: *id, bytes: bytes.to_vec() }) }
     }
 
     /// The one key with this name and id.
@@ -192,11 +174,7 @@ fn read_lines(lines: &str, signatures_max: usize) -> Result<Vec<Signature>, Note
 
 /// A text that can be signed: not empty, ends in a line feed, no other control character below U+0020.
 pub(super) fn check_text(text: &str) -> Result<(), NoteError> {
-    if text.ends_with('\n') && !has_control(text) {
-        Ok(())
-    } else {
-        Err(NoteError::Text)
-    }
+    if text.ends_with('\n') && !has_control(text) { Ok(()) } else { Err(NoteError::Text) }
 }
 
 fn has_control(text: &str) -> bool {

@@ -38,11 +38,7 @@ fn the_official_vector_verifies() {
 fn keys_of_the_vectors_have_their_vkeys() {
     let vectors = [
         (samples::ORIGIN, 0x00, SAMPLE_VKEY),
-        (
-            samples::ORIGIN,
-            0x40,
-            "audit.example.com/keyward+29dd8b0b+ASVDuS/xCVURR2rcg2nbbdyTNmWhGXjdoUBO4QZsqVWd",
-        ),
+        (samples::ORIGIN, 0x40, "audit.example.com/keyward+29dd8b0b+ASVDuS/xCVURR2rcg2nbbdyTNmWhGXjdoUBO4QZsqVWd"),
         (
             "audit.example.com/keyward-2",
             0x60,
@@ -72,37 +68,18 @@ fn a_key_out_of_form_is_refused() {
         ("", KeyError::Form),
         ("name", KeyError::Form),
         ("name+e5caf17d", KeyError::Form),
-        (
-            "+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4",
-            KeyError::Name(String::new()),
-        ),
-        (
-            "a b+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4",
-            KeyError::Name("a b".to_owned()),
-        ),
+        ("+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4", KeyError::Name(String::new())),
+        ("a b+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4", KeyError::Name("a b".to_owned())),
         ("a\u{3000}b+e5caf17d+AQOh", KeyError::Name("a\u{3000}b".to_owned())),
-        (
-            "a+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4",
-            KeyError::Id("e5caf17d".to_owned()),
-        ),
-        (
-            "a+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVQ==",
-            KeyError::Form,
-        ),
+        ("a+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4", KeyError::Id("e5caf17d".to_owned())),
+        ("a+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVQ==", KeyError::Form),
         ("a+e5caf17d+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG", KeyError::Form),
-        (
-            "a+e5caf17d+BCmsuuFBvMrwsi4alNNNC8c2HlJtC/4SyJeUvJMilm3X",
-            KeyError::Type(4),
-        ),
+        ("a+e5caf17d+BCmsuuFBvMrwsi4alNNNC8c2HlJtC/4SyJeUvJMilm3X", KeyError::Type(4)),
         ("a+e5caf17d+", KeyError::Form),
     ];
     for (text, error) in refused {
         assert_eq!(VerifyingKey::parse(text).unwrap_err(), error, "{text}");
-        assert_eq!(
-            SigningKey::parse(&format!("PRIVATE+KEY+{text}")).err(),
-            Some(error),
-            "{text}"
-        );
+        assert_eq!(SigningKey::parse(&format!("PRIVATE+KEY+{text}")).err(), Some(error), "{text}");
     }
     assert_eq!(SigningKey::parse(SAMPLE_VKEY).err(), Some(KeyError::Form));
     let upper = SAMPLE_VKEY.replace("e5caf17d", "E5CAF17D");
@@ -133,11 +110,7 @@ fn text_and_signatures_part_at_the_last_empty_line() {
     for text in ["a\n\nb\n", "a\n\n", "\n", "\n\n\n", "\u{2014} looks like a signature\n"] {
         let note = sign(text, &[&sample_key()]).unwrap();
         assert_eq!(read(&note).unwrap().text(), text, "{text:?}");
-        assert_eq!(
-            verify(&note, &[sample_key().verifying_key().clone()]),
-            Ok(1),
-            "{text:?}"
-        );
+        assert_eq!(verify(&note, &[sample_key().verifying_key().clone()]), Ok(1), "{text:?}");
     }
 }
 
@@ -176,11 +149,7 @@ fn tamper_13_a_note_out_of_form_is_refused() {
         assert_eq!(read(&edited), Err(error), "{edited:?}");
     }
     assert_eq!(
-        Note::parse(
-            &[b"text\n\n\xff"[..].to_vec(), note.into_bytes()].concat(),
-            Limits::default()
-        )
-        .err(),
+        Note::parse(&[b"text\n\n\xff"[..].to_vec(), note.into_bytes()].concat(), Limits::default()).err(),
         Some(NoteError::Characters)
     );
 }
@@ -191,12 +160,7 @@ fn tamper_13_a_changed_text_or_signature_is_refused() {
     let keys = [key.verifying_key().clone()];
     let note = sign("origin\n1\nroot\n", &[&key]).unwrap();
     let bad = NoteError::BadSignature(SAMPLE_VKEY.to_owned());
-    for (from, to) in [
-        ("origin", "Origin"),
-        ("1", "2"),
-        ("root", "roots"),
-        ("root\n", "root\n\n"),
-    ] {
+    for (from, to) in [("origin", "Origin"), ("1", "2"), ("root", "roots"), ("root\n", "root\n\n")] {
         assert_eq!(verify(&note.replacen(from, to, 1), &keys), Err(bad.clone()), "{to}");
     }
     let signature = read(&note).unwrap().signatures()[0].clone();
@@ -204,11 +168,7 @@ fn tamper_13_a_changed_text_or_signature_is_refused() {
         let mut bytes = signature.bytes.clone();
         bytes.resize(length, 0);
         let line = line_of(&signature.name, signature.id, &bytes);
-        assert_eq!(
-            verify(&format!("origin\n1\nroot\n\n{line}"), &keys),
-            Err(bad.clone()),
-            "{length} bytes"
-        );
+        assert_eq!(verify(&format!("origin\n1\nroot\n\n{line}"), &keys), Err(bad.clone()), "{length} bytes");
     }
 }
 
@@ -232,20 +192,14 @@ fn tamper_13_a_signature_of_an_unknown_key_or_type_is_ignored() {
     let other_name = line_of("other", keys[0].id(), &[1; 64]);
     let other_id = line_of(samples::ORIGIN, [0; 4], &[6; 2_420]);
     assert_eq!(verify(&format!("{note}{other_name}{other_id}"), &keys), Ok(1));
-    assert_eq!(
-        verify(&format!("text\n\n{other_name}{other_id}"), &keys),
-        Err(NoteError::Untrusted)
-    );
+    assert_eq!(verify(&format!("text\n\n{other_name}{other_id}"), &keys), Err(NoteError::Untrusted));
 }
 
 #[test]
 fn tamper_13_a_known_name_and_id_with_another_keys_signature_is_refused() {
     let (key, forger) = (sample_key(), key(samples::ORIGIN, 9));
     let forged = forger.sign(b"text\n").unwrap();
-    let note = format!(
-        "text\n\n{}",
-        line_of(samples::ORIGIN, key.verifying_key().id(), &forged)
-    );
+    let note = format!("text\n\n{}", line_of(samples::ORIGIN, key.verifying_key().id(), &forged));
     let refused = NoteError::BadSignature(SAMPLE_VKEY.to_owned());
     assert_eq!(verify(&note, &[key.verifying_key().clone()]), Err(refused));
 }
@@ -259,23 +213,15 @@ fn the_same_key_trusted_twice_is_one_key() {
 
 #[test]
 fn size_and_number_of_signatures_are_limited() {
-    let limits = Limits {
-        bytes_max: 4_000,
-        signatures_max: 16,
-    };
+    let limits = Limits { bytes_max: 4_000, signatures_max: 16 };
     let with = |lines: usize| {
-        let others: String = (1..lines)
-            .map(|n| line_of(&format!("w{n}"), [0; 4], &[1; 64]))
-            .collect();
+        let others: String = (1..lines).map(|n| line_of(&format!("w{n}"), [0; 4], &[1; 64])).collect();
         format!("{}{others}", sign("text\n", &[&sample_key()]).unwrap())
     };
     assert_eq!(Note::parse(with(16).as_bytes(), limits).unwrap().signatures().len(), 16);
     assert_eq!(Note::parse(with(17).as_bytes(), limits), Err(NoteError::TooMany(16)));
     let long = sign(&format!("{}\n", "x".repeat(4_000)), &[&sample_key()]).unwrap();
-    assert_eq!(
-        Note::parse(long.as_bytes(), limits),
-        Err(NoteError::TooLarge(long.len()))
-    );
+    assert_eq!(Note::parse(long.as_bytes(), limits), Err(NoteError::TooLarge(long.len())));
 }
 
 /// What another implementation makes of a note: its text, and whether the sample key has signed it.
@@ -288,18 +234,12 @@ fn other_reading(note: &[u8]) -> Option<(Vec<u8>, bool)> {
 fn assert_read_alike(note: &[u8]) {
     let ours = Note::parse(note, Limits::default()).ok();
     let theirs = other_reading(note);
-    let texts = (
-        ours.as_ref().map(|note| note.text().as_bytes()),
-        theirs.as_ref().map(|(text, _)| text.as_slice()),
-    );
+    let texts = (ours.as_ref().map(|note| note.text().as_bytes()), theirs.as_ref().map(|(text, _)| text.as_slice()));
     assert_eq!(texts.0, texts.1, "{:?}", String::from_utf8_lossy(note));
     if let (Some(ours), Some((_, theirs))) = (ours, theirs) {
         let keys = [sample_key().verifying_key().clone()];
         let verdict = ours.verified_by(&keys);
-        assert!(
-            verdict.is_ok() == theirs || matches!(verdict, Err(NoteError::Repeated(_))),
-            "{verdict:?}"
-        );
+        assert!(verdict.is_ok() == theirs || matches!(verdict, Err(NoteError::Repeated(_))), "{verdict:?}");
     }
 }
 

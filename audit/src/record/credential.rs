@@ -47,49 +47,21 @@ pub enum TokenId {
 
 impl Serialize for Credential {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let none = Written {
-            access_key: None,
-            expires: None,
-            hash: None,
-            issued: None,
-            jti: None,
-            kid: None,
-        };
+        let none = Written { access_key: None, expires: None, hash: None, issued: None, jti: None, kid: None };
         let written = match self {
-            Self::Token {
-                expires,
-                id,
-                issued,
-                kid,
-            } => {
+            Self::Token { expires, id, issued, kid } => {
                 let (hash, jti) = match id {
                     TokenId::Jti(jti) => (None, Some(jti.as_str())),
                     TokenId::Hash(hash) => (Some(hash.as_str()), None),
                 };
-                Written {
-                    expires: Some(*expires),
-                    hash,
-                    issued: Some(*issued),
-                    jti,
-                    kid: kid.as_deref(),
-                    ..none
-                }
+                Written { expires: Some(*expires), hash, issued: Some(*issued), jti, kid: kid.as_deref(), ..none }
             }
-            Self::AccessKey { access_key, issued } => Written {
-                access_key: Some(access_key),
-                issued: Some(*issued),
-                ..none
-            },
-            Self::Session {
-                access_key,
-                expires,
-                issued,
-            } => Written {
-                access_key: Some(access_key),
-                expires: Some(*expires),
-                issued: Some(*issued),
-                ..none
-            },
+            Self::AccessKey { access_key, issued } => {
+                Written { access_key: Some(access_key), issued: Some(*issued), ..none }
+            }
+            Self::Session { access_key, expires, issued } => {
+                Written { access_key: Some(access_key), expires: Some(*expires), issued: Some(*issued), ..none }
+            }
         };
         written.serialize(serializer)
     }
@@ -126,33 +98,16 @@ struct Read {
 
 impl<'de> Deserialize<'de> for Credential {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Read {
-            access_key,
-            expires,
-            hash,
-            issued,
-            jti,
-            kid,
-        } = Read::deserialize(deserializer)?;
+        let Read { access_key, expires, hash, issued, jti, kid } = Read::deserialize(deserializer)?;
         match (access_key, expires, hash, jti, kid) {
-            (None, Some(expires), None, Some(jti), kid) => Ok(Self::Token {
-                expires,
-                id: TokenId::Jti(jti),
-                issued,
-                kid,
-            }),
-            (None, Some(expires), Some(hash), None, kid) => Ok(Self::Token {
-                expires,
-                id: TokenId::Hash(hash),
-                issued,
-                kid,
-            }),
+            (None, Some(expires), None, Some(jti), kid) => {
+                Ok(Self::Token { expires, id: TokenId::Jti(jti), issued, kid })
+            }
+            (None, Some(expires), Some(hash), None, kid) => {
+                Ok(Self::Token { expires, id: TokenId::Hash(hash), issued, kid })
+            }
             (Some(access_key), None, None, None, None) => Ok(Self::AccessKey { access_key, issued }),
-            (Some(access_key), Some(expires), None, None, None) => Ok(Self::Session {
-                access_key,
-                expires,
-                issued,
-            }),
+            (Some(access_key), Some(expires), None, None, None) => Ok(Self::Session { access_key, expires, issued }),
             _ => Err(de::Error::custom("`credential` is in none of its forms")),
         }
     }

@@ -61,12 +61,7 @@ impl Draft {
         middle.extend_from_slice(b",\"time\":");
         let mut tail = write(&Tail::of(self), 192)?;
         replace_first_byte(&mut tail);
-        let framed = Framed {
-            head,
-            middle,
-            tail,
-            id: self.event_id(),
-        };
+        let framed = Framed { head, middle, tail, id: self.event_id() };
         if framed.bytes_max() > RECORD_BYTES_MAX {
             return Err(FrameError::TooLarge(framed.bytes_max()));
         }
@@ -94,11 +89,7 @@ impl Framed {
     #[must_use]
     pub fn bytes_max(&self) -> usize {
         let numbers = EPOCH_DIGITS + BEFORE_INDEX.len() + INTEGER_DIGITS + INTEGER_DIGITS;
-        self.head
-            .len()
-            .saturating_add(self.middle.len())
-            .saturating_add(self.tail.len())
-            .saturating_add(numbers)
+        self.head.len().saturating_add(self.middle.len()).saturating_add(self.tail.len()).saturating_add(numbers)
     }
 
     /// The event id.
@@ -220,10 +211,6 @@ struct Tail<'a> {
 
 impl<'a> Tail<'a> {
     fn of(draft: &'a Draft) -> Self {
-        Self {
-            user_agent: draft.user_agent.as_ref(),
-            value: draft.value.as_deref(),
-            version: SCHEMA_VERSION,
-        }
+        Self { user_agent: draft.user_agent.as_ref(), value: draft.value.as_deref(), version: SCHEMA_VERSION }
     }
 }

@@ -51,10 +51,7 @@ impl Record {
             return Err(RecordError::Version(written.version));
         }
         let record = Self::from(written);
-        let framed = record
-            .draft
-            .frame()
-            .map_err(|error| RecordError::Malformed(error.to_string()))?;
+        let framed = record.draft.frame().map_err(|error| RecordError::Malformed(error.to_string()))?;
         if framed.finish(record.epoch, record.index, record.time_us) == bytes {
             Ok(record)
         } else {
@@ -136,11 +133,7 @@ impl Record {
 
     /// The caller's groups, sorted; none where no policy was evaluated.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
-        self.draft
-            .context
-            .iter()
-            .flat_map(|context| &context.groups)
-            .map(String::as_str)
+        self.draft.context.iter().flat_map(|context| &context.groups).map(String::as_str)
     }
 
     /// Why it was denied or failed.
@@ -225,11 +218,6 @@ impl From<Written> for Record {
             user_agent: written.user_agent,
             value: written.value,
         };
-        Self {
-            draft,
-            epoch: written.epoch,
-            index: written.index,
-            time_us: written.time,
-        }
+        Self { draft, epoch: written.epoch, index: written.index, time_us: written.time }
     }
 }

@@ -72,12 +72,7 @@ fn every_sample_is_read_and_written_to_the_same_bytes() {
         assert_eq!(record.index(), sample.index);
         let rebuilt = record.draft().clone().frame().unwrap();
         let bytes = rebuilt.finish(record.epoch(), record.index(), record.time_us());
-        assert_eq!(
-            String::from_utf8_lossy(&bytes),
-            String::from_utf8_lossy(sample.bytes),
-            "record {}",
-            sample.index
-        );
+        assert_eq!(String::from_utf8_lossy(&bytes), String::from_utf8_lossy(sample.bytes), "record {}", sample.index);
         assert_eq!(rebuilt.event_id(), &record.event_id());
         assert!(bytes.len() <= rebuilt.bytes_max());
     }
@@ -85,9 +80,8 @@ fn every_sample_is_read_and_written_to_the_same_bytes() {
 
 #[test]
 fn the_samples_have_every_kind() {
-    let kinds: std::collections::BTreeSet<Kind> = samples::all()
-        .map(|sample| Record::parse(sample.bytes).unwrap().kind())
-        .collect();
+    let kinds: std::collections::BTreeSet<Kind> =
+        samples::all().map(|sample| Record::parse(sample.bytes).unwrap().kind()).collect();
     assert_eq!(kinds, Kind::ALL.into());
 }
 
@@ -100,29 +94,16 @@ fn a_draft_built_by_field_gives_the_sample() {
 #[test]
 fn i04_a_record_says_who_what_when_and_why() {
     let record = Record::parse(sample(5)).unwrap();
-    assert_eq!(
-        (record.epoch(), record.index(), record.time_us()),
-        (1, 5, 1_767_225_718_004_407)
-    );
+    assert_eq!((record.epoch(), record.index(), record.time_us()), (1, 5, 1_767_225_718_004_407));
     assert_eq!((record.kind(), record.action()), (Kind::Access, "ssm:GetSecretValue"));
     assert_eq!(record.principal(), Some("user/corp/j.doe"));
     assert_eq!(record.issuer(), Some("https://idp.corp.example"));
-    assert_eq!(
-        (record.decision(), record.outcome()),
-        (Some(Decision::Deny), Some(Outcome::Denied))
-    );
+    assert_eq!((record.decision(), record.outcome()), (Some(Decision::Deny), Some(Outcome::Denied)));
     assert_eq!(record.reason(), Some("explicit_deny"));
     assert_eq!(record.request(), "567029bd-0bb1-4347-8d37-44cf358b6a0a");
     assert!(record.resource().unwrap().ends_with("/prod/pay/db-password"));
     let groups: Vec<&str> = record.groups().collect();
-    assert_eq!(
-        groups,
-        [
-            "group/corp/contractors",
-            "group/corp/payments-team",
-            "group/local/payments"
-        ]
-    );
+    assert_eq!(groups, ["group/corp/contractors", "group/corp/payments-team", "group/local/payments"]);
     assert_eq!(record.clone().into_draft(), *record.draft());
 }
 
@@ -135,13 +116,7 @@ fn the_words_of_the_lists_are_those_of_the_records() {
     for decision in [Decision::Allow, Decision::Deny, Decision::Error] {
         assert_eq!(word(serde_json::to_string(&decision)), decision.word());
     }
-    for outcome in [
-        Outcome::Ok,
-        Outcome::Denied,
-        Outcome::Failed,
-        Outcome::Pending,
-        Outcome::Unknown,
-    ] {
+    for outcome in [Outcome::Ok, Outcome::Denied, Outcome::Failed, Outcome::Pending, Outcome::Unknown] {
         assert_eq!(word(serde_json::to_string(&outcome)), outcome.word());
     }
 }
@@ -152,14 +127,7 @@ fn the_event_id_tells_the_items_of_a_batch_call_apart() {
     let whole = draft.frame().unwrap().event_id().clone();
     draft.parameters.insert("item".to_owned(), 1_u64.into());
     let item = draft.frame().unwrap().event_id().clone();
-    assert_eq!(
-        whole,
-        EventId {
-            request: REQUEST.to_owned(),
-            kind: Kind::Access,
-            item: None
-        }
-    );
+    assert_eq!(whole, EventId { request: REQUEST.to_owned(), kind: Kind::Access, item: None });
     assert_eq!(item, EventId { item: Some(1), ..whole });
 }
 
@@ -201,39 +169,20 @@ fn what_canonical_form_cannot_say_is_not_framed() {
     assert!(
         malformed(&|draft| {
             let inner = Parameters::from([("é".to_owned(), 1_u32.into())]);
-            draft
-                .parameters
-                .insert("outer".to_owned(), vec![Value::Object(inner)].into());
+            draft.parameters.insert("outer".to_owned(), vec![Value::Object(inner)].into());
         })
         .contains("`é`")
     );
     assert!(
         malformed(&|draft| {
-            draft
-                .context
-                .as_mut()
-                .unwrap()
-                .conditions
-                .insert("é".to_owned(), texts([]));
+            draft.context.as_mut().unwrap().conditions.insert("é".to_owned(), texts([]));
         })
         .contains("`é`")
     );
-    let late = Credential::AccessKey {
-        access_key: "AKID".to_owned(),
-        issued: large,
-    };
+    let late = Credential::AccessKey { access_key: "AKID".to_owned(), issued: large };
     assert!(malformed(&|draft| draft.credential = Some(late.clone())).contains("2^53-1"));
-    for request in [
-        "",
-        "r1",
-        &REQUEST.to_uppercase(),
-        &REQUEST.replace('-', "0"),
-        &format!("{REQUEST}0"),
-    ] {
-        assert!(
-            malformed(&|draft| draft.request = request.to_owned()).contains("`request`"),
-            "{request}"
-        );
+    for request in ["", "r1", &REQUEST.to_uppercase(), &REQUEST.replace('-', "0"), &format!("{REQUEST}0")] {
+        assert!(malformed(&|draft| draft.request = request.to_owned()).contains("`request`"), "{request}");
     }
 }
 
@@ -242,47 +191,20 @@ fn a_user_agent_is_cut_between_characters() {
     assert_eq!(UserAgent::shortened("curl/8.5.0").as_str(), "curl/8.5.0");
     assert_eq!(UserAgent::shortened(&"a".repeat(200)).as_str(), "a".repeat(128));
     assert_eq!(UserAgent::shortened(&"é".repeat(200)).as_str(), "é".repeat(64));
-    assert_eq!(
-        UserAgent::shortened(&format!("a{}", "é".repeat(64))).as_str().len(),
-        127
-    );
+    assert_eq!(UserAgent::shortened(&format!("a{}", "é".repeat(64))).as_str().len(), 127);
 }
 
 #[test]
 fn each_form_of_credential_comes_back() {
     let key = || "AKIDsample".to_owned();
-    let token = |id, kid| Credential::Token {
-        expires: 2,
-        id,
-        issued: 1,
-        kid,
-    };
+    let token = |id, kid| Credential::Token { expires: 2, id, issued: 1, kid };
     let forms = [
+        (token(TokenId::Jti("j".to_owned()), Some("k".to_owned())), r#"{"expires":2,"issued":1,"jti":"j","kid":"k"}"#),
+        (token(TokenId::Jti("j".to_owned()), None), r#"{"expires":2,"issued":1,"jti":"j"}"#),
+        (token(TokenId::Hash("h".to_owned()), None), r#"{"expires":2,"hash":"h","issued":1}"#),
+        (Credential::AccessKey { access_key: key(), issued: 1 }, r#"{"access_key":"AKIDsample","issued":1}"#),
         (
-            token(TokenId::Jti("j".to_owned()), Some("k".to_owned())),
-            r#"{"expires":2,"issued":1,"jti":"j","kid":"k"}"#,
-        ),
-        (
-            token(TokenId::Jti("j".to_owned()), None),
-            r#"{"expires":2,"issued":1,"jti":"j"}"#,
-        ),
-        (
-            token(TokenId::Hash("h".to_owned()), None),
-            r#"{"expires":2,"hash":"h","issued":1}"#,
-        ),
-        (
-            Credential::AccessKey {
-                access_key: key(),
-                issued: 1,
-            },
-            r#"{"access_key":"AKIDsample","issued":1}"#,
-        ),
-        (
-            Credential::Session {
-                access_key: key(),
-                expires: 2,
-                issued: 1,
-            },
+            Credential::Session { access_key: key(), expires: 2, issued: 1 },
             r#"{"access_key":"AKIDsample","expires":2,"issued":1}"#,
         ),
     ];

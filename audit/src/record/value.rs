@@ -162,9 +162,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 /// Writes an integer, which must not pass [`INTEGER_MAX`].
 pub(super) fn write_integer<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     if *number > INTEGER_MAX {
-        return Err(ser::Error::custom(format_args!(
-            "the integer `{number}` is larger than 2^53-1"
-        )));
+        return Err(ser::Error::custom(format_args!("the integer `{number}` is larger than 2^53-1")));
     }
     serializer.serialize_u64(*number)
 }

@@ -208,9 +208,7 @@ pub(super) fn write_request<S: Serializer>(request: &str, serializer: S) -> Resu
     if is_request_id(request) {
         serializer.serialize_str(request)
     } else {
-        Err(ser::Error::custom(
-            "`request` is not a UUID of 36 lower-case characters",
-        ))
+        Err(ser::Error::custom("`request` is not a UUID of 36 lower-case characters"))
     }
 }
 

@@ -32,10 +32,7 @@ impl Killed {
         for number in 0..BATCHES {
             assert!(matches!(store.commit(&batch(number), &[]), Commit::Committed));
         }
-        let killed = Self {
-            ends: Vec::new(),
-            directory,
-        };
+        let killed = Self { ends: Vec::new(), directory };
         copy_all(&live, &killed.store());
         let ends = batch_ends(&fs::read(killed.log()).unwrap());
         Self { ends, ..killed }
@@ -47,13 +44,9 @@ impl Killed {
 
     /// The live write-ahead log: the only one with something in it.
     fn log(&self) -> PathBuf {
-        let logs: Vec<_> = files(&self.store())
-            .into_iter()
-            .filter(|(name, bytes)| is_log(name) && !bytes.is_empty())
-            .collect();
-        let [(name, _)] = logs.as_slice() else {
-            panic!("one log expected: {}", logs.len())
-        };
+        let logs: Vec<_> =
+            files(&self.store()).into_iter().filter(|(name, bytes)| is_log(name) && !bytes.is_empty()).collect();
+        let [(name, _)] = logs.as_slice() else { panic!("one log expected: {}", logs.len()) };
         self.store().join(name)
     }
 
@@ -111,22 +104,12 @@ fn is_log(name: &str) -> bool {
 /// Every file of a directory, by name.
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
-    entries
-        .map(|entry| {
-            (
-                entry.file_name().into_string().unwrap(),
-                fs::read(entry.path()).unwrap(),
-            )
-        })
-        .collect()
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
 /// The files that hold data, as opposed to RocksDB's text log and lock.
 fn data(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    files(directory)
-        .into_iter()
-        .filter(|(name, _)| Part::of(OsStr::new(name)) != Part::NotCopied)
-        .collect()
+    files(directory).into_iter().filter(|(name, _)| Part::of(OsStr::new(name)) != Part::NotCopied).collect()
 }
 
 fn copy_all(from: &Path, to: &Path) {
@@ -227,9 +210,7 @@ fn assert_torn(damage: Damage, expected: impl Fn(&Killed) -> u64) {
 
     let before = data(&killed.store());
     let refused = open_with_recovery(&killed.store(), &mut judge(expected + 1));
-    let Err(StoreError::Refused(why)) = refused else {
-        panic!("{refused:?}")
-    };
+    let Err(StoreError::Refused(why)) = refused else { panic!("{refused:?}") };
     assert_eq!(why, format!("{expected} of {}", expected + 1));
     assert!(data(&killed.store()) == before, "a refused store was touched");
     assert_clean(&killed);
@@ -237,10 +218,7 @@ fn assert_torn(damage: Damage, expected: impl Fn(&Killed) -> u64) {
     let opened = open_with_recovery(&killed.store(), &mut judge(expected)).unwrap();
     assert_eq!((opened.tail, count(&opened.store)), (Tail::Torn, expected));
     assert_clean(&killed);
-    assert!(matches!(
-        opened.store.commit(&batch(expected / BATCH), &[]),
-        Commit::Committed
-    ));
+    assert!(matches!(opened.store.commit(&batch(expected / BATCH), &[]), Commit::Committed));
     drop(opened);
     let again = open_with_recovery(&killed.store(), &mut judge(expected + BATCH)).unwrap();
     assert_eq!((again.tail, count(&again.store)), (Tail::Whole, expected + BATCH));
@@ -253,9 +231,7 @@ fn assert_silent(damage: Damage, expected: u64) {
         assert_eq!(killed.opened(recovery).unwrap(), expected);
     }
     let refused = open_with_recovery(&killed.store(), &mut judge(2_000));
-    let Err(StoreError::Refused(why)) = refused else {
-        panic!("{refused:?}")
-    };
+    let Err(StoreError::Refused(why)) = refused else { panic!("{refused:?}") };
     assert_eq!(why, format!("{expected} of 2000"));
     let opened = open_with_recovery(&killed.store(), &mut judge(expected)).unwrap();
     assert_eq!((opened.tail, count(&opened.store)), (Tail::Whole, expected));
@@ -282,9 +258,7 @@ fn attack_g12_a_flipped_bit_is_recovered_or_refused_by_the_mark() {
 
 #[test]
 fn attack_g12_a_log_with_its_end_zeroed_is_recovered_or_refused_by_the_mark() {
-    assert_torn(Damage::EndZeroed, |killed| {
-        killed.records_within(killed.ends[199] - 5_000)
-    });
+    assert_torn(Damage::EndZeroed, |killed| killed.records_within(killed.ends[199] - 5_000));
 }
 
 #[test]
@@ -312,11 +286,7 @@ fn tables_are_linked_and_everything_else_is_copied() {
     let (original, copy) = (data(&place.store), data(&place.recovery));
     assert!(original == copy);
     assert!(original.keys().any(|name| name.ends_with(".sst")));
-    assert!(
-        files(&place.recovery)
-            .keys()
-            .all(|name| name != "LOCK" && !name.starts_with("LOG"))
-    );
+    assert!(files(&place.recovery).keys().all(|name| name != "LOCK" && !name.starts_with("LOG")));
     for name in original.keys() {
         let same = inode(&place.store.join(name)) == inode(&place.recovery.join(name));
         assert_eq!(same, name.ends_with(".sst"), "{name}");
@@ -373,9 +343,7 @@ fn a_store_that_is_open_or_being_recovered_is_in_use() {
     let path = directory.path().join("db");
     let store = RocksStore::create(&path).unwrap();
     let in_use = |answer: Result<Opened, StoreError>| {
-        let Err(StoreError::InUse { path: named }) = answer else {
-            panic!("{answer:?}")
-        };
+        let Err(StoreError::InUse { path: named }) = answer else { panic!("{answer:?}") };
         assert_eq!(named, path.display().to_string());
     };
     in_use(open_with_recovery(&path, &mut judge(0)));
@@ -402,9 +370,6 @@ fn a_store_that_is_not_there_is_not_made() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("db");
     let answer = open_with_recovery(&path, &mut judge(0));
-    assert!(
-        matches!(&answer, Err(StoreError::Engine(why)) if why.starts_with("there is no store at")),
-        "{answer:?}"
-    );
+    assert!(matches!(&answer, Err(StoreError::Engine(why)) if why.starts_with("there is no store at")), "{answer:?}");
     assert!(!path.exists());
 }

@@ -80,11 +80,7 @@ impl Loss {
         self.check_names()?;
         let old_signature = old.map(|key| sign(&self.text(), key, &self.old)).transpose()?;
         let new_signature = sign(&self.text(), new, &self.new)?;
-        Ok(SignedLoss {
-            loss: self,
-            old_signature,
-            new_signature,
-        })
+        Ok(SignedLoss { loss: self, old_signature, new_signature })
     }
 
     fn check_names(&self) -> Result<(), StatementError> {
@@ -141,10 +137,7 @@ impl SignedLoss {
             old: vkey(parameters, "old_vkey")?,
             new: vkey(parameters, "new_vkey")?,
             index: record.index(),
-            lost: parameters
-                .get("lost")
-                .map(|head| Head::read(head, "lost"))
-                .transpose()?,
+            lost: parameters.get("lost").map(|head| Head::read(head, "lost")).transpose()?,
             recovered: parameters
                 .get("recovered")
                 .ok_or(StatementError::Parameter("recovered"))
@@ -160,11 +153,7 @@ impl SignedLoss {
             check(&loss.text(), &loss.old, signature, "old_signature")?;
             old_signature = Some(signature.to_owned());
         }
-        Ok(Self {
-            loss,
-            old_signature,
-            new_signature,
-        })
+        Ok(Self { loss, old_signature, new_signature })
     }
 }
 
@@ -180,22 +169,9 @@ impl Head {
     fn read(value: &Value, name: &'static str) -> Result<Self, StatementError> {
         let unreadable = StatementError::Parameter(name);
         let object = value.as_object().ok_or(unreadable.clone())?;
-        let size = object
-            .get("size")
-            .and_then(Value::as_integer)
-            .ok_or(unreadable.clone())?;
-        let digest = |field| {
-            object
-                .get(field)
-                .and_then(Value::as_text)
-                .and_then(read_digest)
-                .ok_or(unreadable.clone())
-        };
-        Ok(Self {
-            chain: digest("chain")?,
-            root: digest("root")?,
-            size,
-        })
+        let size = object.get("size").and_then(Value::as_integer).ok_or(unreadable.clone())?;
+        let digest = |field| object.get(field).and_then(Value::as_text).and_then(read_digest).ok_or(unreadable.clone());
+        Ok(Self { chain: digest("chain")?, root: digest("root")?, size })
     }
 }
 

@@ -44,11 +44,7 @@ impl KeyRotation {
         self.check_names()?;
         let old_signature = sign(&self.text(), old, &self.old)?;
         let new_signature = sign(&self.text(), new, &self.new)?;
-        Ok(SignedKeyRotation {
-            rotation: self,
-            old_signature,
-            new_signature,
-        })
+        Ok(SignedKeyRotation { rotation: self, old_signature, new_signature })
     }
 
     fn check_names(&self) -> Result<(), StatementError> {
@@ -83,21 +79,12 @@ impl SignedKeyRotation {
         check_kind(record, Kind::KeyRotation)?;
         let parameters = &record.draft().parameters;
         let (old, new) = (vkey(parameters, "old_vkey")?, vkey(parameters, "new_vkey")?);
-        let rotation = KeyRotation {
-            origin: old.name().to_owned(),
-            old,
-            new,
-            index: record.index(),
-        };
+        let rotation = KeyRotation { origin: old.name().to_owned(), old, new, index: record.index() };
         rotation.check_names()?;
         let old_signature = text(parameters, "old_signature")?.to_owned();
         let new_signature = text(parameters, "new_signature")?.to_owned();
         check(&rotation.text(), &rotation.old, &old_signature, "old_signature")?;
         check(&rotation.text(), &rotation.new, &new_signature, "new_signature")?;
-        Ok(Self {
-            rotation,
-            old_signature,
-            new_signature,
-        })
+        Ok(Self { rotation, old_signature, new_signature })
     }
 }

@@ -17,12 +17,7 @@ fn keys() -> [SigningKey; 3] {
 
 fn rotation() -> KeyRotation {
     let [old, new, _] = keys().map(|key| key.verifying_key().clone());
-    KeyRotation {
-        origin: samples::ORIGIN.to_owned(),
-        old,
-        new,
-        index: 13,
-    }
+    KeyRotation { origin: samples::ORIGIN.to_owned(), old, new, index: 13 }
 }
 
 fn digest(hex: &str) -> crate::hash::Digest {
@@ -53,10 +48,7 @@ fn loss() -> Loss {
 
 /// A record of `kind` at `index` with these parameters.
 fn record(kind: Kind, index: u64, parameters: Parameters) -> Record {
-    let draft = Draft {
-        parameters,
-        ..Draft::new(kind, "keyward:Test", "internal", REQUEST)
-    };
+    let draft = Draft { parameters, ..Draft::new(kind, "keyward:Test", "internal", REQUEST) };
     Record::parse(&draft.frame().unwrap().finish(2, index, 1)).unwrap()
 }
 
@@ -98,15 +90,9 @@ fn a_statement_is_signed_only_by_the_keys_that_it_names() {
     assert_eq!(rotation().sign(&second, &second), Err(refused(&second)));
     assert_eq!(rotation().sign(&first, &first), Err(refused(&first)));
     assert_eq!(loss().sign(Some(&first), &third), Err(refused(&first)));
-    let foreign = KeyRotation {
-        new: third.verifying_key().clone(),
-        ..rotation()
-    };
+    let foreign = KeyRotation { new: third.verifying_key().clone(), ..rotation() };
     assert_eq!(foreign.sign(&first, &third), Err(refused(&third)));
-    let misnamed = Loss {
-        new_origin: samples::ORIGIN.to_owned(),
-        ..loss()
-    };
+    let misnamed = Loss { new_origin: samples::ORIGIN.to_owned(), ..loss() };
     assert!(matches!(misnamed.sign(None, &third), Err(StatementError::Origin(_))));
 }
 
@@ -115,33 +101,14 @@ fn tamper_10_a_forged_rotation_record_is_refused() {
     let truth = sample(13).draft().parameters.clone();
     let [first, second, _] = keys();
     let attacker = SigningKey::from_seed(samples::ORIGIN, &samples::seed(9)).unwrap();
-    let named = KeyRotation {
-        new: attacker.verifying_key().clone(),
-        ..rotation()
-    };
+    let named = KeyRotation { new: attacker.verifying_key().clone(), ..rotation() };
     let by_attacker = BASE64.encode(attacker.sign(named.text().as_bytes()).unwrap());
     let forged = [
-        (
-            "new_vkey",
-            attacker.verifying_key().to_string(),
-            StatementError::Signature("old_signature"),
-        ),
-        (
-            "old_vkey",
-            attacker.verifying_key().to_string(),
-            StatementError::Signature("old_signature"),
-        ),
-        (
-            "new_signature",
-            by_attacker.clone(),
-            StatementError::Signature("new_signature"),
-        ),
+        ("new_vkey", attacker.verifying_key().to_string(), StatementError::Signature("old_signature")),
+        ("old_vkey", attacker.verifying_key().to_string(), StatementError::Signature("old_signature")),
+        ("new_signature", by_attacker.clone(), StatementError::Signature("new_signature")),
         ("old_signature", by_attacker, StatementError::Signature("old_signature")),
-        (
-            "old_signature",
-            "-".to_owned(),
-            StatementError::Parameter("old_signature"),
-        ),
+        ("old_signature", "-".to_owned(), StatementError::Parameter("old_signature")),
         ("new_vkey", "x".to_owned(), StatementError::Parameter("new_vkey")),
         ("new_vkey", keys()[2].verifying_key().to_string(), {
             StatementError::Origin(keys()[2].verifying_key().to_string())
@@ -150,11 +117,7 @@ fn tamper_10_a_forged_rotation_record_is_refused() {
     for (name, text, error) in forged {
         let mut parameters = truth.clone();
         parameters.insert(name.to_owned(), text.into());
-        assert_eq!(
-            SignedKeyRotation::from_record(&record(Kind::KeyRotation, 13, parameters)),
-            Err(error),
-            "{name}"
-        );
+        assert_eq!(SignedKeyRotation::from_record(&record(Kind::KeyRotation, 13, parameters)), Err(error), "{name}");
     }
     for name in ["new_signature", "new_vkey", "old_signature", "old_vkey"] {
         let mut parameters = truth.clone();
@@ -162,19 +125,9 @@ fn tamper_10_a_forged_rotation_record_is_refused() {
         let read = SignedKeyRotation::from_record(&record(Kind::KeyRotation, 13, parameters));
         assert_eq!(read, Err(StatementError::Parameter(name)));
     }
-    let elsewhere = record(
-        Kind::KeyRotation,
-        12,
-        rotation().sign(&first, &second).unwrap().parameters(),
-    );
-    assert_eq!(
-        SignedKeyRotation::from_record(&elsewhere),
-        Err(StatementError::Signature("old_signature"))
-    );
-    assert_eq!(
-        SignedKeyRotation::from_record(&sample(14)),
-        Err(StatementError::Kind("loss"))
-    );
+    let elsewhere = record(Kind::KeyRotation, 12, rotation().sign(&first, &second).unwrap().parameters());
+    assert_eq!(SignedKeyRotation::from_record(&elsewhere), Err(StatementError::Signature("old_signature")));
+    assert_eq!(SignedKeyRotation::from_record(&sample(14)), Err(StatementError::Kind("loss")));
 }
 
 #[test]
@@ -190,42 +143,18 @@ fn tamper_10_a_forged_loss_record_is_refused() {
         head.insert(field.to_owned(), value);
         Value::Object(head)
     };
-    assert_eq!(
-        refused("recovered", head("size", 13_u64.into())),
-        StatementError::Signature("new_signature")
-    );
-    assert_eq!(
-        refused("recovered", head("root", "00".repeat(32).into())),
-        StatementError::Signature("new_signature")
-    );
-    assert_eq!(
-        refused("recovered", head("root", "AA".repeat(32).into())),
-        StatementError::Parameter("recovered")
-    );
-    assert_eq!(
-        refused("recovered", head("chain", "00".into())),
-        StatementError::Parameter("recovered")
-    );
+    assert_eq!(refused("recovered", head("size", 13_u64.into())), StatementError::Signature("new_signature"));
+    assert_eq!(refused("recovered", head("root", "00".repeat(32).into())), StatementError::Signature("new_signature"));
+    assert_eq!(refused("recovered", head("root", "AA".repeat(32).into())), StatementError::Parameter("recovered"));
+    assert_eq!(refused("recovered", head("chain", "00".into())), StatementError::Parameter("recovered"));
     assert_eq!(refused("lost", true.into()), StatementError::Parameter("lost"));
     assert_eq!(refused("reason", true.into()), StatementError::Parameter("reason"));
-    assert_eq!(
-        refused("old_signature", truth["new_signature"].clone()),
-        StatementError::Signature("old_signature")
-    );
-    assert_eq!(
-        refused("old_signature", true.into()),
-        StatementError::Parameter("old_signature")
-    );
-    assert!(matches!(
-        refused("new_origin", "other".into()),
-        StatementError::Origin(_)
-    ));
+    assert_eq!(refused("old_signature", truth["new_signature"].clone()), StatementError::Signature("old_signature"));
+    assert_eq!(refused("old_signature", true.into()), StatementError::Parameter("old_signature"));
+    assert!(matches!(refused("new_origin", "other".into()), StatementError::Origin(_)));
     let mut unlost = truth.clone();
     unlost.remove("lost");
     let read = SignedLoss::from_record(&record(Kind::Loss, 14, unlost));
     assert_eq!(read, Err(StatementError::Signature("new_signature")));
-    assert_eq!(
-        SignedLoss::from_record(&sample(13)),
-        Err(StatementError::Kind("key_rotation"))
-    );
+    assert_eq!(SignedLoss::from_record(&sample(13)), Err(StatementError::Kind("key_rotation")));
 }

@@ -42,10 +42,7 @@ impl Home for OnDisk {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         drop(RocksStore::create(&path).unwrap());
-        Self {
-            path,
-            _directory: directory,
-        }
+        Self { path, _directory: directory }
     }
     fn open(&self) -> RocksStore {
         RocksStore::open(&self.path, Recovery::Absolute).unwrap()
@@ -53,31 +50,19 @@ impl Home for OnDisk {
 }
 
 fn put(family: Family, key: &str, value: &str) -> Write {
-    Write {
-        key: Key::new(family, key),
-        value: Some(value.as_bytes().to_vec()),
-    }
+    Write { key: Key::new(family, key), value: Some(value.as_bytes().to_vec()) }
 }
 
 fn delete(family: Family, key: &str) -> Write {
-    Write {
-        key: Key::new(family, key),
-        value: None,
-    }
+    Write { key: Key::new(family, key), value: None }
 }
 
 fn holds(family: Family, key: &str, value: &str) -> Guard {
-    Guard {
-        key: Key::new(family, key),
-        expected: Some(value.as_bytes().to_vec()),
-    }
+    Guard { key: Key::new(family, key), expected: Some(value.as_bytes().to_vec()) }
 }
 
 fn absent(family: Family, key: &str) -> Guard {
-    Guard {
-        key: Key::new(family, key),
-        expected: None,
-    }
+    Guard { key: Key::new(family, key), expected: None }
 }
 
 #[track_caller]
@@ -123,26 +108,13 @@ fn an_empty_value_is_not_an_absent_row<H: Home>(home: &H) {
     let store = home.open();
     commit(&store, &[put(Family::State, "row", "")]);
     assert_eq!(get(&store, Family::State, "row").as_deref(), Some(""));
-    assert!(matches!(
-        store.commit(&[], &[absent(Family::State, "row")]),
-        Commit::Conflict(0)
-    ));
-    assert!(matches!(
-        store.commit(&[], &[holds(Family::State, "row", "")]),
-        Commit::Committed
-    ));
+    assert!(matches!(store.commit(&[], &[absent(Family::State, "row")]), Commit::Conflict(0)));
+    assert!(matches!(store.commit(&[], &[holds(Family::State, "row", "")]), Commit::Committed));
 }
 
 fn the_last_write_to_a_row_in_a_batch_counts<H: Home>(home: &H) {
     let store = home.open();
-    commit(
-        &store,
-        &[
-            put(Family::State, "a", "1"),
-            put(Family::State, "a", "2"),
-            delete(Family::State, "a"),
-        ],
-    );
+    commit(&store, &[put(Family::State, "a", "1"), put(Family::State, "a", "2"), delete(Family::State, "a")]);
     assert_eq!(get(&store, Family::State, "a"), None);
     commit(&store, &[delete(Family::State, "a"), put(Family::State, "a", "3")]);
     assert_eq!(get(&store, Family::State, "a").as_deref(), Some("3"));
@@ -163,11 +135,7 @@ fn a_snapshot_does_not_change_under_its_reader<H: Home>(home: &H) {
     commit(&store, &[put(Family::State, "a", "1"), put(Family::State, "b", "1")]);
     store
         .snapshot(&mut |rows| {
-            let later = [
-                put(Family::State, "a", "2"),
-                delete(Family::State, "b"),
-                put(Family::State, "c", "2"),
-            ];
+            let later = [put(Family::State, "a", "2"), delete(Family::State, "b"), put(Family::State, "c", "2")];
             std::thread::scope(|scope| scope.spawn(|| commit(&store, &later)).join().unwrap());
             assert_eq!(rows.get(Family::State, b"a")?, Some(b"1".to_vec()));
             assert_eq!(rows.get(Family::State, b"c")?, None);
@@ -219,10 +187,7 @@ fn a_scan_stops_when_it_is_told_to<H: Home>(home: &H) {
 fn keys_are_ordered_by_unsigned_bytes<H: Home>(home: &H) {
     let store = home.open();
     let bytes: [&[u8]; 5] = [&[0], &[0, 0], &[0x7f], &[0x80], &[0xff, 0xff]];
-    let batch = bytes.map(|key| Write {
-        key: Key::new(Family::Records, key),
-        value: Some(vec![1]),
-    });
+    let batch = bytes.map(|key| Write { key: Key::new(Family::Records, key), value: Some(vec![1]) });
     commit(&store, &batch);
     let mut seen = Vec::new();
     let scan = store.snapshot(&mut |rows| {
@@ -238,26 +203,15 @@ fn keys_are_ordered_by_unsigned_bytes<H: Home>(home: &H) {
 fn guards_that_hold_let_the_batch_through<H: Home>(home: &H) {
     let store = home.open();
     commit(&store, &[put(Family::Secrets, "a", "1")]);
-    let guards = [
-        holds(Family::Secrets, "a", "1"),
-        absent(Family::Secrets, "b"),
-        absent(Family::Keys, "a"),
-    ];
-    assert!(matches!(
-        store.commit(&[put(Family::Secrets, "b", "2")], &guards),
-        Commit::Committed
-    ));
+    let guards = [holds(Family::Secrets, "a", "1"), absent(Family::Secrets, "b"), absent(Family::Keys, "a")];
+    assert!(matches!(store.commit(&[put(Family::Secrets, "b", "2")], &guards), Commit::Committed));
     assert_eq!(get(&store, Family::Secrets, "b").as_deref(), Some("2"));
 }
 
 fn a_guard_that_does_not_hold_leaves_nothing_written_and_is_named<H: Home>(home: &H) {
     let store = home.open();
     commit(&store, &[put(Family::Secrets, "a", "1")]);
-    let batch = [
-        put(Family::Records, "r", "2"),
-        put(Family::Secrets, "a", "2"),
-        delete(Family::Secrets, "a"),
-    ];
+    let batch = [put(Family::Records, "r", "2"), put(Family::Secrets, "a", "2"), delete(Family::Secrets, "a")];
     let broken = [
         absent(Family::Secrets, "a"),
         holds(Family::Secrets, "a", "2"),
@@ -283,10 +237,7 @@ fn a_guard_sees_the_commits_before_it_but_not_its_own_batch<H: Home>(home: &H) {
             _ => holds(Family::State, "n", &before.to_string()),
         };
         let batch = [put(Family::State, "n", &(before + 1).to_string())];
-        assert!(matches!(
-            store.commit(&batch, std::slice::from_ref(&guard)),
-            Commit::Committed
-        ));
+        assert!(matches!(store.commit(&batch, std::slice::from_ref(&guard)), Commit::Committed));
         assert!(matches!(store.commit(&batch, &[guard]), Commit::Conflict(0)));
     }
     assert_eq!(get(&store, Family::State, "n").as_deref(), Some("5"));
@@ -295,27 +246,16 @@ fn a_guard_sees_the_commits_before_it_but_not_its_own_batch<H: Home>(home: &H) {
 fn a_guard_sees_derived_writes<H: Home>(home: &H) {
     let store = home.open();
     store.write_derived(&[put(Family::Followers, "f", "1")]).unwrap();
-    assert!(matches!(
-        store.commit(&[], &[holds(Family::Followers, "f", "1")]),
-        Commit::Committed
-    ));
-    assert!(matches!(
-        store.commit(&[], &[absent(Family::Followers, "f")]),
-        Commit::Conflict(0)
-    ));
+    assert!(matches!(store.commit(&[], &[holds(Family::Followers, "f", "1")]), Commit::Committed));
+    assert!(matches!(store.commit(&[], &[absent(Family::Followers, "f")]), Commit::Conflict(0)));
 }
 
 fn derived_rows_are_written_and_deleted<H: Home>(home: &H) {
     let store = home.open();
-    let derived: Vec<_> = Family::ALL
-        .into_iter()
-        .filter(|family| !family.is_authoritative())
-        .collect();
+    let derived: Vec<_> = Family::ALL.into_iter().filter(|family| !family.is_authoritative()).collect();
     assert_eq!(derived, [Family::Indexes, Family::Checkpoints, Family::Followers]);
     for family in derived {
-        store
-            .write_derived(&[put(family, "a", "1"), put(family, "b", "1")])
-            .unwrap();
+        store.write_derived(&[put(family, "a", "1"), put(family, "b", "1")]).unwrap();
         store.write_derived(&[delete(family, "a")]).unwrap();
         assert_eq!(get(&store, family, "a"), None);
         assert_eq!(get(&store, family, "b").as_deref(), Some("1"));
@@ -328,9 +268,7 @@ fn i02_authoritative_rows_are_refused_as_derived_writes<H: Home>(home: &H) {
     for family in Family::ALL.into_iter().filter(|family| family.is_authoritative()) {
         for write in [put(family, "row", "2"), delete(family, "row")] {
             let batch = [put(Family::Indexes, "i", "2"), write];
-            let Err(StoreError::Engine(text)) = store.write_derived(&batch) else {
-                panic!("{family:?} was written")
-            };
+            let Err(StoreError::Engine(text)) = store.write_derived(&batch) else { panic!("{family:?} was written") };
             assert_eq!(text, format!("rows of `{}` change only with a record", family.name()));
         }
     }
@@ -367,10 +305,7 @@ fn a_reopen_that_the_judge_refuses_says_why<H: Home>(home: &H) {
 
 fn what_was_committed_outlives_the_store<H: Home>(home: &H) {
     let store = home.open();
-    commit(
-        &store,
-        &[put(Family::Records, "a", "1"), put(Family::Tiles, "t", "tile")],
-    );
+    commit(&store, &[put(Family::Records, "a", "1"), put(Family::Tiles, "t", "tile")]);
     store.write_derived(&[put(Family::Followers, "f", "1")]).unwrap();
     commit(&store, &[delete(Family::Records, "a"), put(Family::Records, "b", "2")]);
     drop(store);
@@ -396,10 +331,7 @@ fn increment(store: &dyn Store) {
     loop {
         let before = get(store, Family::State, "n").unwrap();
         let after = (before.parse::<u32>().unwrap() + 1).to_string();
-        match store.commit(
-            &[put(Family::State, "n", &after)],
-            &[holds(Family::State, "n", &before)],
-        ) {
+        match store.commit(&[put(Family::State, "n", &after)], &[holds(Family::State, "n", &before)]) {
             Commit::Committed => return,
             Commit::Conflict(0) => {}
             other => panic!("{other:?}"),
@@ -464,10 +396,7 @@ fn any_value() -> impl Strategy<Value = Option<Vec<u8>>> {
 }
 
 fn any_writes() -> impl Strategy<Value = Vec<Write>> {
-    prop::collection::vec(
-        (any_key(), any_value()).prop_map(|(key, value)| Write { key, value }),
-        0..6,
-    )
+    prop::collection::vec((any_key(), any_value()).prop_map(|(key, value)| Write { key, value }), 0..6)
 }
 
 fn any_step() -> impl Strategy<Value = Step> {

@@ -36,10 +36,7 @@ pub(crate) struct FaultyStore<S> {
 impl<S: Store> FaultyStore<S> {
     /// `inner` with nothing planned.
     pub(crate) fn new(inner: S) -> Self {
-        Self {
-            inner,
-            plan: Mutex::default(),
-        }
+        Self { inner, plan: Mutex::default() }
     }
 
     /// The next commits go as `faults` say, one after the other; those behind them go well.
@@ -73,11 +70,7 @@ impl<S: Store> FaultyStore<S> {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        if self.locked().spent {
-            Err(StoreError::Closed)
-        } else {
-            Ok(())
-        }
+        if self.locked().spent { Err(StoreError::Closed) } else { Ok(()) }
     }
 }
 
@@ -132,10 +125,7 @@ mod tests {
     use crate::store::{Family, Key, Verdict, read};
 
     fn put(value: &[u8]) -> Vec<Write> {
-        vec![Write {
-            key: Key::new(Family::State, "row"),
-            value: Some(value.to_vec()),
-        }]
+        vec![Write { key: Key::new(Family::State, "row"), value: Some(value.to_vec()) }]
     }
 
     fn row(store: &dyn Store) -> Result<Option<Vec<u8>>, StoreError> {
@@ -151,10 +141,7 @@ mod tests {
 
         assert!(matches!(store.commit(&put(b"2"), &[]), Commit::Unknown(_)));
         assert!(matches!(row(&store), Err(StoreError::Closed)));
-        assert!(matches!(
-            store.commit(&put(b"2"), &[]),
-            Commit::NotCommitted(StoreError::Closed)
-        ));
+        assert!(matches!(store.commit(&put(b"2"), &[]), Commit::NotCommitted(StoreError::Closed)));
         assert!(matches!(store.write_derived(&[]), Err(StoreError::Closed)));
         store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap();
         assert_eq!(row(&store).unwrap(), None);

@@ -45,10 +45,7 @@ impl Store for MemoryStore {
 
     fn commit(&self, batch: &[Write], guards: &[Guard]) -> Commit {
         let mut rows = self.rows();
-        if let Some(place) = guards
-            .iter()
-            .position(|guard| rows.get(&guard.key) != guard.expected.as_ref())
-        {
+        if let Some(place) = guards.iter().position(|guard| rows.get(&guard.key) != guard.expected.as_ref()) {
             return Commit::Conflict(place);
         }
         apply(&mut rows, batch);

@@ -93,10 +93,7 @@ impl Key {
     /// The row at `bytes` in `family`.
     #[must_use]
     pub fn new(family: Family, bytes: impl Into<Vec<u8>>) -> Self {
-        Self {
-            family,
-            bytes: bytes.into(),
-        }
+        Self { family, bytes: bytes.into() }
     }
 }
 
@@ -230,15 +227,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
 /// Refuses a derived batch that holds a row of an authoritative family (I2).
 fn refuse_authoritative(batch: &[Write]) -> Result<(), StoreError> {
-    match batch
-        .iter()
-        .map(|write| write.key.family)
-        .find(|family| family.is_authoritative())
-    {
-        Some(family) => Err(StoreError::Engine(format!(
-            "rows of `{}` change only with a record",
-            family.name()
-        ))),
+    match batch.iter().map(|write| write.key.family).find(|family| family.is_authoritative()) {
+        Some(family) => Err(StoreError::Engine(format!("rows of `{}` change only with a record", family.name()))),
         None => Ok(()),
     }
 }

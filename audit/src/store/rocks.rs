@@ -194,28 +194,18 @@ impl RocksStore {
 
 impl fmt::Debug for RocksStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RocksStore")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        formatter.debug_struct("RocksStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
 impl Store for RocksStore {
     fn snapshot(&self, read: &mut dyn FnMut(&dyn Snapshot) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.with_engine(|engine| {
-            read(&RocksSnapshot {
-                path: &self.path,
-                engine,
-                rows: engine.snapshot(),
-            })
-        })
+        self.with_engine(|engine| read(&RocksSnapshot { path: &self.path, engine, rows: engine.snapshot() }))
     }
 
     fn commit(&self, batch: &[Write], guards: &[Guard]) -> Commit {
         let _writing = self.writing();
-        self.with_engine(|engine| self.commit_on(engine, batch, guards))
-            .unwrap_or_else(Commit::NotCommitted)
+        self.with_engine(|engine| self.commit_on(engine, batch, guards)).unwrap_or_else(Commit::NotCommitted)
     }
 
     fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError> {
@@ -246,9 +236,7 @@ struct RocksSnapshot<'a> {
 
 impl Snapshot for RocksSnapshot<'_> {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.rows
-            .get_cf(handle(self.engine, family)?, key)
-            .map_err(|error| failure(self.path, &error))
+        self.rows.get_cf(handle(self.engine, family)?, key).map_err(|error| failure(self.path, &error))
     }
 
     fn scan(
@@ -282,9 +270,7 @@ impl Snapshot for RocksSnapshot<'_> {
 
 fn handle(engine: &DB, family: Family) -> Result<&ColumnFamily, StoreError> {
     let name = family.name();
-    engine
-        .cf_handle(name)
-        .ok_or_else(|| StoreError::Engine(format!("the family `{name}` is missing")))
+    engine.cf_handle(name).ok_or_else(|| StoreError::Engine(format!("the family `{name}` is missing")))
 }
 
 fn assemble(engine: &DB, writes: &[Write]) -> Result<WriteBatch, StoreError> {
@@ -304,9 +290,7 @@ fn failure(path: &Path, error: &rocksdb::Error) -> StoreError {
     let text = error.as_ref();
     let held = text.contains("While lock file") || text.contains("lock hold by current process");
     match error.kind() {
-        ErrorKind::IOError if held => StoreError::InUse {
-            path: path.display().to_string(),
-        },
+        ErrorKind::IOError if held => StoreError::InUse { path: path.display().to_string() },
         ErrorKind::Corruption => StoreError::Damaged(one_line(text)),
         _ => StoreError::Engine(one_line(text)),
     }

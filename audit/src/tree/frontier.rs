@@ -37,10 +37,7 @@ impl Frontier {
     /// The frontier of the empty tree.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            size: 0,
-            roots: Vec::with_capacity(ROOTS_MAX),
-        }
+        Self { size: 0, roots: Vec::with_capacity(ROOTS_MAX) }
     }
 
     /// How many leaves the tree has.
@@ -99,10 +96,7 @@ impl Frontier {
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
         let (size, hashes) = split_size(bytes)?;
         let hashes = read_hashes(size, hashes, u64::from(size.count_ones()))?;
-        let mut frontier = Self {
-            size,
-            roots: Vec::with_capacity(ROOTS_MAX),
-        };
+        let mut frontier = Self { size, roots: Vec::with_capacity(ROOTS_MAX) };
         frontier.roots.extend_from_slice(hashes);
         Ok(frontier)
     }
@@ -129,9 +123,7 @@ impl Clone for Frontier {
 
 /// Takes the size off the front of a state's bytes.
 pub(super) fn split_size(bytes: &[u8]) -> Result<(u64, &[u8]), StateError> {
-    let (size, rest) = bytes
-        .split_first_chunk::<SIZE_BYTES>()
-        .ok_or(StateError::NoSize(bytes.len()))?;
+    let (size, rest) = bytes.split_first_chunk::<SIZE_BYTES>().ok_or(StateError::NoSize(bytes.len()))?;
     Ok((u64::from_be_bytes(*size), rest))
 }
 
@@ -141,13 +133,6 @@ pub(super) fn read_hashes(size: u64, bytes: &[u8], count: u64) -> Result<&[Diges
     if rest.is_empty() && u64::try_from(hashes.len()) == Ok(count) {
         return Ok(hashes);
     }
-    let expected = usize::try_from(count)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(DIGEST_BYTES)
-        .saturating_add(SIZE_BYTES);
-    Err(StateError::Length {
-        size,
-        found: bytes.len().saturating_add(SIZE_BYTES),
-        expected,
-    })
+    let expected = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(DIGEST_BYTES).saturating_add(SIZE_BYTES);
+    Err(StateError::Length { size, found: bytes.len().saturating_add(SIZE_BYTES), expected })
 }

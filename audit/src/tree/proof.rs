@@ -78,11 +78,7 @@ pub fn inclusion_proof(index: u64, size: u64, source: &dyn HashSource) -> Result
     let mut largest_first = Vec::with_capacity(PROOF_HASHES_MAX);
     let mut at = Range { start: 0, size };
     while let Some((left, right)) = at.split() {
-        let (here, sibling) = if index < right.start {
-            (left, right)
-        } else {
-            (right, left)
-        };
+        let (here, sibling) = if index < right.start { (left, right) } else { (right, left) };
         largest_first.push(sibling.root(source)?);
         at = here;
     }
@@ -107,11 +103,7 @@ pub fn consistency_proof(old: u64, new: u64, source: &dyn HashSource) -> Result<
     while at.end() != old
         && let Some((left, right)) = at.split()
     {
-        let (here, sibling) = if old <= right.start {
-            (left, right)
-        } else {
-            (right, left)
-        };
+        let (here, sibling) = if old <= right.start { (left, right) } else { (right, left) };
         largest_first.push(sibling.root(source)?);
         at = here;
     }
@@ -137,17 +129,8 @@ impl Range {
     /// The two halves of the definition: the largest power of two below the size, and the rest.
     fn split(self) -> Option<(Self, Self)> {
         let below = self.size.checked_sub(1)?.checked_ilog2()?;
-        let left = Self {
-            start: self.start,
-            size: 1 << below,
-        };
-        Some((
-            left,
-            Self {
-                start: left.end(),
-                size: self.size.saturating_sub(left.size),
-            },
-        ))
+        let left = Self { start: self.start, size: 1 << below };
+        Some((left, Self { start: left.end(), size: self.size.saturating_sub(left.size) }))
     }
 
     /// The subtree's root: one stored hash, a fold inside one tile, or the node over its halves.
@@ -159,9 +142,7 @@ impl Range {
             let first = self.start >> (height - height % TILE_HEIGHT);
             let hashes = source.hashes(level, first, count)?;
             if hashes.len() != count {
-                return Err(StoreError::Damaged(format!(
-                    "level `{level}` lacks hashes from `{first}` on"
-                )));
+                return Err(StoreError::Damaged(format!("level `{level}` lacks hashes from `{first}` on")));
             }
             return Ok(fold(&hashes));
         }
@@ -191,11 +172,7 @@ pub fn verify_inclusion(
     let (inner_hashes, border_hashes) = split(proof, inner);
     let mut hash = *leaf;
     for (level, sibling) in inner_hashes.iter().enumerate() {
-        hash = if index >> level & 1 == 0 {
-            hash::node(&hash, sibling)
-        } else {
-            hash::node(sibling, &hash)
-        };
+        hash = if index >> level & 1 == 0 { hash::node(&hash, sibling) } else { hash::node(sibling, &hash) };
     }
     for sibling in border_hashes {
         hash = hash::node(sibling, &hash);
@@ -219,11 +196,7 @@ pub fn verify_consistency(
     }
     if old == new || old == 0 {
         check_length(proof, 0, 0)?;
-        let right = if old == new {
-            old_root == new_root
-        } else {
-            *old_root == hash::empty_root()
-        };
+        let right = if old == new { old_root == new_root } else { *old_root == hash::empty_root() };
         return if right { Ok(()) } else { Err(VerifyError::Root) };
     }
     let (inner, border) = path_lengths(old - 1, new);
@@ -233,19 +206,12 @@ pub fn verify_consistency(
         _ if old.is_power_of_two() => (old_root, proof),
         Some((seed, rest)) => (seed, rest),
         None => {
-            return Err(VerifyError::Length {
-                found: 0,
-                expected: hashes(inner, border).saturating_add(1),
-            });
+            return Err(VerifyError::Length { found: 0, expected: hashes(inner, border).saturating_add(1) });
         }
     };
     check_length(proof, inner, border)?;
     let (first, second) = climb(seed, (old - 1) >> shift, split(proof, inner));
-    if first == *old_root && second == *new_root {
-        Ok(())
-    } else {
-        Err(VerifyError::Root)
-    }
+    if first == *old_root && second == *new_root { Ok(()) } else { Err(VerifyError::Root) }
 }
 
 /// From the seed to both roots: hashes on the left belong to both trees, those on the right to the larger one.
@@ -283,14 +249,7 @@ fn hashes(inner: u32, border: u32) -> usize {
 
 fn check_length(proof: &[Digest], inner: u32, border: u32) -> Result<(), VerifyError> {
     let expected = hashes(inner, border);
-    if proof.len() == expected {
-        Ok(())
-    } else {
-        Err(VerifyError::Length {
-            found: proof.len(),
-            expected,
-        })
-    }
+    if proof.len() == expected { Ok(()) } else { Err(VerifyError::Length { found: proof.len(), expected }) }
 }
 
 fn split(proof: &[Digest], inner: u32) -> (&[Digest], &[Digest]) {

@@ -51,17 +51,8 @@ fn the_sample_log_has_its_root_at_every_size() {
 
 #[test]
 fn the_ct_entries_have_their_roots_and_proofs() {
-    let entries = [
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    ]
-    .map(|entry| hex::decode(entry).unwrap());
+    let entries = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+        .map(|entry| hex::decode(entry).unwrap());
     let roots = roots_of(entries.iter().map(Vec::as_slice));
     let vectors = [
         (0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
@@ -78,10 +69,7 @@ fn the_ct_entries_have_their_roots_and_proofs() {
     let inclusion = inclusion_proof(5, 7, &Stored::of(&leaves[..7])).unwrap();
     assert_eq!(beginnings(inclusion), ["bc1a0643", "b08693ec", "d37ee418"]);
     let consistency = consistency_proof(3, 8, &Stored::of(&leaves)).unwrap();
-    assert_eq!(
-        beginnings(consistency),
-        ["0298d122", "07506a85", "fac54203", "6b47aaf2"]
-    );
+    assert_eq!(beginnings(consistency), ["0298d122", "07506a85", "fac54203", "6b47aaf2"]);
 }
 
 /// The root after each of `records`, in hex, that of the empty tree first.
@@ -107,11 +95,7 @@ fn inclusion_proofs_of_the_definition_hold_for_every_index_and_size() {
         let root = definition.mth(0, size);
         for (leaf, index) in definition.leaves.iter().zip(0..size) {
             let proof = definition.path(index, 0, size);
-            assert_eq!(
-                verify_inclusion(leaf, index, size, &proof, &root),
-                Ok(()),
-                "index {index} of {size}"
-            );
+            assert_eq!(verify_inclusion(leaf, index, size, &proof, &root), Ok(()), "index {index} of {size}");
         }
     }
 }
@@ -135,11 +119,7 @@ fn consistency_proofs_of_the_definition_hold_for_every_pair_of_sizes() {
         let new_root = definition.mth(0, new);
         for old in 1..=new {
             let (proof, old_root) = (definition.subproof(old, 0, new, true), definition.mth(0, old));
-            assert_eq!(
-                verify_consistency(old, new, &proof, &old_root, &new_root),
-                Ok(()),
-                "{old} to {new}"
-            );
+            assert_eq!(verify_consistency(old, new, &proof, &old_root, &new_root), Ok(()), "{old} to {new}");
         }
     }
 }
@@ -170,23 +150,14 @@ fn an_altered_inclusion_proof_is_refused() {
                 assert_eq!(holds(&altered), Err(VerifyError::Root), "index {index} of {size}");
             }
             for other in other_lengths(&proof) {
-                let expected = VerifyError::Length {
-                    found: other.len(),
-                    expected: proof.len(),
-                };
+                let expected = VerifyError::Length { found: other.len(), expected: proof.len() };
                 assert_eq!(holds(&other), Err(expected), "index {index} of {size}");
             }
-            assert_eq!(
-                verify_inclusion(&root_of_nothing(), index, size, &proof, &root),
-                Err(VerifyError::Root)
-            );
+            assert_eq!(verify_inclusion(&root_of_nothing(), index, size, &proof, &root), Err(VerifyError::Root));
         }
         let last = inclusion_proof(size - 1, size, &stored).unwrap();
         let leaf = &definition.leaves[size as usize - 1];
-        assert_eq!(
-            verify_inclusion(leaf, size, size, &last, &root),
-            Err(VerifyError::Index)
-        );
+        assert_eq!(verify_inclusion(leaf, size, size, &last, &root), Err(VerifyError::Index));
     }
 }
 
@@ -204,20 +175,11 @@ fn an_altered_consistency_proof_is_refused() {
                 assert_eq!(holds(&altered), Err(VerifyError::Root), "{old} to {new}");
             }
             for other in other_lengths(&proof) {
-                assert!(
-                    matches!(holds(&other), Err(VerifyError::Length { .. })),
-                    "{old} to {new}"
-                );
+                assert!(matches!(holds(&other), Err(VerifyError::Length { .. })), "{old} to {new}");
             }
             let wrong = root_of_nothing();
-            assert_eq!(
-                verify_consistency(old, new, &proof, &wrong, &new_root),
-                Err(VerifyError::Root)
-            );
-            assert_eq!(
-                verify_consistency(old, new, &proof, &old_root, &wrong),
-                Err(VerifyError::Root)
-            );
+            assert_eq!(verify_consistency(old, new, &proof, &wrong, &new_root), Err(VerifyError::Root));
+            assert_eq!(verify_consistency(old, new, &proof, &old_root, &wrong), Err(VerifyError::Root));
         }
     }
 }
@@ -239,11 +201,7 @@ fn altered_hashes(proof: &[Digest]) -> Vec<Vec<Digest>> {
 
 /// The proof one hash shorter at either end, one longer, and far too long.
 fn other_lengths(proof: &[Digest]) -> Vec<Vec<Digest>> {
-    let mut others = vec![
-        [proof, &[[0; 32]]].concat(),
-        [&[[0; 32]], proof].concat(),
-        vec![[0; 32]; 100_000],
-    ];
+    let mut others = vec![[proof, &[[0; 32]]].concat(), [&[[0; 32]], proof].concat(), vec![[0; 32]; 100_000]];
     if let Some((_, shorter)) = proof.split_first() {
         others.push(shorter.to_vec());
         others.push(proof[..proof.len() - 1].to_vec());
@@ -270,18 +228,9 @@ fn consistency_from_nothing_and_with_itself_needs_an_empty_proof() {
 #[test]
 fn what_cannot_be_proved_is_refused() {
     let stored = Stored::of(&[hash::leaf(b"one")]);
-    assert!(matches!(
-        inclusion_proof(1, 1, &stored),
-        Err(ProofError::Index { index: 1, size: 1 })
-    ));
-    assert!(matches!(
-        inclusion_proof(0, 0, &stored),
-        Err(ProofError::Index { index: 0, size: 0 })
-    ));
-    assert!(matches!(
-        consistency_proof(2, 1, &stored),
-        Err(ProofError::Sizes { old: 2, new: 1 })
-    ));
+    assert!(matches!(inclusion_proof(1, 1, &stored), Err(ProofError::Index { index: 1, size: 1 })));
+    assert!(matches!(inclusion_proof(0, 0, &stored), Err(ProofError::Index { index: 0, size: 0 })));
+    assert!(matches!(consistency_proof(2, 1, &stored), Err(ProofError::Sizes { old: 2, new: 1 })));
     assert!(consistency_proof(0, 1, &stored).unwrap().is_empty());
     assert!(consistency_proof(1, 1, &stored).unwrap().is_empty());
     let beyond = inclusion_proof(0, 5, &stored).unwrap_err();
@@ -314,11 +263,7 @@ fn roots_and_proofs_are_those_of_another_implementation() {
         assert_eq!(stored.tree.root(), other.root().as_bytes().as_slice(), "size {size}");
         for at in [0, index / 3, index] {
             let ours = inclusion_proof(at, size, &stored).unwrap();
-            assert_eq!(
-                ours.as_flattened(),
-                other.prove_inclusion(at as usize).as_bytes(),
-                "index {at} of {size}"
-            );
+            assert_eq!(ours.as_flattened(), other.prove_inclusion(at as usize).as_bytes(), "index {at} of {size}");
         }
         for old in [1, size / 3 + 1, size] {
             let ours = consistency_proof(old, size, &stored).unwrap();
@@ -346,21 +291,9 @@ fn tiles_hold_the_roots_of_their_ranges() {
     let stored = Stored::of(&definition.leaves);
     let full_at = |level| stored.full.iter().filter(|tile| tile.level == level).count();
     assert_eq!((full_at(0), full_at(1), full_at(2)), (273, 1, 0));
-    assert_eq!(
-        (
-            tile_width(size, 0),
-            tile_width(size, 1),
-            tile_width(size, 2),
-            tile_width(size, 3)
-        ),
-        (112, 17, 1, 0)
-    );
+    assert_eq!((tile_width(size, 0), tile_width(size, 1), tile_width(size, 2), tile_width(size, 3)), (112, 17, 1, 0));
     for level in 0..8 {
-        assert_eq!(
-            stored.tree.partial(level).len(),
-            tile_width(size, level),
-            "level {level}"
-        );
+        assert_eq!(stored.tree.partial(level).len(), tile_width(size, level), "level {level}");
         let full = size >> (8 * u32::from(level)) >> 8;
         assert_holds_roots(&definition, level, full, stored.tree.partial(level));
     }
@@ -376,11 +309,7 @@ fn assert_holds_roots(definition: &Definition, level: u8, n: u64, hashes: &[Dige
     let span = 256_u64.pow(u32::from(level));
     for (place, hash) in hashes.iter().enumerate() {
         let from = (n * 256 + place as u64) * span;
-        assert_eq!(
-            *hash,
-            definition.mth(from, from + span),
-            "hash {place} of tile {n} at level {level}"
-        );
+        assert_eq!(*hash, definition.mth(from, from + span), "hash {place} of tile {n} at level {level}");
     }
 }
 
@@ -401,24 +330,14 @@ fn proofs_across_tile_edges_hold() {
     let stored = Stored::of(&definition.leaves);
     for size in [256, 257, 511, 512, 65_535, 65_536, 65_537, 70_000] {
         let root = definition.mth(0, size);
-        for index in [0, 255, 256, size / 2, size - 1]
-            .into_iter()
-            .filter(|index| *index < size)
-        {
+        for index in [0, 255, 256, size / 2, size - 1].into_iter().filter(|index| *index < size) {
             let proof = inclusion_proof(index, size, &stored).unwrap();
             let leaf = &definition.leaves[index as usize];
-            assert_eq!(
-                verify_inclusion(leaf, index, size, &proof, &root),
-                Ok(()),
-                "index {index} of {size}"
-            );
+            assert_eq!(verify_inclusion(leaf, index, size, &proof, &root), Ok(()), "index {index} of {size}");
         }
         for old in [1, 255, 256, size / 2, size] {
             let proof = consistency_proof(old, size, &stored).unwrap();
-            assert_eq!(
-                verify_consistency(old, size, &proof, &definition.mth(0, old), &root),
-                Ok(())
-            );
+            assert_eq!(verify_consistency(old, size, &proof, &definition.mth(0, old), &root), Ok(()));
         }
     }
 }
@@ -429,12 +348,7 @@ fn states_come_back_from_their_bytes_at_every_size() {
     let mut stored = Stored::default();
     for leaf in &definition.leaves {
         let bytes = stored.tree.encode();
-        assert_eq!(
-            Tree::decode(&bytes).unwrap(),
-            stored.tree,
-            "size {}",
-            stored.tree.size()
-        );
+        assert_eq!(Tree::decode(&bytes).unwrap(), stored.tree, "size {}", stored.tree.size());
         let frontier = stored.tree.frontier();
         assert_eq!(Frontier::decode(&frontier.encode()).unwrap(), *frontier);
         stored.tree.push(*leaf, &mut stored.full);
@@ -449,14 +363,7 @@ fn states_of_another_length_are_refused() {
     assert!((0..frontier.len()).all(|length| Frontier::decode(&frontier[..length]).is_err()));
     let mut longer = tree.encode();
     longer.push(0);
-    assert_eq!(
-        Tree::decode(&longer),
-        Err(StateError::Length {
-            size: 300,
-            found: 1_449,
-            expected: 1_448
-        })
-    );
+    assert_eq!(Tree::decode(&longer), Err(StateError::Length { size: 300, found: 1_449, expected: 1_448 }));
     assert_eq!(Frontier::decode(&[0; 7]), Err(StateError::NoSize(7)));
     let endless = [u64::MAX.to_be_bytes().as_slice(), &[0; 32]].concat();
     assert!(Tree::decode(&endless).is_err() && Frontier::decode(&endless).is_err());
@@ -465,15 +372,7 @@ fn states_of_another_length_are_refused() {
 #[test]
 fn tiles_of_another_length_are_refused() {
     assert!(decode_tile(&[0; TILE_BYTES]).is_some());
-    for length in [
-        0,
-        31,
-        32,
-        TILE_BYTES - 32,
-        TILE_BYTES - 1,
-        TILE_BYTES + 1,
-        TILE_BYTES + 32,
-    ] {
+    for length in [0, 31, 32, TILE_BYTES - 32, TILE_BYTES - 1, TILE_BYTES + 1, TILE_BYTES + 32] {
         assert!(decode_tile(&vec![0; length]).is_none(), "{length} bytes");
     }
 }

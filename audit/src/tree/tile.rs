@@ -121,10 +121,7 @@ impl Tree {
             tile.extend(hashes.by_ref().take(width));
             tile
         });
-        Ok(Self {
-            frontier: fold_frontier(size, &partial),
-            partial,
-        })
+        Ok(Self { frontier: fold_frontier(size, &partial), partial })
     }
 }
 
@@ -136,11 +133,7 @@ fn append(hashes: &mut Vec<Digest>, hash: Digest, size: u64, level: u8, full: &m
     hashes.push(hash);
     if hashes.len() == TILE_WIDTH {
         let tiles = size >> (u32::from(level) * TILE_HEIGHT) >> TILE_HEIGHT;
-        full.push(FullTile {
-            level,
-            n: tiles.saturating_sub(1),
-            bytes: hashes.as_flattened().to_vec(),
-        });
+        full.push(FullTile { level, n: tiles.saturating_sub(1), bytes: hashes.as_flattened().to_vec() });
         hashes.clear();
     }
 }

@@ -12,10 +12,7 @@ const CREATED_7: Changes = &[("qcs:create_uin", "7")];
 const CREATED_8: Changes = &[("qcs:create_uin", "8")];
 const CREATED_9: Changes = &[("qcs:create_uin", "9")];
 const CONDITIONS: &[(&str, &[(Changes, bool)])] = &[
-    (
-        r#"{"string_equal":{"qcs:create_uin":["7","8"]}}"#,
-        &[(CREATED_8, true), (CREATED_9, false), (NO_CREATOR, false)],
-    ),
+    (r#"{"string_equal":{"qcs:create_uin":["7","8"]}}"#, &[(CREATED_8, true), (CREATED_9, false), (NO_CREATOR, false)]),
     (
         r#"{"string_not_equal":{"qcs:create_uin":["7","8"]}}"#,
         &[(CREATED_8, false), (CREATED_9, true), (NO_CREATOR, false)],
@@ -28,10 +25,7 @@ const CONDITIONS: &[(&str, &[(Changes, bool)])] = &[
         r#"{"string_not_equal_if_exist":{"qcs:create_uin":"7"}}"#,
         &[(CREATED_7, false), (CREATED_9, true), (NO_CREATOR, true)],
     ),
-    (
-        r#"{"string_equal":{"qcs:create_uin":"${uin}"}}"#,
-        &[(CREATED_7, true), (CREATED_9, false), (NO_CREATOR, false)],
-    ),
+    (r#"{"string_equal":{"qcs:create_uin":"${uin}"}}"#, &[(CREATED_7, true), (CREATED_9, false), (NO_CREATOR, false)]),
     (
         r#"{"string_not_equal":{"qcs:create_uin":"${uin}"}}"#,
         &[(CREATED_7, false), (CREATED_9, true), (NO_CREATOR, false)],
@@ -42,29 +36,15 @@ const CONDITIONS: &[(&str, &[(Changes, bool)])] = &[
     ),
     (r#"{"string_like":{"qcs:uin":"*"}}"#, &[(USUAL, true)]),
     (r#"{"null_equal":{"qcs:uin":"true"}}"#, &[(USUAL, false)]),
-    (
-        r#"{"null_equal":{"qcs:create_uin":"true"}}"#,
-        &[(NO_CREATOR, true), (CREATED_7, false)],
-    ),
-    (
-        r#"{"null_equal":{"qcs:create_uin":"false"}}"#,
-        &[(NO_CREATOR, false), (CREATED_7, true)],
-    ),
+    (r#"{"null_equal":{"qcs:create_uin":"true"}}"#, &[(NO_CREATOR, true), (CREATED_7, false)]),
+    (r#"{"null_equal":{"qcs:create_uin":"false"}}"#, &[(NO_CREATOR, false), (CREATED_7, true)]),
     (
         r#"{"for_any_value:string_equal":{"qcs:resource_tag":["env&prod","env&dev"]}}"#,
-        &[
-            (&[("rt", "env&dev team&a")], true),
-            (&[("rt", "team&a")], false),
-            (&[("rt", "")], false),
-        ],
+        &[(&[("rt", "env&dev team&a")], true), (&[("rt", "team&a")], false), (&[("rt", "")], false)],
     ),
     (
         r#"{"for_all_value:string_equal":{"qcs:resource_tag":["env&prod","env&dev"]}}"#,
-        &[
-            (&[("rt", "env&dev")], true),
-            (&[("rt", "env&dev team&a")], false),
-            (&[("rt", "")], false),
-        ],
+        &[(&[("rt", "env&dev")], true), (&[("rt", "env&dev team&a")], false), (&[("rt", "")], false)],
     ),
     (
         r#"{"for_all_value:string_equal_if_exist":{"qcs:resource_tag":["env&prod","env&dev"]}}"#,
@@ -72,19 +52,11 @@ const CONDITIONS: &[(&str, &[(Changes, bool)])] = &[
     ),
     (
         r#"{"for_any_value:string_not_equal":{"qcs:resource_tag":"env&prod"}}"#,
-        &[
-            (&[("rt", "env&prod")], false),
-            (&[("rt", "env&prod team&a")], true),
-            (&[("rt", "")], false),
-        ],
+        &[(&[("rt", "env&prod")], false), (&[("rt", "env&prod team&a")], true), (&[("rt", "")], false)],
     ),
     (
         r#"{"for_all_value:string_not_equal":{"qcs:resource_tag":"env&prod"}}"#,
-        &[
-            (&[("rt", "team&a")], true),
-            (&[("rt", "env&prod team&a")], false),
-            (&[("rt", "")], false),
-        ],
+        &[(&[("rt", "team&a")], true), (&[("rt", "env&prod team&a")], false), (&[("rt", "")], false)],
     ),
     (
         r#"{"for_any_value:string_like":{"qcs:resource_tag":"env&pr?d"}}"#,
@@ -139,38 +111,14 @@ const CONDITIONS: &[(&str, &[(Changes, bool)])] = &[
             (&[("qcs:ip", "")], false),
         ],
     ),
-    (
-        r#"{"ip_equal":{"qcs:ip":"2001:db8::/32"}}"#,
-        &[(&[("qcs:ip", "2001:db8::1")], true), (USUAL, false)],
-    ),
-    (
-        r#"{"date_equal":{"qcs:current_time":"2026-06-01 00:00:00"}}"#,
-        &[(USUAL, true)],
-    ),
-    (
-        r#"{"date_equal":{"qcs:current_time":"2026-06-01T 00:00:00Z"}}"#,
-        &[(USUAL, true)],
-    ),
-    (
-        r#"{"date_equal":{"qcs:current_time":"2026-06-01T08:00:00+08:00"}}"#,
-        &[(USUAL, true)],
-    ),
-    (
-        r#"{"date_less_than":{"qcs:current_time":"2026-06-01T00:00:00Z"}}"#,
-        &[(USUAL, false)],
-    ),
-    (
-        r#"{"date_less_than_equal":{"qcs:current_time":"2026-06-01T00:00:00Z"}}"#,
-        &[(USUAL, true)],
-    ),
-    (
-        r#"{"date_greater_than":{"qcs:current_time":"2026-06-01T00:00:00Z"}}"#,
-        &[(USUAL, false)],
-    ),
-    (
-        r#"{"date_not_equal":{"qcs:current_time":["2026-06-01T00:00:00Z","2027-01-01T00:00:00Z"]}}"#,
-        &[(USUAL, false)],
-    ),
+    (r#"{"ip_equal":{"qcs:ip":"2001:db8::/32"}}"#, &[(&[("qcs:ip", "2001:db8::1")], true), (USUAL, false)]),
+    (r#"{"date_equal":{"qcs:current_time":"2026-06-01 00:00:00"}}"#, &[(USUAL, true)]),
+    (r#"{"date_equal":{"qcs:current_time":"2026-06-01T 00:00:00Z"}}"#, &[(USUAL, true)]),
+    (r#"{"date_equal":{"qcs:current_time":"2026-06-01T08:00:00+08:00"}}"#, &[(USUAL, true)]),
+    (r#"{"date_less_than":{"qcs:current_time":"2026-06-01T00:00:00Z"}}"#, &[(USUAL, false)]),
+    (r#"{"date_less_than_equal":{"qcs:current_time":"2026-06-01T00:00:00Z"}}"#, &[(USUAL, true)]),
+    (r#"{"date_greater_than":{"qcs:current_time":"2026-06-01T00:00:00Z"}}"#, &[(USUAL, false)]),
+    (r#"{"date_not_equal":{"qcs:current_time":["2026-06-01T00:00:00Z","2027-01-01T00:00:00Z"]}}"#, &[(USUAL, false)]),
     (
         r#"{"numeric_less_than":{"keyward:recovery_window":7}}"#,
         &[
@@ -181,25 +129,15 @@ const CONDITIONS: &[(&str, &[(Changes, bool)])] = &[
     ),
     (
         r#"{"bool_equal":{"keyward:secure_transport":"true"}}"#,
-        &[
-            (&[("keyward:secure_transport", "true")], true),
-            (&[("keyward:secure_transport", "false")], false),
-        ],
+        &[(&[("keyward:secure_transport", "true")], true), (&[("keyward:secure_transport", "false")], false)],
     ),
     (
         r#"{"bool_equal":{"keyward:secure_transport":false}}"#,
-        &[
-            (&[("keyward:secure_transport", "true")], false),
-            (&[("keyward:secure_transport", "false")], true),
-        ],
+        &[(&[("keyward:secure_transport", "true")], false), (&[("keyward:secure_transport", "false")], true)],
     ),
     (
         r#"{"string_equal":{"qcs:uin":"7","qcs:owner_uin":"1"},"ip_equal":{"qcs:ip":"10.0.0.0/8"}}"#,
-        &[
-            (USUAL, true),
-            (&[("qcs:ip", "11.0.0.1")], false),
-            (&[("qcs:uin", "8")], false),
-        ],
+        &[(USUAL, true), (&[("qcs:ip", "11.0.0.1")], false), (&[("qcs:uin", "8")], false)],
     ),
 ];
 
@@ -215,30 +153,16 @@ fn conditions_hold_as_the_conformance_table_says() {
         for (changes, holds) in *results {
             let context = context(changes);
             let uin: u64 = context.values[&ConditionKey::Uin][0].parse().expect("a number");
-            let creator = context
-                .values
-                .get(&ConditionKey::CreateUin)
-                .map_or("7", |list| &list[0]);
+            let creator = context.values.get(&ConditionKey::CreateUin).map_or("7", |list| &list[0]);
             let question = Question {
                 caller: caller(&someone, uin),
                 action: by_name("DeleteSecret").expect("an action"),
-                target: Target::Secret {
-                    creator: CreatorNumber::new(creator.parse().expect("a number")),
-                    name: &name,
-                },
+                target: Target::Secret { creator: CreatorNumber::new(creator.parse().expect("a number")), name: &name },
                 context: &context,
                 session_policy: None,
             };
-            assert_eq!(
-                allowed(&as_allow, &question),
-                *holds,
-                "allow if {condition} with {changes:?}"
-            );
-            assert_eq!(
-                allowed(&as_deny, &question),
-                !*holds,
-                "deny if {condition} with {changes:?}"
-            );
+            assert_eq!(allowed(&as_allow, &question), *holds, "allow if {condition} with {changes:?}");
+            assert_eq!(allowed(&as_deny, &question), !*holds, "deny if {condition} with {changes:?}");
         }
     }
 }

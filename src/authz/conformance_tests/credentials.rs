@@ -75,9 +75,7 @@ fn grants_and_limits_count_by_credential_as_the_conformance_table_says() {
     let context = context(USUAL);
     let (groups, roles) = (vec![principal("group/corp/x")], vec![principal("role/corp/p")]);
     let kept = [groups.clone(), roles.clone()].concat();
-    let session = CredentialForm::Session {
-        assumed_issuer: Some("corp"),
-    };
+    let session = CredentialForm::Session { assumed_issuer: Some("corp") };
     for (credential, target, counts) in WHO {
         let (who, groups, roles, restricted, form) = match *credential {
             "token" => ("user/corp/a", &groups[..], &roles[..], &[][..], CredentialForm::Token),
@@ -87,36 +85,15 @@ fn grants_and_limits_count_by_credential_as_the_conformance_table_says() {
         };
         let who = principal(who);
         let question = Question {
-            caller: Caller {
-                groups,
-                roles,
-                restricted,
-                form,
-                ..caller(&who, 7)
-            },
+            caller: Caller { groups, roles, restricted, form, ..caller(&who, 7) },
             action: by_name("GetSecretValue").expect("an action"),
-            target: Target::Secret {
-                creator: CreatorNumber::new(7),
-                name: &name,
-            },
+            target: Target::Secret { creator: CreatorNumber::new(7), name: &name },
             context: &context,
             session_policy: None,
         };
         let row = format!("{credential}, {target}");
-        assert_eq!(
-            allowed(&who_folder(target, "allow"), &question),
-            *counts == Counts::Full,
-            "allow: {row}"
-        );
-        assert_eq!(
-            allowed(&who_folder(target, "deny"), &question),
-            *counts == Counts::Never,
-            "deny: {row}"
-        );
-        assert_eq!(
-            allowed(&who_folder(target, "boundary"), &question),
-            *counts == Counts::Never,
-            "boundary: {row}"
-        );
+        assert_eq!(allowed(&who_folder(target, "allow"), &question), *counts == Counts::Full, "allow: {row}");
+        assert_eq!(allowed(&who_folder(target, "deny"), &question), *counts == Counts::Never, "deny: {row}");
+        assert_eq!(allowed(&who_folder(target, "boundary"), &question), *counts == Counts::Never, "boundary: {row}");
     }
 }

@@ -8,13 +8,7 @@ use crate::actions::by_name;
 use crate::authz::{Question, Target};
 use crate::resource::{CreatorNumber, SecretName};
 
-type Row = (
-    &'static str,
-    &'static str,
-    Option<(i64, &'static str)>,
-    Option<bool>,
-    Option<bool>,
-);
+type Row = (&'static str, &'static str, Option<(i64, &'static str)>, Option<bool>, Option<bool>);
 
 const YES: Option<bool> = Some(true);
 const NO: Option<bool> = Some(false);
@@ -23,128 +17,26 @@ const RESOURCES: &[Row] = &[
     ("*", "GetSecretValue", Some((8, "a/b")), YES, YES),
     ("qcs:::::*", "GetSecretValue", Some((8, "a/b")), YES, YES),
     ("qcs:id/0:ssm:::secret/*", "GetSecretValue", Some((8, "a/b")), YES, YES),
-    (
-        "qcs::ssm:ap-guangzhou:uin/1:secret/creatorUin/*/prod/*",
-        "GetSecretValue",
-        Some((7, "prod/db")),
-        YES,
-        YES,
-    ),
-    (
-        "qcs::ssm:ap-guangzhou:uin/1:secret/creatorUin/*/prod/*",
-        "GetSecretValue",
-        Some((7, "prod")),
-        NO,
-        NO,
-    ),
-    (
-        "qcs::ssm:ap-guangzhou:uin/1:secret/creatorUin/*/prod/*",
-        "GetSecretValue",
-        Some((7, "dev/prod/db")),
-        NO,
-        NO,
-    ),
-    (
-        "qcs::ssm:ap-guangzhou:uin/1:secret/creatorUin/*/prod/*",
-        "GetSecretValue",
-        Some((-1, "prod/db")),
-        YES,
-        YES,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/7/*-db",
-        "GetSecretValue",
-        Some((7, "a/b-db")),
-        YES,
-        YES,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/7/*-db",
-        "GetSecretValue",
-        Some((8, "a-db")),
-        NO,
-        NO,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/7/*-db",
-        "GetSecretValue",
-        Some((7, "a-DB")),
-        NO,
-        NO,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/7/*-db",
-        "GetSecretValue",
-        Some((-1, "a-db")),
-        NO,
-        YES,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/7/*-db",
-        "GetSecretValue",
-        Some((-1, "a-DB")),
-        NO,
-        NO,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/8/*",
-        "CreateSecret",
-        Some((7, "a")),
-        NO,
-        NO,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/*/*",
-        "CreateSecret",
-        Some((7, "a")),
-        YES,
-        YES,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/${uin}/*",
-        "GetSecretValue",
-        Some((7, "a")),
-        YES,
-        YES,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/${uin}/*",
-        "GetSecretValue",
-        Some((70, "a")),
-        NO,
-        NO,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/${uin}/*",
-        "CreateSecret",
-        Some((7, "a")),
-        YES,
-        YES,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/${uin}/*",
-        "GetSecretValue",
-        Some((-1, "a")),
-        NO,
-        YES,
-    ),
-    (
-        "qcs::ssm:::secret/creatorUin/*",
-        "GetSecretValue",
-        Some((-1, "a")),
-        YES,
-        YES,
-    ),
+    ("qcs::ssm:ap-guangzhou:uin/1:secret/creatorUin/*/prod/*", "GetSecretValue", Some((7, "prod/db")), YES, YES),
+    ("qcs::ssm:ap-guangzhou:uin/1:secret/creatorUin/*/prod/*", "GetSecretValue", Some((7, "prod")), NO, NO),
+    ("qcs::ssm:ap-guangzhou:uin/1:secret/creatorUin/*/prod/*", "GetSecretValue", Some((7, "dev/prod/db")), NO, NO),
+    ("qcs::ssm:ap-guangzhou:uin/1:secret/creatorUin/*/prod/*", "GetSecretValue", Some((-1, "prod/db")), YES, YES),
+    ("qcs::ssm:::secret/creatorUin/7/*-db", "GetSecretValue", Some((7, "a/b-db")), YES, YES),
+    ("qcs::ssm:::secret/creatorUin/7/*-db", "GetSecretValue", Some((8, "a-db")), NO, NO),
+    ("qcs::ssm:::secret/creatorUin/7/*-db", "GetSecretValue", Some((7, "a-DB")), NO, NO),
+    ("qcs::ssm:::secret/creatorUin/7/*-db", "GetSecretValue", Some((-1, "a-db")), NO, YES),
+    ("qcs::ssm:::secret/creatorUin/7/*-db", "GetSecretValue", Some((-1, "a-DB")), NO, NO),
+    ("qcs::ssm:::secret/creatorUin/8/*", "CreateSecret", Some((7, "a")), NO, NO),
+    ("qcs::ssm:::secret/creatorUin/*/*", "CreateSecret", Some((7, "a")), YES, YES),
+    ("qcs::ssm:::secret/creatorUin/${uin}/*", "GetSecretValue", Some((7, "a")), YES, YES),
+    ("qcs::ssm:::secret/creatorUin/${uin}/*", "GetSecretValue", Some((70, "a")), NO, NO),
+    ("qcs::ssm:::secret/creatorUin/${uin}/*", "CreateSecret", Some((7, "a")), YES, YES),
+    ("qcs::ssm:::secret/creatorUin/${uin}/*", "GetSecretValue", Some((-1, "a")), NO, YES),
+    ("qcs::ssm:::secret/creatorUin/*", "GetSecretValue", Some((-1, "a")), YES, YES),
     ("qcs::ssm:ap-guangzhou::*", "ListSecrets", None, None, YES),
     ("qcs::ssm:ap-guangzhou::*", "GetSecretValue", Some((7, "a")), YES, YES),
     ("*", "ListSecrets", None, YES, YES),
-    (
-        "qcs::ssm:::secret/creatorUin/*/a",
-        "SearchRecords",
-        Some((7, "a")),
-        YES,
-        YES,
-    ),
+    ("qcs::ssm:::secret/creatorUin/*/a", "SearchRecords", Some((7, "a")), YES, YES),
     ("qcs::ssm:::secret/creatorUin/*/a", "SearchRecords", None, NO, NO),
 ];
 
@@ -155,20 +47,14 @@ fn resources_match_as_the_conformance_table_says() {
         let name = SecretName::parse(secret.map_or("none", |(_, name)| name)).expect("a name");
         let target = match secret {
             None => Target::Operation,
-            Some((number, _)) => Target::Secret {
-                creator: u64::try_from(*number).ok().and_then(CreatorNumber::new),
-                name: &name,
-            },
+            Some((number, _)) => {
+                Target::Secret { creator: u64::try_from(*number).ok().and_then(CreatorNumber::new), name: &name }
+            }
         };
         let context = context(NO_CREATOR);
         let action = by_name(action).expect("an action");
-        let question = Question {
-            caller: caller(&someone, 7),
-            action,
-            target,
-            context: &context,
-            session_policy: None,
-        };
+        let question =
+            Question { caller: caller(&someone, 7), action, target, context: &context, session_policy: None };
         let statement = |effect: &str| json!({"effect": effect, "action": action.full_name(), "resource": pattern});
         let any = json!({"effect": "allow", "action": "*", "resource": "*"});
         if let Some(matches) = allow {
@@ -191,10 +77,7 @@ fn i05_a_condition_on_a_missing_secrets_creator_or_tags_fails_in_an_allow_and_ho
     let question = Question {
         caller: caller(&someone, 7),
         action: by_name("GetSecretValue").expect("an action"),
-        target: Target::Secret {
-            creator: None,
-            name: &name,
-        },
+        target: Target::Secret { creator: None, name: &name },
         context: &context,
         session_policy: None,
     };
@@ -209,20 +92,11 @@ fn i05_a_condition_on_a_missing_secrets_creator_or_tags_fails_in_an_allow_and_ho
         let statement =
             |effect: &str| json!({"effect": effect, "action": "*", "resource": "*", "condition": condition});
         let any = json!({"effect": "allow", "action": "*", "resource": "*"});
-        assert!(
-            !allowed(&folder(json!([statement("allow")])), &question),
-            "allow {condition}"
-        );
-        assert!(
-            !allowed(&folder(json!([any, statement("deny")])), &question),
-            "deny {condition}"
-        );
+        assert!(!allowed(&folder(json!([statement("allow")])), &question), "allow {condition}");
+        assert!(!allowed(&folder(json!([any, statement("deny")])), &question), "deny {condition}");
     }
     let elsewhere = json!([{"effect": "allow", "action": "*", "resource": "*"},
         {"effect": "deny", "action": "*", "resource": "*",
          "condition": {"string_equal": {"qcs:create_uin": "7"}, "ip_equal": {"qcs:ip": "11.0.0.0/8"}}}]);
-    assert!(
-        allowed(&folder(elsewhere), &question),
-        "the deny's other part does not hold"
-    );
+    assert!(allowed(&folder(elsewhere), &question), "the deny's other part does not hold");
 }

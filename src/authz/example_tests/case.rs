@@ -64,20 +64,12 @@ const FIELDS: [&str; 13] = [
 pub(super) fn cases_of(text: &str) -> Vec<Case> {
     let file: Value = serde_json::from_str(text).expect("a test file is JSON");
     assert_eq!(file["version"], 1, "a test file has version 1");
-    file["tests"]
-        .as_array()
-        .expect("a list of tests")
-        .iter()
-        .map(case)
-        .collect()
+    file["tests"].as_array().expect("a list of tests").iter().map(case).collect()
 }
 
 fn case(test: &Value) -> Case {
     let fields = test.as_object().expect("a test is an object");
-    let unknown: Vec<&String> = fields
-        .keys()
-        .filter(|field| !FIELDS.contains(&field.as_str()))
-        .collect();
+    let unknown: Vec<&String> = fields.keys().filter(|field| !FIELDS.contains(&field.as_str())).collect();
     assert!(unknown.is_empty(), "unknown fields {unknown:?}");
     let action = text(test, "action").expect("an action");
     let expect = text(test, "expect").expect("`allow` or `deny`");
@@ -87,30 +79,18 @@ fn case(test: &Value) -> Case {
     Case {
         name: text(test, "name").expect("a name"),
         who: who(test, context),
-        action: ACTIONS
-            .iter()
-            .find(|row| row.full_name() == action)
-            .unwrap_or_else(|| panic!("action `{action}`")),
-        what: What {
-            resource: text(test, "resource"),
-            tags,
-        },
+        action: ACTIONS.iter().find(|row| row.full_name() == action).unwrap_or_else(|| panic!("action `{action}`")),
+        what: What { resource: text(test, "resource"), tags },
         session_policy: test.get("session_policy").map(ToString::to_string),
         expect,
-        by: test
-            .get("by")
-            .map(|by| by.as_array().expect("a list").iter().map(statement).collect()),
+        by: test.get("by").map(|by| by.as_array().expect("a list").iter().map(statement).collect()),
     }
 }
 
 fn who(test: &Value, context: BTreeMap<ConditionKey, Vec<String>>) -> Who {
     let list = |field: &str| -> Vec<Principal> {
         let list = test.get(field).and_then(Value::as_array);
-        list.map_or_else(Vec::new, |list| {
-            list.iter()
-                .map(|one| principal(one.as_str().expect("a text")))
-                .collect()
-        })
+        list.map_or_else(Vec::new, |list| list.iter().map(|one| principal(one.as_str().expect("a text"))).collect())
     };
     let assumed_by = text(test, "assumed_by").map(|text| principal(&text));
     Who {
@@ -142,23 +122,13 @@ fn context(given: &Value) -> BTreeMap<ConditionKey, Vec<String>> {
     for (name, value) in given.as_object().into_iter().flatten() {
         let key = ConditionKey::parse(name).unwrap_or_else(|| panic!("condition key `{name}`"));
         let list = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-        values.insert(
-            key,
-            list.iter()
-                .map(|one| one.as_str().expect("a text").to_owned())
-                .collect(),
-        );
+        values.insert(key, list.iter().map(|one| one.as_str().expect("a text").to_owned()).collect());
     }
     values
 }
 
 fn text(test: &Value, field: &str) -> Option<String> {
-    test.get(field).map(|value| {
-        value
-            .as_str()
-            .unwrap_or_else(|| panic!("`{field}` is a text"))
-            .to_owned()
-    })
+    test.get(field).map(|value| value.as_str().unwrap_or_else(|| panic!("`{field}` is a text")).to_owned())
 }
 
 fn principal(text: &str) -> Principal {
@@ -179,10 +149,7 @@ impl Case {
         let named = self.named(creator);
         let target = match &named {
             Named::Nothing => Target::Operation,
-            Named::Secret(creator, name) => Target::Secret {
-                creator: *creator,
-                name,
-            },
+            Named::Secret(creator, name) => Target::Secret { creator: *creator, name },
             Named::Key(id) => Target::Key { id },
         };
         let session_policy = self.session_policy.as_ref().map(|text| {
@@ -203,30 +170,14 @@ impl Case {
         let form = match who.credential.as_str() {
             "token" => CredentialForm::Token,
             "access_key" => CredentialForm::AccessKey,
-            "session" => CredentialForm::Session {
-                assumed_issuer: who.assumed_issuer.as_deref(),
-            },
+            "session" => CredentialForm::Session { assumed_issuer: who.assumed_issuer.as_deref() },
             other => panic!("credential `{other}`"),
         };
         if form == CredentialForm::Token {
             let (groups, roles) = (&who.groups[..], &who.roles[..]);
-            return Caller {
-                principal: &who.principal,
-                groups,
-                roles,
-                restricted: &[],
-                creator,
-                form,
-            };
+            return Caller { principal: &who.principal, groups, roles, restricted: &[], creator, form };
         }
-        Caller {
-            principal: &who.principal,
-            groups: &[],
-            roles: &[],
-            restricted: kept,
-            creator,
-            form,
-        }
+        Caller { principal: &who.principal, groups: &[], roles: &[], restricted: kept, creator, form }
     }
 
     fn named(&self, own: CreatorNumber) -> Named {
@@ -236,19 +187,14 @@ impl Case {
         if let Some(id) = resource.strip_prefix("key/") {
             return Named::Key(id.to_owned());
         }
-        let rest = resource
-            .strip_prefix("secret/creatorUin/")
-            .unwrap_or_else(|| panic!("resource `{resource}`"));
+        let rest = resource.strip_prefix("secret/creatorUin/").unwrap_or_else(|| panic!("resource `{resource}`"));
         let (creator, name) = rest.split_once('/').unwrap_or_else(|| panic!("resource `{resource}`"));
         let creator = match creator {
             "*" => None,
             "${uin}" => Some(own),
             number => Some(CreatorNumber::new(number.parse().expect("a number")).expect("a creator number")),
         };
-        Named::Secret(
-            creator,
-            SecretName::parse(name).unwrap_or_else(|_| panic!("name `{name}`")),
-        )
+        Named::Secret(creator, SecretName::parse(name).unwrap_or_else(|_| panic!("name `{name}`")))
     }
 
     /// The keys that the action has: those stated, and those that follow from caller, account and resource.

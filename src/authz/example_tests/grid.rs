@@ -63,28 +63,14 @@ fn can_have(action: &Action, what: &What) -> bool {
 }
 
 fn row(loaded: &Loaded, any: &Case, who: &Who, action: &'static Action, what: &What) -> String {
-    let case = Case {
-        who: who.clone(),
-        action,
-        what: what.clone(),
-        session_policy: None,
-        ..any.clone()
-    };
+    let case = Case { who: who.clone(), action, what: what.clone(), session_policy: None, ..any.clone() };
     let decision = loaded.decide(&case);
     let resource = what.resource.as_deref().unwrap_or("-");
     let resource = resource.strip_prefix("secret/creatorUin/").unwrap_or(resource);
-    let tags = if what.tags.is_empty() {
-        String::new()
-    } else {
-        format!(" [{}]", what.tags.join(" "))
-    };
+    let tags = if what.tags.is_empty() { String::new() } else { format!(" [{}]", what.tags.join(" ")) };
     let target = format!("{resource}{tags}");
     let by = statements(&decision).join(", ");
-    format!(
-        "  {:<29}{target:<44}{:<6}{by}\n",
-        action.full_name(),
-        decision.outcome.name()
-    )
+    format!("  {:<29}{target:<44}{:<6}{by}\n", action.full_name(), decision.outcome.name())
 }
 
 /// A caller and the circumstances, in one line.

@@ -14,18 +14,11 @@ const TRUST: &str = r#"{"version":"2.0","statement":[{"effect":"allow","action":
 
 /// The texts between a fence of `json` and the next fence.
 fn json_blocks() -> Vec<&'static str> {
-    README
-        .split("```json\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().expect("a closed block"))
-        .collect()
+    README.split("```json\n").skip(1).map(|rest| rest.split("```").next().expect("a closed block")).collect()
 }
 
 fn file(path: String, text: &str) -> PolicyFile {
-    PolicyFile {
-        path,
-        bytes: text.as_bytes().to_vec(),
-    }
+    PolicyFile { path, bytes: text.as_bytes().to_vec() }
 }
 
 fn loads(files: &[PolicyFile], block: &str) {
@@ -61,13 +54,7 @@ fn the_examples_of_the_readme_load() {
             files.push(file("attachments.json".to_owned(), block));
             loads(&files, block);
         } else if value.get("effect").is_some() {
-            loads(
-                &[
-                    none(),
-                    document(&format!(r#"{{"version":"2.0","statement":[{block}]}}"#)),
-                ],
-                block,
-            );
+            loads(&[none(), document(&format!(r#"{{"version":"2.0","statement":[{block}]}}"#))], block);
         } else {
             loads(&[none(), document(block)], block);
         }
@@ -82,17 +69,7 @@ fn the_readme_names_every_load_code_key_operator_case_and_action() {
     let named = ACTIONS.iter().filter(|action| action.level != Level::Operation);
     wanted.extend(named.map(|action| action.name.to_owned()));
     for (kind, relations) in [
-        (
-            "string",
-            &[
-                "equal",
-                "not_equal",
-                "equal_ignore_case",
-                "not_equal_ignore_case",
-                "like",
-                "not_like",
-            ][..],
-        ),
+        ("string", &["equal", "not_equal", "equal_ignore_case", "not_equal_ignore_case", "like", "not_like"][..]),
         ("date", &RELATIONS[..]),
         ("numeric", &RELATIONS[..]),
         ("bool", &["equal"][..]),
@@ -105,14 +82,8 @@ fn the_readme_names_every_load_code_key_operator_case_and_action() {
     assert!(missing.is_empty(), "policies/README.md does not name {missing:?}");
 }
 
-const RELATIONS: [&str; 6] = [
-    "equal",
-    "not_equal",
-    "less_than",
-    "less_than_equal",
-    "greater_than",
-    "greater_than_equal",
-];
+const RELATIONS: [&str; 6] =
+    ["equal", "not_equal", "less_than", "less_than_equal", "greater_than", "greater_than_equal"];
 
 #[test]
 fn the_readme_names_every_example_and_preset() {

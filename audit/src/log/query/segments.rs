@@ -62,9 +62,8 @@ fn first_at(rows: &dyn Snapshot, log: &Shared, segment: Range<u64>, time_us: u64
         let middle = start + (end - start) / 2;
         let record = rows.get(Family::Records, &log.id.record(middle).bytes)?;
         // A record that cannot be read hides nothing: the search goes on as if it were too young.
-        let before = record
-            .and_then(|bytes| Record::parse(&bytes).ok())
-            .is_some_and(|record| record.time_us() < time_us);
+        let before =
+            record.and_then(|bytes| Record::parse(&bytes).ok()).is_some_and(|record| record.time_us() < time_us);
         if before {
             start = middle + 1;
         } else {

@@ -44,10 +44,7 @@ async fn i02_a_change_and_its_record_are_one_batch() {
     let pending = rig.submit(read_of("a"), change("a"), reads(&rig.log, &["a"])).await;
     rig.work();
     assert_eq!(pending.await.unwrap().unwrap().locator().index, 0);
-    assert_eq!(
-        rig.log.read(|rows| rows.get(Family::Secrets, b"a")).unwrap(),
-        Some(b"changed".to_vec())
-    );
+    assert_eq!(rig.log.read(|rows| rows.get(Family::Secrets, b"a")).unwrap(), Some(b"changed".to_vec()));
     assert_eq!((rig.log.as_of(), rig.log.generation(Generation("keys"))), (1, 1));
 }
 
@@ -56,9 +53,7 @@ async fn i13_of_two_writers_in_one_batch_the_second_conflicts() {
     let mut rig = Rig::new();
     let first = rig.submit(read_of("a"), change("a"), reads(&rig.log, &["a"])).await;
     let second = rig.submit(read_of("a"), change("a"), reads(&rig.log, &["a"])).await;
-    let other = rig
-        .submit(read_of("b"), Changes::default(), reads(&rig.log, &["b"]))
-        .await;
+    let other = rig.submit(read_of("b"), Changes::default(), reads(&rig.log, &["b"])).await;
     rig.work();
     assert_eq!(first.await.unwrap().unwrap().locator().index, 0);
     assert!(matches!(second.await.unwrap(), Err(CommitError::Conflict(_))));
@@ -71,10 +66,7 @@ async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
     let before = rig.log.as_of();
     let submit = |changes, reads: &ReadSet| rig.log.submit(&read_of("a"), changes, reads.clone(), None);
     let stale = reads(&rig.log, &["a"]);
-    let generation = ReadSet {
-        generations: vec![(Generation("keys"), 0)],
-        ..ReadSet::default()
-    };
+    let generation = ReadSet { generations: vec![(Generation("keys"), 0)], ..ReadSet::default() };
     let mut put = submit(change("a"), &stale).ok().unwrap();
     let mut get = submit(Changes::default(), &stale).ok().unwrap();
     let mut other = submit(Changes::default(), &generation).ok().unwrap();
@@ -89,9 +81,7 @@ async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
         assert_eq!(waiting.try_recv(), Ok(Answer::Conflict));
     }
     assert_eq!(rig.log.as_of(), before + 1);
-    let again = rig
-        .submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"]))
-        .await;
+    let again = rig.submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"])).await;
     rig.work();
     assert!(again.await.unwrap().is_ok(), "the second attempt sees the change");
 }
@@ -103,11 +93,7 @@ async fn a_conflict_with_what_is_durable_is_answered_before_the_write() {
     let changed = rig.submit(read_of("a"), change("a"), ReadSet::default()).await;
     rig.work();
     assert!(changed.await.unwrap().is_ok());
-    let mut late = rig
-        .log
-        .submit(&read_of("a"), Changes::default(), stale, None)
-        .ok()
-        .unwrap();
+    let mut late = rig.log.submit(&read_of("a"), Changes::default(), stale, None).ok().unwrap();
     let other = rig.log.submit(&read_of("b"), change("b"), ReadSet::default(), None);
     let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
     assert!(other.is_ok() && !batch.is_empty());
@@ -134,9 +120,7 @@ async fn i13_a_read_of_a_row_that_changed_since_its_snapshot_conflicts() {
     rig.work();
     assert!(change.await.unwrap().is_ok());
     let late = rig.submit(read_of("a"), Changes::default(), stale).await;
-    let fresh = rig
-        .submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"]))
-        .await;
+    let fresh = rig.submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"])).await;
     rig.work();
     assert!(matches!(late.await.unwrap(), Err(CommitError::Conflict(_))));
     assert!(fresh.await.unwrap().is_ok());
@@ -145,10 +129,7 @@ async fn i13_a_read_of_a_row_that_changed_since_its_snapshot_conflicts() {
 #[tokio::test]
 async fn i13_a_generation_that_moved_conflicts_in_the_same_batch_too() {
     let mut rig = Rig::new();
-    let seen = |value| ReadSet {
-        generations: vec![(Generation("keys"), value)],
-        ..ReadSet::default()
-    };
+    let seen = |value| ReadSet { generations: vec![(Generation("keys"), value)], ..ReadSet::default() };
     let before = rig.submit(read_of("a"), Changes::default(), seen(0)).await;
     let mover = rig.submit(read_of("a"), change("x"), seen(0)).await;
     let after = rig.submit(read_of("a"), Changes::default(), seen(0)).await;
@@ -171,17 +152,10 @@ async fn i13_generations_survive_a_restart_and_old_snapshots_do_not() {
     rig.commit(read_of("b")).await.into_event();
     let mut rig = rig.die_and_open().unwrap();
     assert_eq!(rig.log.generation(Generation("keys")), 1);
-    let old = ReadSet {
-        as_of: 1,
-        rows: vec![row("never written")],
-        generations: Vec::new(),
-    };
+    let old = ReadSet { as_of: 1, rows: vec![row("never written")], generations: Vec::new() };
     let old = rig.submit(read_of("a"), Changes::default(), old).await;
     rig.work();
-    assert!(
-        matches!(old.await.unwrap(), Err(CommitError::Conflict(_))),
-        "the table does not reach below the start"
-    );
+    assert!(matches!(old.await.unwrap(), Err(CommitError::Conflict(_))), "the table does not reach below the start");
 }
 
 #[tokio::test]
@@ -190,27 +164,18 @@ async fn past_its_deadline_a_submission_is_dropped_unwritten() {
     let pending = rig.submit(read_of("a"), change("a"), ReadSet::default()).await;
     rig.clock.pass(601 * SECOND);
     rig.work();
-    assert!(matches!(
-        pending.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Deadline))
-    ));
+    assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Deadline))));
     assert_eq!(rig.log.as_of(), 0);
 }
 
 #[tokio::test]
 async fn a_read_that_became_durable_too_late_is_answered_by_an_outcome() {
-    let mut rig = Rig::with(Limits {
-        deadline: Duration::from_millis(1),
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { deadline: Duration::from_millis(1), ..limits() });
     let read = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
     let written = rig.submit(read_of("a"), change("a"), ReadSet::default()).await;
     let denied = rig.submit(denial_of("a"), Changes::default(), ReadSet::default()).await;
     for pending in [read, written, denied] {
-        assert!(matches!(
-            pending.await.unwrap(),
-            Err(CommitError::Unavailable(_, Refused::Deadline))
-        ));
+        assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Deadline))));
     }
     rig.work();
     // The reserve goes first: the denial, then the read, then the change. Only the read released nothing after all.
@@ -257,16 +222,10 @@ async fn a_sequencer_that_ended_is_told() {
 
 #[tokio::test]
 async fn an_unhurried_commit_waits_past_the_deadline() {
-    let mut rig = Rig::with(Limits {
-        deadline: Duration::from_millis(1),
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { deadline: Duration::from_millis(1), ..limits() });
     let hurried = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
     let unhurried = rig.submit_unhurried(read_of("b")).await;
-    assert!(matches!(
-        hurried.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Deadline))
-    ));
+    assert!(matches!(hurried.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Deadline))));
     rig.clock.pass(3_600 * SECOND);
     assert!(!unhurried.is_finished());
     rig.work();
@@ -278,10 +237,7 @@ async fn an_unhurried_commit_is_refused_like_any_other() {
     let mut rig = Rig::new();
     rig.watcher.set_level(crate::disk::Level::Hard);
     let refused = rig.submit_unhurried(read_of("a")).await;
-    assert!(matches!(
-        refused.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Disk))
-    ));
+    assert!(matches!(refused.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Disk))));
     rig.watcher.set_level(crate::disk::Level::Ample);
     let mut long = read_of("a");
     let text = "x".repeat(9_000);
@@ -291,10 +247,7 @@ async fn an_unhurried_commit_is_refused_like_any_other() {
     let dropped = rig.submit_unhurried(read_of("a")).await;
     drop(rig.log.shared.lanes.drain());
     assert!(
-        matches!(
-            dropped.await.unwrap(),
-            Err(CommitError::Unavailable(_, Refused::Store))
-        ),
+        matches!(dropped.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))),
         "a sequencer that died cannot say that nothing was written"
     );
     rig.work();
@@ -302,29 +255,17 @@ async fn an_unhurried_commit_is_refused_like_any_other() {
 
 #[tokio::test]
 async fn i03_a_full_lane_does_not_fill_the_others() {
-    let one = Room {
-        records: 1,
-        bytes: 100_000,
-    };
-    let mut rig = Rig::with(Limits {
-        caller: one,
-        nameless: one,
-        ..limits()
-    });
+    let one = Room { records: 1, bytes: 100_000 };
+    let mut rig = Rig::with(Limits { caller: one, nameless: one, ..limits() });
     let nameless = |mut event: Happened| {
         event.lane = Lane::Nameless;
         event
     };
     let first = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
     let second = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
-    assert!(matches!(
-        second.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::QueueFull))
-    ));
+    assert!(matches!(second.await.unwrap(), Err(CommitError::Unavailable(_, Refused::QueueFull))));
     let denial = rig.submit(denial_of("a"), Changes::default(), ReadSet::default()).await;
-    let flood = rig
-        .submit(nameless(denial_of("a")), Changes::default(), ReadSet::default())
-        .await;
+    let flood = rig.submit(nameless(denial_of("a")), Changes::default(), ReadSet::default()).await;
     rig.work();
     for pending in [first, denial, flood] {
         assert!(pending.await.unwrap().is_ok());
@@ -333,13 +274,7 @@ async fn i03_a_full_lane_does_not_fill_the_others() {
 
 #[tokio::test]
 async fn a_batch_takes_no_more_than_its_room() {
-    let mut rig = Rig::with(Limits {
-        batch: Room {
-            records: 2,
-            bytes: 1 << 20,
-        },
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { batch: Room { records: 2, bytes: 1 << 20 }, ..limits() });
     let mut pending = Vec::new();
     for _ in 0..5 {
         pending.push(rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await);
@@ -349,11 +284,7 @@ async fn a_batch_takes_no_more_than_its_room() {
         assert_eq!(rig.log.as_of(), size);
     }
     for (index, pending) in pending.into_iter().enumerate() {
-        assert_eq!(
-            pending.await.unwrap().unwrap().locator().index,
-            index as u64,
-            "oldest first"
-        );
+        assert_eq!(pending.await.unwrap().unwrap().locator().index, index as u64, "oldest first");
     }
 }
 
@@ -361,10 +292,7 @@ async fn a_batch_takes_no_more_than_its_room() {
 async fn a_record_over_the_limit_is_refused_before_the_queue() {
     let rig = Rig::new();
     let mut event = read_of("a");
-    event
-        .draft
-        .parameters
-        .insert("long".to_owned(), "x".repeat(9_000).into());
+    event.draft.parameters.insert("long".to_owned(), "x".repeat(9_000).into());
     let pending = rig.submit(event, Changes::default(), ReadSet::default()).await;
     assert!(matches!(pending.await.unwrap(), Err(CommitError::TooLarge(_))));
 }
@@ -372,49 +300,22 @@ async fn a_record_over_the_limit_is_refused_before_the_queue() {
 #[tokio::test]
 async fn i02_changes_of_the_logs_own_families_are_refused() {
     let rig = Rig::new();
-    for family in [
-        Family::Records,
-        Family::State,
-        Family::Tiles,
-        Family::Indexes,
-        Family::Checkpoints,
-    ] {
-        let writes = vec![Write {
-            key: Key::new(family, "x"),
-            value: None,
-        }];
-        let pending = rig
-            .submit(
-                read_of("a"),
-                Changes {
-                    writes,
-                    bumps: Vec::new(),
-                },
-                ReadSet::default(),
-            )
-            .await;
-        assert!(
-            matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))),
-            "{family:?}"
-        );
+    for family in [Family::Records, Family::State, Family::Tiles, Family::Indexes, Family::Checkpoints] {
+        let writes = vec![Write { key: Key::new(family, "x"), value: None }];
+        let pending = rig.submit(read_of("a"), Changes { writes, bumps: Vec::new() }, ReadSet::default()).await;
+        assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))), "{family:?}");
     }
 }
 
 #[tokio::test]
 async fn a_seal_is_written_after_so_many_records_with_their_counts() {
-    let mut rig = Rig::with(Limits {
-        seal_records: 3,
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { seal_records: 3, ..limits() });
     let mut pending = Vec::new();
     for name in ["a", "b", "c", "d"] {
         pending.push(rig.submit(read_of(name), Changes::default(), ReadSet::default()).await);
     }
     rig.work();
-    assert_eq!(
-        rig.kinds(),
-        [Kind::Access, Kind::Access, Kind::Access, Kind::Seal, Kind::Access]
-    );
+    assert_eq!(rig.kinds(), [Kind::Access, Kind::Access, Kind::Access, Kind::Seal, Kind::Access]);
     let seal = rig.record(3);
     let parameters = &seal.draft().parameters;
     assert_eq!(parameters.get("size"), Some(&Value::Integer(3)));
@@ -425,10 +326,7 @@ async fn a_seal_is_written_after_so_many_records_with_their_counts() {
         rig.commit(read_of(name)).await.into_event();
     }
     assert_eq!(rig.record(7).kind(), Kind::Seal);
-    assert_eq!(
-        rig.record(7).draft().parameters.get("previous"),
-        Some(&Value::Integer(3))
-    );
+    assert_eq!(rig.record(7).draft().parameters.get("previous"), Some(&Value::Integer(3)));
 }
 
 #[tokio::test]
@@ -457,10 +355,7 @@ async fn a_clock_step_is_recorded_before_the_first_record_of_its_segment() {
     assert_eq!(rig.kinds(), [Kind::Access, Kind::ClockStep, Kind::Access]);
     let step = rig.record(1);
     assert_eq!(step.time_us(), before - 100 * SECOND);
-    assert_eq!(
-        step.draft().parameters.get("after"),
-        Some(&Value::Integer(step.time_us()))
-    );
+    assert_eq!(step.draft().parameters.get("after"), Some(&Value::Integer(step.time_us())));
     assert_eq!(step.draft().parameters.get("before"), Some(&Value::Integer(before)));
     assert_eq!(step.draft().parameters.get("source"), Some(&Value::from("monotonic")));
     assert_eq!(rig.record(2).time_us(), step.time_us());
@@ -475,10 +370,7 @@ async fn a_clock_that_went_back_while_nothing_ran_is_recorded_at_start() {
     let mut rig = rig.die_and_open().unwrap();
     rig.work();
     assert_eq!(rig.kinds(), [Kind::Access, Kind::ClockStep]);
-    assert_eq!(
-        rig.record(1).draft().parameters.get("source"),
-        Some(&Value::from("start"))
-    );
+    assert_eq!(rig.record(1).draft().parameters.get("source"), Some(&Value::from("start")));
 }
 
 #[tokio::test]
@@ -487,27 +379,14 @@ async fn i09_the_levels_of_the_disk_rule_who_is_let_in() {
     let mut rig = Rig::new();
     rig.watcher.set_level(Level::Hard);
     let caller = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
-    assert!(matches!(
-        caller.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Disk))
-    ));
+    assert!(matches!(caller.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Disk))));
     rig.commit(denial_of("a")).await.into_event();
     rig.watcher.set_level(Level::Critical);
     let denial = rig.submit(denial_of("a"), Changes::default(), ReadSet::default()).await;
-    assert!(matches!(
-        denial.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Disk))
-    ));
+    assert!(matches!(denial.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Disk))));
     rig.work();
     let events: Vec<_> = (0..rig.log.as_of()).map(|index| rig.record(index)).collect();
-    let said = |record: &Record| {
-        record
-            .draft()
-            .parameters
-            .get("event")
-            .and_then(Value::as_text)
-            .map(str::to_owned)
-    };
+    let said = |record: &Record| record.draft().parameters.get("event").and_then(Value::as_text).map(str::to_owned);
     let said: Vec<_> = events.iter().filter_map(said).collect();
     assert_eq!(said, ["disk_level", "disk_level", "audit_stopped"]);
     assert_eq!(rig.log.status().disk, Level::Critical);

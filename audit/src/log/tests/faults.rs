@@ -23,10 +23,7 @@ async fn i09_while_the_store_is_broken_everybody_is_refused_at_once() {
         assert!(matches!(rig.sequencer.step(), Turn::Broken(_)));
         assert_eq!(rig.log.status().mode, Mode::Reopening);
         let refused = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
-        assert!(matches!(
-            refused.await.unwrap(),
-            Err(CommitError::Unavailable(_, Refused::Store))
-        ));
+        assert!(matches!(refused.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))));
     }
     rig.work();
     assert_eq!(rig.log.status().mode, Mode::Serving);
@@ -35,21 +32,12 @@ async fn i09_while_the_store_is_broken_everybody_is_refused_at_once() {
 
 #[tokio::test]
 async fn what_waits_behind_a_failed_batch_is_failed_and_never_written() {
-    let mut rig = Rig::with(Limits {
-        batch: crate::log::Room {
-            records: 1,
-            bytes: 1 << 20,
-        },
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { batch: crate::log::Room { records: 1, bytes: 1 << 20 }, ..limits() });
     let behind = rig.submit(read_of("b"), Changes::default(), ReadSet::default()).await;
     let error = fail(&mut rig, Fault::NotWritten, read_of("a"), Changes::default());
     // The one in front is `behind`, which fails with its batch; the other one waits behind it.
     assert!(matches!(error.await, CommitError::Unavailable(_, Refused::Store)));
-    assert!(matches!(
-        behind.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Store))
-    ));
+    assert!(matches!(behind.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))));
     rig.work();
     assert_eq!(rig.log.as_of(), 0);
 }
@@ -77,19 +65,9 @@ async fn a_failed_write_that_is_found_stays_and_an_outcome_says_so() {
     rig.work();
     assert_eq!(rig.kinds(), [Kind::Access, Kind::Outcome]);
     let outcome = rig.record(1);
-    assert_eq!(
-        (outcome.draft().answers, outcome.request()),
-        (Some(0), request.as_str())
-    );
-    assert_eq!(
-        outcome.draft().parameters.get("cause"),
-        Some(&Value::from("unknown_commit"))
-    );
-    assert_eq!(
-        rig.commit(read_of("b")).await.locator().index,
-        2,
-        "no index is used twice"
-    );
+    assert_eq!((outcome.draft().answers, outcome.request()), (Some(0), request.as_str()));
+    assert_eq!(outcome.draft().parameters.get("cause"), Some(&Value::from("unknown_commit")));
+    assert_eq!(rig.commit(read_of("b")).await.locator().index, 2, "no index is used twice");
 }
 
 #[tokio::test]
@@ -104,10 +82,7 @@ async fn an_event_whose_commit_failed_is_found_once_the_store_is_back_if_it_was_
         rig.store.plan([fault]);
         let pending = rig.submit_unhurried(event).await;
         assert_eq!(rig.sequencer.step(), Turn::Worked);
-        assert!(matches!(
-            pending.await.unwrap(),
-            Err(CommitError::Unavailable(_, Refused::Store))
-        ));
+        assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))));
         let early = rig.log.find(from, &request, Kind::Access);
         assert!(matches!(early, Err(store::StoreError::Closed)), "{early:?}");
         rig.work();
@@ -129,10 +104,7 @@ async fn a_durable_event_is_not_looked_for_before_the_mark_covers_it() {
     let pending = rig.submit_unhurried(event).await;
     assert_eq!(rig.sequencer.step(), Turn::Worked);
     assert!(pending.await.unwrap().is_err());
-    assert!(matches!(
-        rig.log.find(1, &request, Kind::Access),
-        Err(store::StoreError::Closed)
-    ));
+    assert!(matches!(rig.log.find(1, &request, Kind::Access), Err(store::StoreError::Closed)));
 }
 
 #[tokio::test]
@@ -161,10 +133,7 @@ async fn a_failed_change_that_is_found_holds() {
     rig.work();
     assert_eq!(rig.kinds(), [Kind::Access], "its change was made, as it says");
     assert_eq!(rig.log.generation(Generation("keys")), 1);
-    let stale = ReadSet {
-        generations: vec![(Generation("keys"), 0)],
-        ..ReadSet::default()
-    };
+    let stale = ReadSet { generations: vec![(Generation("keys"), 0)], ..ReadSet::default() };
     let stale = rig.submit(read_of("a"), Changes::default(), stale).await;
     rig.work();
     assert!(matches!(stale.await.unwrap(), Err(CommitError::Conflict(_))));
@@ -205,10 +174,7 @@ async fn a_clock_step_whose_write_failed_is_recorded_all_the_same() {
 async fn i07_a_reopened_store_below_the_mark_is_not_served() {
     let mut rig = Rig::new();
     rig.commit(read_of("a")).await.into_event();
-    let head = rig
-        .log
-        .read(|rows| rows.get(Family::State, &rig.log.shared.id.state("head").bytes))
-        .unwrap();
+    let head = rig.log.read(|rows| rows.get(Family::State, &rig.log.shared.id.state("head").bytes)).unwrap();
     rig.commit(read_of("b")).await.into_event();
     rig.tamper(rig.log.shared.id.record(1), None);
     rig.tamper(rig.log.shared.id.state("head"), head);
@@ -219,10 +185,7 @@ async fn i07_a_reopened_store_below_the_mark_is_not_served() {
     // Another writer has moved the head: the guard of the next batch does not hold.
     let pending = rig.submit(read_of("c"), Changes::default(), ReadSet::default()).await;
     assert_eq!(rig.sequencer.step(), Turn::Worked);
-    assert!(matches!(
-        pending.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Store))
-    ));
+    assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))));
     for _ in 0..5 {
         assert!(matches!(rig.sequencer.step(), Turn::Broken(_)));
         assert_eq!(rig.log.status().mode, Mode::Lost);
@@ -236,12 +199,6 @@ async fn a_mark_that_cannot_be_written_stops_service() {
     rig.break_mark();
     let pending = rig.submit(read_of("b"), Changes::default(), ReadSet::default()).await;
     assert_eq!(rig.sequencer.step(), Turn::Worked);
-    assert!(matches!(
-        pending.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Store))
-    ));
-    assert!(
-        matches!(rig.sequencer.step(), Turn::Broken(_)),
-        "durable, but the mark does not cover it"
-    );
+    assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))));
+    assert!(matches!(rig.sequencer.step(), Turn::Broken(_)), "durable, but the mark does not cover it");
 }

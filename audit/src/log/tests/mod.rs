@@ -70,26 +70,17 @@ struct Counting(AtomicU64);
 impl Random for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
         let number = self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes();
-        bytes
-            .iter_mut()
-            .zip(number.iter().cycle())
-            .for_each(|(byte, digit)| *byte = *digit);
+        bytes.iter_mut().zip(number.iter().cycle()).for_each(|(byte, digit)| *byte = *digit);
         Ok(())
     }
 }
 
 pub(super) fn clock() -> Arc<TestClock> {
-    Arc::new(TestClock {
-        wall_us: AtomicU64::new(1_767_225_600 * SECOND),
-        monotonic_us: AtomicU64::new(SECOND),
-    })
+    Arc::new(TestClock { wall_us: AtomicU64::new(1_767_225_600 * SECOND), monotonic_us: AtomicU64::new(SECOND) })
 }
 
 pub(super) fn environment(clock: &Arc<TestClock>) -> Environment {
-    Environment {
-        clock: Arc::clone(clock) as Arc<dyn Clock>,
-        random: Arc::new(Counting::default()),
-    }
+    Environment { clock: Arc::clone(clock) as Arc<dyn Clock>, random: Arc::new(Counting::default()) }
 }
 
 pub(super) fn key(name: &str) -> SigningKey {
@@ -98,10 +89,7 @@ pub(super) fn key(name: &str) -> SigningKey {
 
 /// Deadlines are long, so that no test depends on how fast it runs.
 pub(super) fn limits() -> Limits {
-    Limits {
-        deadline: Duration::from_secs(600),
-        ..Limits::default()
-    }
+    Limits { deadline: Duration::from_secs(600), ..Limits::default() }
 }
 
 pub(super) fn settings(directory: &TempDir, limits: Limits) -> Settings {
@@ -163,42 +151,14 @@ impl Rig {
         let shared_store: Arc<dyn store::Store> = Arc::clone(&store) as Arc<dyn store::Store>;
         let workers = Workers::assemble(shared_store, mark, examined.unwrap()?, &settings, &environment)?;
         workers.note_tail(Tail::Whole);
-        let Workers {
-            log,
-            sequencer,
-            signer,
-            follower,
-            watcher,
-        } = workers;
-        let log = Log {
-            threads: Arc::new(Threads::new(Arc::clone(&log))),
-            shared: log,
-        };
-        Ok(Self {
-            directory,
-            clock,
-            environment,
-            settings,
-            disk,
-            store,
-            log,
-            sequencer,
-            signer,
-            follower,
-            watcher,
-        })
+        let Workers { log, sequencer, signer, follower, watcher } = workers;
+        let log = Log { threads: Arc::new(Threads::new(Arc::clone(&log))), shared: log };
+        Ok(Self { directory, clock, environment, settings, disk, store, log, sequencer, signer, follower, watcher })
     }
 
     /// The process dies; what is on disk is opened again.
     pub(super) fn die_and_open(self) -> Result<Self, OpenError> {
-        let Self {
-            directory,
-            clock,
-            environment,
-            settings,
-            disk,
-            ..
-        } = self;
+        let Self { directory, clock, environment, settings, disk, .. } = self;
         Self::open(directory, clock, environment, settings, disk)
     }
 
@@ -213,10 +173,7 @@ impl Rig {
     /// Submits an event that waits for its answer without a deadline.
     pub(super) async fn submit_unhurried(&self, event: Happened) -> Pending {
         let log = self.log.clone();
-        let commit = async move {
-            log.commit_unhurried(event, Changes::default(), ReadSet::default())
-                .await
-        };
+        let commit = async move { log.commit_unhurried(event, Changes::default(), ReadSet::default()).await };
         let task = tokio::spawn(commit);
         tokio::task::yield_now().await;
         task
@@ -292,19 +249,13 @@ pub(super) fn secret(name: &str) -> String {
 /// A read of the secret `name` that was allowed.
 pub(super) fn read_of(name: &str) -> Happened {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
-    let request = format!(
-        "00000000-0000-4000-8000-{:012x}",
-        REQUESTS.fetch_add(1, Ordering::SeqCst)
-    );
+    let request = format!("00000000-0000-4000-8000-{:012x}", REQUESTS.fetch_add(1, Ordering::SeqCst));
     let mut draft = Draft::new(Kind::Access, "ssm:GetSecretValue", "native", request);
     draft.decision = Some(Decision::Allow);
     draft.outcome = Some(Outcome::Ok);
     draft.principal = Some("user/dev/app".to_owned());
     draft.resource = Some(secret(name));
-    Happened {
-        draft,
-        lane: Lane::Caller,
-    }
+    Happened { draft, lane: Lane::Caller }
 }
 
 /// A denied read of the secret `name`.
@@ -324,26 +275,15 @@ pub(super) fn row(name: &str) -> Key {
 /// Changes the row `name` and moves the generation `keys`.
 pub(super) fn change(name: &str) -> Changes {
     Changes {
-        writes: vec![Write {
-            key: row(name),
-            value: Some(b"changed".to_vec()),
-        }],
+        writes: vec![Write { key: row(name), value: Some(b"changed".to_vec()) }],
         bumps: vec![Generation("keys")],
     }
 }
 
 pub(super) fn reads(log: &Log, rows: &[&str]) -> ReadSet {
-    ReadSet {
-        as_of: log.as_of(),
-        rows: rows.iter().map(|name| row(name)).collect(),
-        generations: Vec::new(),
-    }
+    ReadSet { as_of: log.as_of(), rows: rows.iter().map(|name| row(name)).collect(), generations: Vec::new() }
 }
 
 pub(super) fn everything() -> Query {
-    Query {
-        limit: 10_000,
-        scan_max: 100_000,
-        ..Query::default()
-    }
+    Query { limit: 10_000, scan_max: 100_000, ..Query::default() }
 }

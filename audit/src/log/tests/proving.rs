@@ -91,9 +91,7 @@ fn verify(rig: &Rig, file: &str) -> u64 {
         None => file.split_once("\n\n").unwrap(),
     };
     let (text, rest) = rest.split_once("\n\n").unwrap();
-    let (signatures, leaves) = rest
-        .split_once("\n\n")
-        .map_or((rest, ""), |(signatures, leaves)| (signatures, leaves));
+    let (signatures, leaves) = rest.split_once("\n\n").map_or((rest, ""), |(signatures, leaves)| (signatures, leaves));
     let signatures = signatures.strip_suffix('\n').unwrap_or(signatures);
     let note = format!("{text}\n\n{signatures}\n");
     let keys = [rig.settings.key.verifying_key().clone()];
@@ -107,19 +105,13 @@ fn verify(rig: &Rig, file: &str) -> u64 {
         tree.push(leaf);
     }
     assert_eq!(lines.next(), None);
-    assert_eq!(
-        (tree.size(), tree.root()),
-        (checkpoint.checkpoint().size, checkpoint.checkpoint().root)
-    );
+    assert_eq!((tree.size(), tree.root()), (checkpoint.checkpoint().size, checkpoint.checkpoint().root));
     tree.size()
 }
 
 #[tokio::test]
 async fn an_export_verifies_by_hashing_alone() {
-    let mut rig = Rig::with(Limits {
-        seal_records: 100,
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { seal_records: 100, ..limits() });
     let mut total = 0;
     for records in [1, 254, 1, 400] {
         for _ in 0..records {
@@ -163,9 +155,6 @@ async fn an_export_with_a_missing_record_ends_in_an_error() {
     rig.tamper(rig.log.shared.id.record(1), None);
     let mut export = rig.log.export().await.unwrap();
     let error = export.next().unwrap().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the store is damaged: the record at index `1` is missing"
-    );
+    assert_eq!(error.to_string(), "the store is damaged: the record at index `1` is missing");
     assert!(export.next().is_none());
 }

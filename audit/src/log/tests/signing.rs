@@ -32,20 +32,11 @@ async fn a_checkpoint_is_in_the_mark_and_in_its_row_before_it_is_shown() {
     rig.commit(read_of("a")).await.into_event();
     rig.signer.step();
     let shown = rig.log.newest_checkpoint().expect("a checkpoint");
-    assert_eq!(
-        (shown.checkpoint().size, shown.checkpoint().root),
-        (mark(&rig).signed_size, mark(&rig).signed_root)
-    );
-    let row = rig
-        .log
-        .read(|rows| rows.get(Family::Checkpoints, &rig.log.shared.id.checkpoint(1).bytes))
-        .unwrap();
+    assert_eq!((shown.checkpoint().size, shown.checkpoint().root), (mark(&rig).signed_size, mark(&rig).signed_root));
+    let row = rig.log.read(|rows| rows.get(Family::Checkpoints, &rig.log.shared.id.checkpoint(1).bytes)).unwrap();
     assert_eq!(row.as_deref(), Some(shown.note().as_bytes()));
     let keys = [rig.settings.key.verifying_key().clone()];
-    assert_eq!(
-        SignedCheckpoint::parse_and_verify(shown.note().as_bytes(), &keys).unwrap(),
-        *shown
-    );
+    assert_eq!(SignedCheckpoint::parse_and_verify(shown.note().as_bytes(), &keys).unwrap(), *shown);
 }
 
 #[tokio::test]
@@ -62,11 +53,7 @@ async fn checkpoints_come_at_most_every_interval_and_only_for_new_records() {
     let generation = mark(&rig).generation;
     rig.clock.pass(100_000);
     rig.signer.step();
-    assert_eq!(
-        mark(&rig).generation,
-        generation,
-        "an unchanged head is not signed again"
-    );
+    assert_eq!(mark(&rig).generation, generation, "an unchanged head is not signed again");
 }
 
 #[tokio::test]
@@ -77,14 +64,8 @@ async fn i07_a_smaller_head_or_a_second_root_is_never_signed() {
     rig.signer.step();
     let marked = &rig.log.shared.marked;
     let root = rig.log.shared.durable().root;
-    assert!(matches!(
-        marked.sign(1, root, 0),
-        Err(SignError::Smaller { size: 1, signed: 2 })
-    ));
-    assert!(matches!(
-        marked.sign(2, [9; 32], 0),
-        Err(SignError::OtherRoot { size: 2 })
-    ));
+    assert!(matches!(marked.sign(1, root, 0), Err(SignError::Smaller { size: 1, signed: 2 })));
+    assert!(matches!(marked.sign(2, [9; 32], 0), Err(SignError::OtherRoot { size: 2 })));
     assert!(marked.sign(2, root, 0).is_ok());
 }
 
@@ -98,11 +79,7 @@ async fn a_checkpoint_that_is_asked_for_covers_all_that_was_committed() {
     assert!(!asked.is_finished());
     rig.signer.step();
     assert_eq!(asked.await.unwrap().unwrap().checkpoint().size, 1);
-    assert_eq!(
-        rig.log.checkpoint_now().await.unwrap().checkpoint().size,
-        1,
-        "covered: answered at once"
-    );
+    assert_eq!(rig.log.checkpoint_now().await.unwrap().checkpoint().size, 1, "covered: answered at once");
 }
 
 #[tokio::test]
@@ -208,9 +185,7 @@ async fn day_old_checkpoints_are_thinned_to_one_a_minute_but_used_ones_stay() {
     rig.commit(read_of("a")).await.into_event();
     rig.signer.step();
     rig.signer.step();
-    let sizes: Vec<bool> = (1..=8)
-        .map(|size| rig.log.inclusion_proof(0, size).unwrap().is_some())
-        .collect();
+    let sizes: Vec<bool> = (1..=8).map(|size| rig.log.inclusion_proof(0, size).unwrap().is_some()).collect();
     // 1 to 3 and 4 to 6 share a minute each, and 2 was used; the last batch ends with a seal.
     assert_eq!(sizes, [false, true, true, false, false, true, false, true]);
 }

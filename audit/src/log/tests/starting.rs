@@ -8,10 +8,7 @@ use crate::statement::SignedLoss;
 
 /// A log of `records` records, and its disk as it was at each size.
 async fn grown(records: u64) -> (Rig, Vec<Disk>) {
-    let mut rig = Rig::with(Limits {
-        seal_records: 5,
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { seal_records: 5, ..limits() });
     let mut disks = vec![copy(&rig.disk)];
     while rig.log.as_of() < records {
         rig.commit(read_of("a")).await.into_event();
@@ -28,20 +25,14 @@ fn copy(disk: &Disk) -> Disk {
     store::Store::snapshot(&from, &mut |rows| {
         for family in Family::ALL {
             rows.scan(family, &[], &[0xff; 64], false, &mut |key, value| {
-                batch.push(Write {
-                    key: Key::new(family, key),
-                    value: Some(value.to_vec()),
-                });
+                batch.push(Write { key: Key::new(family, key), value: Some(value.to_vec()) });
                 true
             })?;
         }
         Ok(())
     })
     .unwrap();
-    assert!(matches!(
-        store::Store::commit(&to, &batch, &[]),
-        store::Commit::Committed
-    ));
+    assert!(matches!(store::Store::commit(&to, &batch, &[]), store::Commit::Committed));
     copied
 }
 
@@ -90,16 +81,8 @@ async fn more_records_than_the_mark_remembers_are_normal_after_a_crash() {
         tree.push(leaf);
         chain = hash::chain_next(&chain, &leaf);
     }
-    let earlier = crate::mark::Mark {
-        size: tree.size(),
-        root: tree.root(),
-        chain,
-        ..mark
-    };
-    MarkFile::open(&rig.settings.high_water_mark)
-        .unwrap()
-        .write(&earlier)
-        .unwrap();
+    let earlier = crate::mark::Mark { size: tree.size(), root: tree.root(), chain, ..mark };
+    MarkFile::open(&rig.settings.high_water_mark).unwrap().write(&earlier).unwrap();
     let rig = on(rig, &newest).unwrap();
     assert_eq!(rig.log.as_of(), mark.size);
     let now = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();
@@ -110,14 +93,8 @@ async fn more_records_than_the_mark_remembers_are_normal_after_a_crash() {
 async fn i07_another_head_at_the_size_of_the_mark_is_refused() {
     let (rig, _) = grown(6).await;
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();
-    for other in [
-        crate::mark::Mark { root: [1; 32], ..mark },
-        crate::mark::Mark { chain: [1; 32], ..mark },
-    ] {
-        MarkFile::open(&rig.settings.high_water_mark)
-            .unwrap()
-            .write(&other)
-            .unwrap();
+    for other in [crate::mark::Mark { root: [1; 32], ..mark }, crate::mark::Mark { chain: [1; 32], ..mark }] {
+        MarkFile::open(&rig.settings.high_water_mark).unwrap().write(&other).unwrap();
         let newest = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();
         let examined = rig.log.read(|rows| Ok(start::examine(rows, ORIGIN, &newest))).unwrap();
         assert!(matches!(examined, Err(OpenError::OtherHead { .. })), "{examined:?}");
@@ -132,13 +109,7 @@ async fn a_changed_record_is_named_by_its_index() {
     bytes[place] = b'x';
     rig.tamper(rig.log.shared.id.record(2), Some(bytes));
     let error = rig.die_and_open().err().expect("a refusal");
-    assert!(
-        matches!(
-            error,
-            OpenError::Altered { .. } | OpenError::Store(_) | OpenError::OtherHead { .. }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::Altered { .. } | OpenError::Store(_) | OpenError::OtherHead { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -152,14 +123,8 @@ async fn a_missing_record_is_refused() {
 async fn the_mark_of_another_origin_is_refused() {
     let (mut rig, _) = grown(2).await;
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();
-    let other = crate::mark::Mark {
-        origin_hash: [3; 32],
-        ..mark
-    };
-    MarkFile::open(&rig.settings.high_water_mark)
-        .unwrap()
-        .write(&other)
-        .unwrap();
+    let other = crate::mark::Mark { origin_hash: [3; 32], ..mark };
+    MarkFile::open(&rig.settings.high_water_mark).unwrap().write(&other).unwrap();
     let (disk, _) = (rig.disk.clone(), rig.sequencer.step());
     assert!(matches!(on(rig, &disk).err(), Some(OpenError::OtherOrigin(_))));
 }
@@ -176,12 +141,8 @@ fn accept(rig: &Rig, disk: &Disk, name: &str, old: bool) -> Result<Accepted, Acc
         new_key: &new_key,
         reason: "the disk was replaced",
     };
-    let mark = MarkFile::open(&rig.settings.high_water_mark)
-        .ok()
-        .and_then(|file| file.newest());
-    let examined = store::read(&store, |rows| Ok(start::load(rows, ORIGIN)))
-        .unwrap()
-        .unwrap();
+    let mark = MarkFile::open(&rig.settings.high_water_mark).ok().and_then(|file| file.newest());
+    let examined = store::read(&store, |rows| Ok(start::load(rows, ORIGIN))).unwrap().unwrap();
     accept_on(&store, &examined, mark.as_ref(), &acceptance, &rig.environment)
 }
 
@@ -199,16 +160,9 @@ async fn an_accepted_loss_goes_on_under_a_new_origin_and_epoch() {
     rig.settings.origin = accepted.origin;
     rig.settings.key = Arc::new(SigningKey::from_seed("audit.example.com/keyward-2", &[9; 32]).unwrap());
     let mut rig = on(rig, &disk).unwrap();
-    assert_eq!(
-        (rig.log.as_of(), rig.log.chain_id()),
-        (4, chain),
-        "tree and chain go on"
-    );
+    assert_eq!((rig.log.as_of(), rig.log.chain_id()), (4, chain), "tree and chain go on");
     let record = rig.record(3);
-    assert_eq!(
-        (record.epoch(), record.kind(), rig.log.status().epoch),
-        (2, Kind::Loss, 2)
-    );
+    assert_eq!((record.epoch(), record.kind(), rig.log.status().epoch), (2, Kind::Loss, 2));
     let loss = SignedLoss::from_record(&record).unwrap();
     assert!(loss.has_old_signature());
     assert_eq!(loss.loss().lost.map(|head| head.size), Some(lost));
@@ -243,8 +197,5 @@ async fn a_whole_log_has_no_loss_to_accept() {
 #[tokio::test]
 async fn the_old_origin_never_signs_again() {
     let (rig, disks) = grown(4).await;
-    assert!(matches!(
-        accept(&rig, &disks[1], ORIGIN, true),
-        Err(AcceptError::SameOrigin(_))
-    ));
+    assert!(matches!(accept(&rig, &disks[1], ORIGIN, true), Err(AcceptError::SameOrigin(_))));
 }

@@ -20,16 +20,11 @@ impl Clock for SystemClock {
 }
 
 fn system() -> Environment {
-    Environment {
-        clock: Arc::new(SystemClock(Instant::now())),
-        random: Arc::new(Counting::default()),
-    }
+    Environment { clock: Arc::new(SystemClock(Instant::now())), random: Arc::new(Counting::default()) }
 }
 
 async fn commit(log: &Log, event: Happened) -> Committed<Happened> {
-    log.commit(event, Changes::default(), ReadSet::default())
-        .await
-        .expect("a committed event")
+    log.commit(event, Changes::default(), ReadSet::default()).await.expect("a committed event")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,9 +76,8 @@ async fn stop_writes_what_waits_and_signs_it() {
     let mut waiting = Vec::new();
     for _ in 0..50 {
         let log = log.clone();
-        waiting.push(tokio::spawn(async move {
-            log.commit(read_of("a"), Changes::default(), ReadSet::default()).await
-        }));
+        waiting
+            .push(tokio::spawn(async move { log.commit(read_of("a"), Changes::default(), ReadSet::default()).await }));
     }
     tokio::task::yield_now().await;
     log.stop().await;
@@ -102,37 +96,16 @@ async fn a_log_is_made_once_and_opened_only_with_its_mark_and_key() {
     Log::create(&settings, &system()).unwrap();
     assert!(Log::create(&settings, &system()).is_err());
 
-    let other = Settings {
-        origin: "audit.example.com/other".to_owned(),
-        ..settings.clone()
-    };
+    let other = Settings { origin: "audit.example.com/other".to_owned(), ..settings.clone() };
     assert!(matches!(Log::open(&other, &system()), Err(OpenError::OtherKey { .. })));
 
     let aside = directory.path().join("aside");
     std::fs::rename(&settings.high_water_mark, &aside).unwrap();
     let refused = Log::open(&settings, &system()).expect_err("a refusal");
-    assert!(
-        matches!(
-            refused,
-            OpenError::NoMark {
-                size: 0,
-                mark: MarkError::Missing { .. }
-            }
-        ),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::NoMark { size: 0, mark: MarkError::Missing { .. } }), "{refused}");
     std::fs::write(&settings.high_water_mark, [7; 8192]).unwrap();
     let refused = Log::open(&settings, &system()).expect_err("a refusal");
-    assert!(
-        matches!(
-            refused,
-            OpenError::NoMark {
-                size: 0,
-                mark: MarkError::Unreadable { .. }
-            }
-        ),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::NoMark { size: 0, mark: MarkError::Unreadable { .. } }), "{refused}");
     std::fs::rename(&aside, &settings.high_water_mark).unwrap();
     Log::open(&settings, &system()).unwrap().stop().await;
 }

@@ -1,13 +1,11 @@
 //! The check of a whole store finds each thing that was altered, and nothing on an honest log.
 
 use super::*;
+use crate::log::index::Facts;
 use crate::log::{Report, Verify};
 
 async fn grown() -> Rig {
-    let mut rig = Rig::with(Limits {
-        seal_records: 100,
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { seal_records: 100, ..limits() });
     for number in 0..300 {
         let event = if number % 9 == 0 { denial_of("a") } else { read_of("b") };
         drop(rig.submit(event, Changes::default(), ReadSet::default()).await);
@@ -27,13 +25,7 @@ async fn grown() -> Rig {
 fn check(rig: &Rig) -> Report {
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest();
     let store = MemoryStore::on(&rig.disk);
-    Verify {
-        origin: ORIGIN,
-        mark,
-        indexes: true,
-    }
-    .run(&store, &mut |_, _| {})
-    .unwrap()
+    Verify { origin: ORIGIN, mark, indexes: true }.run(&store, &mut |_, _| {}).unwrap()
 }
 
 fn first(report: &Report) -> (Option<u64>, &str) {
@@ -46,10 +38,7 @@ async fn an_honest_log_has_no_findings() {
     let rig = grown().await;
     let report = check(&rig);
     assert_eq!(report.findings, []);
-    assert_eq!(
-        (report.size, report.root),
-        (rig.log.as_of(), rig.log.shared.durable().root)
-    );
+    assert_eq!((report.size, report.root), (rig.log.as_of(), rig.log.shared.durable().root));
     assert_eq!(check(&Rig::new()).findings, []);
 }
 
@@ -63,12 +52,7 @@ async fn attack_a_changed_record_is_named_by_its_index() {
     let report = check(&rig);
     let named: Vec<_> = report.findings.iter().filter_map(|finding| finding.index).collect();
     assert!(named.contains(&77), "{report:?}");
-    assert!(
-        report
-            .findings
-            .iter()
-            .all(|finding| finding.index.is_none_or(|index| index >= 77))
-    );
+    assert!(report.findings.iter().all(|finding| finding.index.is_none_or(|index| index >= 77)));
 }
 
 #[tokio::test]
@@ -86,18 +70,11 @@ async fn attack_a_missing_record_and_two_that_changed_places_are_named() {
 async fn attack_an_altered_tile_checkpoint_or_head_is_found() {
     let rig = grown().await;
     let id = rig.log.shared.id;
-    let tile = rig
-        .log
-        .read(|rows| rows.get(Family::Tiles, &id.tile(0, 0).bytes))
-        .unwrap()
-        .unwrap();
+    let tile = rig.log.read(|rows| rows.get(Family::Tiles, &id.tile(0, 0).bytes)).unwrap().unwrap();
     let mut altered = tile.clone();
     altered[32 * 40] ^= 1;
     rig.tamper(id.tile(0, 0), Some(altered));
-    assert_eq!(
-        first(&check(&rig)),
-        (Some(40), "the record does not fit its stored leaf")
-    );
+    assert_eq!(first(&check(&rig)), (Some(40), "the record does not fit its stored leaf"));
     rig.tamper(id.tile(0, 0), Some(tile));
     assert_eq!(check(&rig).findings, []);
 
@@ -119,50 +96,29 @@ async fn attack_records_above_the_head_are_named() {
 #[tokio::test]
 async fn attack_an_index_row_that_is_hidden_or_forged_is_named() {
     let rig = grown().await;
-    let (key, _) = crate::log::index::rows(rig.log.shared.id, &rig.record(33)).remove(0);
+    let (key, _) = crate::log::index::rows(rig.log.shared.id, &Facts::of(&rig.record(33))).remove(0);
     rig.tamper(Key::new(Family::Indexes, key.clone()), None);
-    assert_eq!(
-        first(&check(&rig)),
-        (Some(33), "a row of an index is missing or altered")
-    );
+    assert_eq!(first(&check(&rig)), (Some(33), "a row of an index is missing or altered"));
     rig.tamper(Key::new(Family::Indexes, key.clone()), Some(Vec::new()));
     let mut forged = key;
     let last = forged.len() - 1;
     forged[last] ^= 1;
-    if !crate::log::index::rows(rig.log.shared.id, &rig.record(32))
-        .iter()
-        .any(|(row, _)| *row == forged)
-    {
+    if !crate::log::index::rows(rig.log.shared.id, &Facts::of(&rig.record(32))).iter().any(|(row, _)| *row == forged) {
         rig.tamper(Key::new(Family::Indexes, forged), Some(Vec::new()));
-        assert_eq!(
-            first(&check(&rig)),
-            (Some(32), "a row of an index does not follow from its record")
-        );
+        assert_eq!(first(&check(&rig)), (Some(32), "a row of an index does not follow from its record"));
     }
     let nowhere = rig.log.shared.id.numbered(b"d", 100_000);
     rig.tamper(Key::new(Family::Indexes, nowhere), Some(Vec::new()));
-    assert!(
-        check(&rig)
-            .findings
-            .iter()
-            .any(|finding| finding.index == Some(100_000))
-    );
+    assert!(check(&rig).findings.iter().any(|finding| finding.index == Some(100_000)));
 }
 
 #[tokio::test]
 async fn attack_a_mark_ahead_of_the_store_is_a_finding() {
     let rig = grown().await;
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();
-    let ahead = crate::mark::Mark {
-        size: mark.size + 3,
-        ..mark
-    };
+    let ahead = crate::mark::Mark { size: mark.size + 3, ..mark };
     let store = MemoryStore::on(&rig.disk);
-    let verify = Verify {
-        origin: ORIGIN,
-        mark: Some(ahead),
-        indexes: false,
-    };
+    let verify = Verify { origin: ORIGIN, mark: Some(ahead), indexes: false };
     let report = verify.run(&store, &mut |_, _| {}).unwrap();
     assert_eq!(first(&report).0, Some(mark.size));
 }
@@ -172,11 +128,7 @@ async fn progress_is_told_up_to_the_end() {
     let rig = grown().await;
     let mut told = Vec::new();
     let store = MemoryStore::on(&rig.disk);
-    let verify = Verify {
-        origin: ORIGIN,
-        mark: None,
-        indexes: false,
-    };
+    let verify = Verify { origin: ORIGIN, mark: None, indexes: false };
     verify.run(&store, &mut |done, all| told.push((done, all))).unwrap();
     assert_eq!(told.last(), Some(&(rig.log.as_of(), rig.log.as_of())));
 }

@@ -10,19 +10,13 @@ use super::*;
 
 /// Text of any characters, control characters and those that JSON escapes among them.
 fn text() -> BoxedStrategy<String> {
-    let awkward = prop::sample::select(vec![
-        '"', '\\', '/', '\0', '\n', '\u{1f}', '\u{7f}', '\u{2028}', '\u{feff}',
-    ]);
+    let awkward = prop::sample::select(vec!['"', '\\', '/', '\0', '\n', '\u{1f}', '\u{7f}', '\u{2028}', '\u{feff}']);
     let character = prop_oneof![4 => any::<char>(), 1 => awkward, 4 => prop::char::range('a', 'z')];
-    vec(character, 0..20)
-        .prop_map(|characters| characters.into_iter().collect())
-        .boxed()
+    vec(character, 0..20).prop_map(|characters| characters.into_iter().collect()).boxed()
 }
 
 fn key() -> BoxedStrategy<String> {
-    vec(prop::char::range('\0', '\u{7f}'), 0..8)
-        .prop_map(|characters| characters.into_iter().collect())
-        .boxed()
+    vec(prop::char::range('\0', '\u{7f}'), 0..8).prop_map(|characters| characters.into_iter().collect()).boxed()
 }
 
 fn integer() -> BoxedStrategy<u64> {
@@ -36,10 +30,7 @@ fn value() -> BoxedStrategy<Value> {
         text().prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(Value::from),
-            btree_map(key(), inner, 0..4).prop_map(Value::from)
-        ]
+        prop_oneof![vec(inner.clone(), 0..4).prop_map(Value::from), btree_map(key(), inner, 0..4).prop_map(Value::from)]
     })
     .boxed()
 }
@@ -51,14 +42,8 @@ fn decision() -> impl Strategy<Value = Decision> {
 fn context() -> impl Strategy<Value = Context> {
     let conditions = btree_map(key(), btree_set(text(), 0..4), 0..5);
     let unknown = btree_set(prop::sample::select(vec![Unknown::Creator, Unknown::Tags]), 0..3);
-    (conditions, btree_set(text(), 0..4), btree_set(text(), 0..3), unknown).prop_map(
-        |(conditions, groups, roles, unknown)| Context {
-            conditions,
-            groups,
-            roles,
-            unknown,
-        },
-    )
+    (conditions, btree_set(text(), 0..4), btree_set(text(), 0..3), unknown)
+        .prop_map(|(conditions, groups, roles, unknown)| Context { conditions, groups, roles, unknown })
 }
 
 fn credential() -> impl Strategy<Value = Credential> {

@@ -12,28 +12,16 @@ fn twin(from: &str, to: &str) -> Vec<u8> {
 #[test]
 fn tamper_11_a_twin_with_the_same_meaning_is_refused() {
     let twins = [
-        (
-            "keys swapped at the top",
-            twin(r#""epoch":1,"index":4"#, r#""index":4,"epoch":1"#),
-        ),
+        ("keys swapped at the top", twin(r#""epoch":1,"index":4"#, r#""index":4,"epoch":1"#)),
         (
             "keys swapped below",
-            twin(
-                r#""effect":"allow","layer":"identity""#,
-                r#""layer":"identity","effect":"allow""#,
-            ),
+            twin(r#""effect":"allow","layer":"identity""#, r#""layer":"identity","effect":"allow""#),
         ),
-        (
-            "values out of order",
-            twin(r#"["env&prod","team&pay"]"#, r#"["team&pay","env&prod"]"#),
-        ),
+        ("values out of order", twin(r#"["env&prod","team&pay"]"#, r#"["team&pay","env&prod"]"#)),
         ("a value twice", twin(r#"["native"]"#, r#"["native","native"]"#)),
         (
             "groups out of order",
-            twin(
-                r#"["group/dev/billing","group/local/payments"]"#,
-                r#"["group/local/payments","group/dev/billing"]"#,
-            ),
+            twin(r#"["group/dev/billing","group/local/payments"]"#, r#"["group/local/payments","group/dev/billing"]"#),
         ),
         ("an escape for a letter", twin("native", r"n\u0061tive")),
         ("an escape for a slash", twin("user/dev", r"user\/dev")),
@@ -41,19 +29,10 @@ fn tamper_11_a_twin_with_the_same_meaning_is_refused() {
         ("a space at the end", [sample(4), b" "].concat()),
         ("a line feed at the end", [sample(4), b"\n"].concat()),
         ("a space at the start", [b" ", sample(4)].concat()),
-        (
-            "an absent field as null",
-            twin(r#""door""#, r#""certificate":null,"door""#),
-        ),
+        ("an absent field as null", twin(r#""door""#, r#""certificate":null,"door""#)),
         ("empty parameters", twin(r#""policy""#, r#""parameters":{},"policy""#)),
-        (
-            "an empty list of unknowns",
-            twin(r#"},"credential""#, r#","unknown":[]},"credential""#),
-        ),
-        (
-            "another form of an address",
-            twin("\"10.3.155.69\",\"time\"", "\"::ffff:10.3.155.69\",\"time\""),
-        ),
+        ("an empty list of unknowns", twin(r#"},"credential""#, r#","unknown":[]},"credential""#)),
+        ("another form of an address", twin("\"10.3.155.69\",\"time\"", "\"::ffff:10.3.155.69\",\"time\"")),
     ];
     for (what, bytes) in twins {
         assert_eq!(Record::parse(&bytes), Err(RecordError::NotCanonical), "{what}");
@@ -69,36 +48,18 @@ fn tamper_11_a_malformed_record_is_refused() {
         ("a negative number", twin(r#""index":4"#, r#""index":-4"#)),
         ("a field twice", twin(r#""epoch":1"#, r#""epoch":1,"epoch":1"#)),
         ("an unknown field", twin(r#""epoch":1"#, r#""epoch":1,"extra":1"#)),
-        (
-            "an unknown field below",
-            twin(r#""effect""#, r#""author":"x","effect""#),
-        ),
+        ("an unknown field below", twin(r#""effect""#, r#""author":"x","effect""#)),
         ("a required field missing", twin(r#""kind":"access","#, "")),
-        (
-            "a null for a required field",
-            twin(r#""door":"native""#, r#""door":null"#),
-        ),
+        ("a null for a required field", twin(r#""door":"native""#, r#""door":null"#)),
         ("an unknown kind", twin(r#""kind":"access""#, r#""kind":"accesses""#)),
-        (
-            "an unknown decision",
-            twin(r#""decision":"allow""#, r#""decision":"Allow""#),
-        ),
+        ("an unknown decision", twin(r#""decision":"allow""#, r#""decision":"Allow""#)),
         ("an unknown outcome", twin(r#""outcome":"ok""#, r#""outcome":"fine""#)),
         ("an epoch past 32 bits", twin(r#""epoch":1"#, r#""epoch":4294967296"#)),
-        (
-            "a semantics that is a fraction",
-            twin(r#""semantics":1"#, r#""semantics":1.5"#),
-        ),
-        (
-            "a request that is no UUID",
-            twin(REQUEST, "2244A341-E0FD-4058-AA83-9D27FC886ED6"),
-        ),
+        ("a semantics that is a fraction", twin(r#""semantics":1"#, r#""semantics":1.5"#)),
+        ("a request that is no UUID", twin(REQUEST, "2244A341-E0FD-4058-AA83-9D27FC886ED6")),
         ("a value after the record", [sample(4), b"1"].concat()),
         ("a byte-order mark", [b"\xef\xbb\xbf", sample(4)].concat()),
-        (
-            "a byte that is no UTF-8",
-            [b"{\"action\":\"\xff".as_slice(), &sample(4)[11..]].concat(),
-        ),
+        ("a byte that is no UTF-8", [b"{\"action\":\"\xff".as_slice(), &sample(4)[11..]].concat()),
         ("nothing", Vec::new()),
         ("an array", b"[]".to_vec()),
         ("a deep nest", [b"{\"action\":".as_slice(), &[b'['; 4_000]].concat()),
@@ -132,10 +93,7 @@ fn tamper_11_a_twin_of_the_parameters_is_refused() {
 
 #[test]
 fn a_record_of_another_schema_is_named_as_such() {
-    assert_eq!(
-        Record::parse(&twin(r#""version":1"#, r#""version":2"#)),
-        Err(RecordError::Version(2))
-    );
+    assert_eq!(Record::parse(&twin(r#""version":1"#, r#""version":2"#)), Err(RecordError::Version(2)));
 }
 
 #[test]
@@ -168,11 +126,6 @@ fn every_character_is_written_as_the_canonicalizer_writes_it() {
         let bytes = draft.frame().unwrap().finish(1, 0, 0);
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(value["reason"].as_str(), draft.reason.as_deref());
-        assert_eq!(
-            bytes,
-            serde_json_canonicalizer::to_vec(&value).unwrap(),
-            "from {:?} on",
-            some[0]
-        );
+        assert_eq!(bytes, serde_json_canonicalizer::to_vec(&value).unwrap(), "from {:?} on", some[0]);
     }
 }

@@ -56,10 +56,7 @@ pub(super) fn check(path: &Path, recovery: Recovery) -> Result<(), StoreError> {
     let unreadable = |error| StoreError::Engine(format!("the options in force at `{}`: {error}", path.display()));
     let newest = newest(path).map_err(unreadable)?;
     let Some(newest) = newest else {
-        return Err(StoreError::Refused(format!(
-            "no file of the options in force in `{}`",
-            path.display()
-        )));
+        return Err(StoreError::Refused(format!("no file of the options in force in `{}`", path.display())));
     };
     check_text(&fs::read_to_string(newest).map_err(unreadable)?, recovery).map_err(StoreError::Refused)
 }
@@ -70,10 +67,8 @@ fn newest(path: &Path) -> std::io::Result<Option<PathBuf>> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("OPTIONS-"))
-            .and_then(|digits| digits.parse().ok());
+        let number =
+            name.to_str().and_then(|name| name.strip_prefix("OPTIONS-")).and_then(|digits| digits.parse().ok());
         let Some(number) = number else { continue };
         if newest.as_ref().is_none_or(|(known, _)| number > *known) {
             newest = Some((number, entry.path()));
@@ -107,11 +102,7 @@ fn check_text(text: &str, recovery: Recovery) -> Result<(), String> {
     expect(&sections, "DBOptions", &DATABASE)?;
     expect(&sections, "DBOptions", &[("wal_recovery_mode", mode)])?;
     for name in Family::ALL.map(Family::name).into_iter().chain([UNUSED_FAMILY]) {
-        let compression = if name == Family::Tiles.name() {
-            "kNoCompression"
-        } else {
-            "kZSTD"
-        };
+        let compression = if name == Family::Tiles.name() { "kNoCompression" } else { "kZSTD" };
         let section = format!("CFOptions \"{name}\"");
         expect(&sections, &section, &FAMILY)?;
         expect(&sections, &section, &[("compression", compression)])?;
@@ -151,11 +142,7 @@ mod tests {
         let mut done = false;
         let mut lines = Vec::new();
         for line in text.lines() {
-            inside = if line.starts_with('[') {
-                line == format!("[{section}]")
-            } else {
-                inside
-            };
+            inside = if line.starts_with('[') { line == format!("[{section}]") } else { inside };
             if inside && line.trim().starts_with(&format!("{option}=")) {
                 done = true;
                 lines.extend(value.map(|value| format!("  {option}={value}")));
@@ -192,18 +179,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let refused = check(directory.path(), Recovery::Absolute);
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
-        for name in [
-            "OPTIONS-000009",
-            "OPTIONS-000010",
-            "OPTIONS-000011.dbtmp",
-            "OPTIONS-",
-            "LOG",
-        ] {
+        for name in ["OPTIONS-000009", "OPTIONS-000010", "OPTIONS-000011.dbtmp", "OPTIONS-", "LOG"] {
             fs::write(directory.path().join(name), name).unwrap();
         }
-        assert_eq!(
-            newest(directory.path()).unwrap(),
-            Some(directory.path().join("OPTIONS-000010"))
-        );
+        assert_eq!(newest(directory.path()).unwrap(), Some(directory.path().join("OPTIONS-000010")));
     }
 }

@@ -11,10 +11,7 @@ fn fresh() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn put(index: u64, value: Vec<u8>) -> Vec<Write> {
-    vec![Write {
-        key: Key::new(Family::Records, index.to_be_bytes()),
-        value: Some(value),
-    }]
+    vec![Write { key: Key::new(Family::Records, index.to_be_bytes()), value: Some(value) }]
 }
 
 fn rows(store: &RocksStore) -> u64 {
@@ -56,18 +53,13 @@ fn a_damaged_table_is_reported_when_it_is_read() {
     let (_directory, path) = fresh();
     let store = RocksStore::create(&path).unwrap();
     for index in 0..100 {
-        assert!(matches!(
-            store.commit(&put(index, vec![b'v'; 500]), &[]),
-            Commit::Committed
-        ));
+        assert!(matches!(store.commit(&put(index, vec![b'v'; 500]), &[]), Commit::Committed));
     }
     // Opening flushes the log into tables.
     store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap();
     drop(store);
     let mut tables = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
-    let table = tables
-        .find(|path| path.extension().is_some_and(|kind| kind == "sst"))
-        .unwrap();
+    let table = tables.find(|path| path.extension().is_some_and(|kind| kind == "sst")).unwrap();
     let mut bytes = fs::read(&table).unwrap();
     bytes[20] ^= 1;
     fs::write(&table, bytes).unwrap();
@@ -87,20 +79,11 @@ fn i09_after_a_write_error_nothing_is_taken_until_a_reopen_that_works() {
     let (committed, error) = fill(&store);
     assert!(matches!(error, StoreError::Engine(_)), "{error:?}");
 
-    assert!(matches!(
-        store.commit(&put(9_999, vec![0]), &[]),
-        Commit::NotCommitted(StoreError::Closed)
-    ));
+    assert!(matches!(store.commit(&put(9_999, vec![0]), &[]), Commit::NotCommitted(StoreError::Closed)));
     assert!(matches!(store.write_derived(&[]), Err(StoreError::Closed)));
-    assert!(matches!(
-        read(&store, |rows| rows.get(Family::Records, b"r")),
-        Err(StoreError::Closed)
-    ));
+    assert!(matches!(read(&store, |rows| rows.get(Family::Records, b"r")), Err(StoreError::Closed)));
     assert!(store.reopen(&mut |_| Ok(Verdict::Accept)).is_err());
-    assert!(matches!(
-        store.commit(&put(9_999, vec![0]), &[]),
-        Commit::NotCommitted(StoreError::Closed)
-    ));
+    assert!(matches!(store.commit(&put(9_999, vec![0]), &[]), Commit::NotCommitted(StoreError::Closed)));
     assert!(!path.exists());
 
     fs::rename(&away, &path).unwrap();
@@ -135,10 +118,7 @@ fn readers_that_are_inside_finish_before_a_reopen_and_those_after_see_it_closed(
                 while store.serving.load(Ordering::SeqCst) {
                     std::thread::yield_now();
                 }
-                let late = scope
-                    .spawn(|| read(&store, |rows| rows.get(Family::Records, &[0; 8])))
-                    .join()
-                    .unwrap();
+                let late = scope.spawn(|| read(&store, |rows| rows.get(Family::Records, &[0; 8]))).join().unwrap();
                 assert!(matches!(late, Err(StoreError::Closed)));
                 assert_eq!(rows.get(Family::Records, &[0; 8])?, Some(vec![7]));
                 Ok(())
@@ -154,33 +134,19 @@ fn a_reopen_after_a_torn_write_cuts_the_tail_off_and_serves_again() {
     let (_directory, path) = fresh();
     let store = RocksStore::create(&path).unwrap();
     for index in 0..10 {
-        assert!(matches!(
-            store.commit(&put(index, vec![b'v'; 500]), &[]),
-            Commit::Committed
-        ));
+        assert!(matches!(store.commit(&put(index, vec![b'v'; 500]), &[]), Commit::Committed));
     }
     store.close();
     let mut logs = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
-    let log = logs
-        .find(|path| path.extension().is_some_and(|kind| kind == "log"))
-        .unwrap();
+    let log = logs.find(|path| path.extension().is_some_and(|kind| kind == "log")).unwrap();
     let mut bytes = fs::read(&log).unwrap();
     bytes.extend([1, 2, 3, 4, 200, 0, 1, 9, 9]);
     fs::write(&log, bytes).unwrap();
-    assert!(matches!(
-        RocksStore::open(&path, Recovery::Absolute),
-        Err(StoreError::Damaged(_))
-    ));
+    assert!(matches!(RocksStore::open(&path, Recovery::Absolute), Err(StoreError::Damaged(_))));
 
     let refused = store.reopen(&mut |_| Ok(Verdict::Refuse("a record is lost".to_owned())));
-    assert!(
-        matches!(&refused, Err(StoreError::Refused(why)) if why == "a record is lost"),
-        "{refused:?}"
-    );
-    assert!(matches!(
-        store.commit(&put(10, vec![0]), &[]),
-        Commit::NotCommitted(StoreError::Closed)
-    ));
+    assert!(matches!(&refused, Err(StoreError::Refused(why)) if why == "a record is lost"), "{refused:?}");
+    assert!(matches!(store.commit(&put(10, vec![0]), &[]), Commit::NotCommitted(StoreError::Closed)));
     assert_eq!(store.reopen(&mut |_| Ok(Verdict::Accept)).unwrap(), Tail::Torn);
     assert_eq!(rows(&store), 10);
     assert!(matches!(store.commit(&put(10, vec![0]), &[]), Commit::Committed));
@@ -214,12 +180,8 @@ fn weakened(database: Weaken, family: Weaken) -> Result<(), StoreError> {
 fn attack_h3_a_store_with_a_weakened_option_is_refused_by_name() {
     weakened(|_| {}, |_| {}).unwrap();
     let database: [(&str, Weaken); 7] = [
-        ("wal_recovery_mode", |options| {
-            options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord)
-        }),
-        ("track_and_verify_wals_in_manifest", |options| {
-            options.set_track_and_verify_wals_in_manifest(false)
-        }),
+        ("wal_recovery_mode", |options| options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord)),
+        ("track_and_verify_wals_in_manifest", |options| options.set_track_and_verify_wals_in_manifest(false)),
         ("unordered_write", |options| {
             options.set_atomic_flush(true);
             options.set_unordered_write(true);
@@ -233,12 +195,8 @@ fn attack_h3_a_store_with_a_weakened_option_is_refused_by_name() {
         assert_refused(option, weakened(weaken, |_| {}));
     }
     let family: [(&str, Weaken); 6] = [
-        ("compaction_style", |options| {
-            options.set_compaction_style(DBCompactionStyle::Fifo)
-        }),
-        ("compaction_style", |options| {
-            options.set_compaction_style(DBCompactionStyle::Universal)
-        }),
+        ("compaction_style", |options| options.set_compaction_style(DBCompactionStyle::Fifo)),
+        ("compaction_style", |options| options.set_compaction_style(DBCompactionStyle::Universal)),
         ("ttl", |options| options.set_ttl(60)),
         ("prefix_extractor", |options| {
             options.set_prefix_extractor(SliceTransform::create_fixed_prefix(4));
@@ -246,9 +204,7 @@ fn attack_h3_a_store_with_a_weakened_option_is_refused_by_name() {
         ("compaction_filter", |options| {
             options.set_compaction_filter(c"drops", |_, _, _| CompactionDecision::Remove);
         }),
-        ("compression", |options| {
-            options.set_compression_type(DBCompressionType::Lz4)
-        }),
+        ("compression", |options| options.set_compression_type(DBCompressionType::Lz4)),
     ];
     for (option, weaken) in family {
         assert_refused(option, weakened(|_| {}, weaken));
@@ -257,9 +213,7 @@ fn attack_h3_a_store_with_a_weakened_option_is_refused_by_name() {
 
 #[track_caller]
 fn assert_refused(option: &str, answer: Result<(), StoreError>) {
-    let Err(StoreError::Refused(why)) = answer else {
-        panic!("`{option}` weakened: {answer:?}")
-    };
+    let Err(StoreError::Refused(why)) = answer else { panic!("`{option}` weakened: {answer:?}") };
     assert!(why.starts_with(&format!("`{option}` in ")), "{option}: {why}");
 }
 

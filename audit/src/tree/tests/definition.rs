@@ -15,10 +15,7 @@ pub(super) struct Definition {
 
 impl Definition {
     pub(super) fn new(leaves: Vec<Digest>) -> Self {
-        Self {
-            leaves,
-            known: RefCell::default(),
-        }
+        Self { leaves, known: RefCell::default() }
     }
 
     pub(super) fn counting(size: u64) -> Self {
@@ -108,12 +105,6 @@ impl HashSource for Stored {
         assert!(count.is_power_of_two() && count < TILE_WIDTH, "a range of {count}");
         let within = (first % 256) as usize;
         assert!(within + count <= TILE_WIDTH, "a range over a tile's edge");
-        Ok(self
-            .tile(level, first / 256)
-            .iter()
-            .skip(within)
-            .take(count)
-            .copied()
-            .collect())
+        Ok(self.tile(level, first / 256).iter().skip(within).take(count).copied().collect())
     }
 }

@@ -1,0 +1,48 @@
+# One build for everything: the whole workspace, the release profile, the committed Cargo.lock. Another choice of
+# packages, profile or flags would compile RocksDB's C++ again (about 25 minutes of one core).
+# CARGO_TARGET_DIR is respected; without it the build goes to target/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build demo test bench fmt lint doc fuzz crash
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export PATH := $(PATH):$(HOME)/.cargo/bin
+CARGO_BUILD := --release --locked
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what a build needs and is missing (apt-get, rustup); says what; nothing if all is there
+	@scripts/setup.sh
+
+build: setup ## Build the gateway and the verifier
+	@echo "building into $(CARGO_TARGET_DIR); the first build compiles RocksDB and takes a while"
+	@cargo build $(CARGO_BUILD)
+
+demo: build ## See the main job done over real HTTP, in a scratch directory
+	@scripts/demo.sh "$(CARGO_TARGET_DIR)/release"
+
+test: setup ## Run every test, doctests included, and print the counts
+	@scripts/test.sh
+
+bench: setup ## Run the benches; they print ratios taken within one run
+	@cargo bench --locked --bench '*'
+
+fmt: setup ## Format the code
+	@cargo fmt --all
+
+lint: setup ## Formatting, clippy, structure: what CI asks before it tests
+	@cargo fmt --all --check
+	@cargo clippy $(CARGO_BUILD) --all-targets -- -D warnings
+
+doc: setup ## Build the API documentation; a warning is an error
+	@RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_BUILD) --no-deps
+
+fuzz: setup ## Mutate the corpora of fuzz/corpus for FUZZ_SECONDS (60) per parser
+	@KEYWARD_FUZZ_SECONDS="$${FUZZ_SECONDS:-60}" cargo test $(CARGO_BUILD) --test fuzz -- --nocapture --test-threads 2
+
+crash: setup ## Kill the gateway under load CRASH_ROUNDS (20) times and account for every value
+	@KEYWARD_CRASH_ROUNDS="$${CRASH_ROUNDS:-20}" cargo test $(CARGO_BUILD) --test it -- --nocapture crash

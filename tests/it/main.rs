@@ -1,0 +1,26 @@
+//! The gateway as its callers, operators and attackers see it: every test runs the real program in an installation of
+//! its own and speaks to it over the loopback. What happened is read from the verified export of the log, never from
+//! the gateway's own answers alone.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod coverage;
+mod crash;
+mod damage;
+mod gateway;
+mod installation;
+mod join;
+mod journal;
+mod load;
+mod smoke;
+mod token;
+mod trail;
+mod wal;
+mod wire;
