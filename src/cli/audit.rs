@@ -1,23 +1,22 @@
 //! `keyward audit ...`: the trail of a running gateway, and the log of a stopped one.
 
+mod acceptance;
+
 use super::client::Client;
 use super::{Context, Failure, output};
-use crate::access::{replay, setup};
-use crate::clock;
+use crate::access::replay;
 use crate::config::Config;
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use keyward_audit::log::{Acceptance, Report, Verify};
+use keyward_audit::log::{Report, Verify};
 use keyward_audit::mark::MarkFile;
-use keyward_audit::note::{SigningKey, VerifyingKey};
 use keyward_audit::store::StoreError;
 use keyward_audit::store::rocks::{Recovery, RocksStore};
 use serde_json::{Map, Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 #[derive(Subcommand)]
 pub(super) enum Audit {
@@ -119,7 +118,7 @@ impl Audit {
             Self::Checkpoint => checkpoint(context),
             Self::Prove { index, size } => prove(context, index, size),
             Self::Verify { decisions } => verify(context, decisions),
-            Self::AcceptLoss { reason } => accept_loss(context, &reason),
+            Self::AcceptLoss { reason } => acceptance::accept_loss(context, &reason),
         }
     }
 }
@@ -329,106 +328,4 @@ fn counting_bar(message: &'static str) -> ProgressBar {
 fn advance(bar: &ProgressBar, done: u64, all: u64) {
     bar.set_length(all);
     bar.set_position(done);
-}
-
-/// The log goes on under a new origin and key, which the configuration must name from now on.
-fn accept_loss(context: &Context, reason: &str) -> Result<(), Failure> {
-    let config = Config::load(&context.config)?;
-    let environment = clock::system();
-    let old_key = setup::signing_key(&config).ok();
-    let vkey_file = config.path(&config.audit.signing_key).with_extension("vkey");
-    let old_vkey = match &old_key {
-        Some(key) => key.verifying_key().clone(),
-        None => VerifyingKey::parse(std::fs::read_to_string(&vkey_file)?.trim())?,
-    };
-    let mut unique = [0; 4];
-    environment.random.fill(&mut unique)?;
-    let base = config.audit.origin.split("~loss-").next().unwrap_or_default();
-    let origin = format!("{base}~loss-{}", hex::encode(unique));
-    let mut seed = Zeroizing::new([0; 32]);
-    environment.random.fill(&mut *seed)?;
-    let new_key = SigningKey::from_seed(&origin, &seed)?;
-    let files = write_new_key(&config, &new_key, &unique)?;
-    let acceptance = Acceptance {
-        store: &config.path(&config.storage.path),
-        high_water_mark: &config.path(&config.audit.high_water_mark),
-        origin: &config.audit.origin,
-        old_vkey: &old_vkey,
-        old_key: old_key.as_ref(),
-        new_key: &new_key,
-        reason,
-    };
-    let accepted = match keyward_audit::log::accept(&acceptance, &environment) {
-        Ok(accepted) => accepted,
-        Err(error) => {
-            // The key was made for nothing; the log goes on under the old one.
-            let _unused = std::fs::remove_file(config.path(&files))
-                .and(std::fs::remove_file(config.path(&files).with_extension("vkey")));
-            return Err(error.into());
-        }
-    };
-    rewrite_configuration(&context.config, &config, &origin, &files)?;
-    context.output.object(&json!({
-        "index": accepted.index,
-        "recovered": accepted.recovered,
-        "lost": accepted.lost,
-        "origin": accepted.origin,
-        "signing_key": files,
-        "vkey": accepted.vkey,
-        "old_mark": accepted.old_mark,
-    }));
-    Ok(())
-}
-
-/// Writes the new key beside the old one; answers its path as the configuration is to name it.
-fn write_new_key(config: &Config, key: &SigningKey, unique: &[u8]) -> anyhow::Result<PathBuf> {
-    let name = format!("log-{}.key", hex::encode(unique));
-    let path = config.audit.signing_key.with_file_name(name);
-    let mut text = key.to_text()?;
-    text.push('\n');
-    let mut file = output::new_private_file(&config.path(&path))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::write(config.path(&path).with_extension("vkey"), format!("{}\n", key.verifying_key()))?;
-    Ok(path)
-}
-
-/// Sets `origin` and `signing_key` in keyward.toml, in place of the old values, leaving every other byte.
-fn rewrite_configuration(file: &Path, config: &Config, origin: &str, key: &Path) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(file)?;
-    let old = toml::Value::String(config.audit.origin.clone()).to_string();
-    let mut rewritten = String::with_capacity(text.len() + 64);
-    let mut has_key = false;
-    for line in text.split_inclusive('\n') {
-        let setting = line.split('=').next().unwrap_or_default().trim();
-        match setting {
-            "origin" if line.contains(&old) => rewritten.push_str(&format!("origin = \"{origin}\"\n")),
-            "signing_key" => {
-                has_key = true;
-                rewritten.push_str(&format!("signing_key = \"{}\"\n", key.display()));
-            }
-            _ => rewritten.push_str(line),
-        }
-    }
-    if !has_key {
-        rewritten = rewritten.replacen(
-            &format!("origin = \"{origin}\"\n"),
-            &format!("origin = \"{origin}\"\nsigning_key = \"{}\"\n", key.display()),
-            1,
-        );
-    }
-    let beside = file.with_extension("toml.new");
-    let mut new = output::new_private_file(&beside)?;
-    new.write_all(rewritten.as_bytes())?;
-    new.sync_all()?;
-    std::fs::rename(&beside, file)?;
-    let now = Config::load(file)?;
-    if now.audit.origin != origin || now.audit.signing_key != key {
-        bail!(
-            "`{}` could not be rewritten: set origin = \"{origin}\" and signing_key = \"{}\" in [audit]",
-            file.display(),
-            key.display()
-        );
-    }
-    Ok(())
 }
