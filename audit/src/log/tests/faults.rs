@@ -202,3 +202,16 @@ async fn a_mark_that_cannot_be_written_stops_service() {
     assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))));
     assert!(matches!(rig.sequencer.step(), Turn::Broken(_)), "durable, but the mark does not cover it");
 }
+
+#[tokio::test]
+async fn a_failed_write_of_derived_rows_has_the_store_reopened() {
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.store.plan([Fault::UnknownAbsent]);
+    let spend = store::Store::commit(rig.store.as_ref(), &[], &[]);
+    assert!(matches!(spend, store::Commit::Unknown(_)), "the handle is spent behind the sequencer's back");
+    assert!(rig.log.shared.write_derived(&[]).is_err());
+    rig.work();
+    assert_eq!((rig.store.reopened(), rig.log.status().mode), (1, Mode::Serving));
+    assert_eq!(rig.commit(read_of("b")).await.locator().index, 1);
+}
