@@ -307,7 +307,7 @@ impl<'a> Check<'a> {
             self.checkpoint(above.get(&head.size));
             self.mark();
             self.surplus(rows, head.size)?;
-            if self.settings.indexes {
+            if self.settings.indexes && !super::followers::is_clearing(rows, self.id)? {
                 self.surplus_index_rows(rows)?;
             }
             Ok(())

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::followers;
-use super::keys::number;
+use super::keys::{ChainId, number};
 use super::loss::{AcceptError, Accepted, open_left};
 use super::open::create_mark;
 use super::start::Examined;
@@ -19,7 +19,7 @@ use crate::hash;
 use crate::mark::{MarkError, MarkFile};
 use crate::record::{Kind, Record};
 use crate::statement::{Loss, SignedLoss};
-use crate::store::{self, Family, Key, Store, StoreError, Write};
+use crate::store::{self, Family, Key, Snapshot, Store, StoreError, Write};
 
 /// The loss that was accepted under `origin`, if its record is the last one of the log in `store`: then nothing was
 /// served since, and all that is left to do is to [`finish`] it.
@@ -83,19 +83,33 @@ fn is_renewed(path: &Path, origin: &str) -> Result<bool, MarkError> {
     Ok(mark.is_some_and(|mark| mark.origin_hash == hash::sha256(origin.as_bytes())))
 }
 
-/// Drops what followed behind the lost records: the indexes, and checkpoints of heads above `left` that no longer are.
+/// Drops what followed behind the lost records, in blocks: the indexes, and checkpoints of heads above `left` that no
+/// longer are.
 fn forget_derived(store: &dyn Store, examined: &Examined, left: u64) -> Result<(), StoreError> {
     let id = examined.id();
-    let mut batch = store::read(store, |rows| followers::start_over(rows, id))?;
+    store.write_derived(&followers::start_over(id))?;
+    while store::read(store, |rows| followers::is_clearing(rows, id))? {
+        store.write_derived(&store::read(store, |rows| followers::clear(rows, id))?)?;
+    }
+    loop {
+        let lost = store::read(store, |rows| lost_checkpoints(rows, id, left))?;
+        if lost.is_empty() {
+            return Ok(());
+        }
+        store.write_derived(&lost)?;
+    }
+}
+
+/// Deletes the next checkpoints above `left`; each is told, since it was signed.
+fn lost_checkpoints(rows: &dyn Snapshot, id: ChainId, left: u64) -> Result<Vec<Write>, StoreError> {
     let keys = id.records(left.saturating_add(1)..u64::MAX);
-    store.snapshot(&mut |rows| {
-        rows.scan(Family::Checkpoints, &keys.start, &keys.end, false, &mut |key, note| {
-            tracing::warn!(size = number(key), note = %String::from_utf8_lossy(note), "a signed head was lost");
-            batch.push(Write { key: Key::new(Family::Checkpoints, key), value: None });
-            true
-        })
+    let mut batch = Vec::new();
+    rows.scan(Family::Checkpoints, &keys.start, &keys.end, false, &mut |key, note| {
+        tracing::warn!(size = number(key), note = %String::from_utf8_lossy(note), "a signed head was lost");
+        batch.push(Write { key: Key::new(Family::Checkpoints, key), value: None });
+        batch.len() < followers::ROWS
     })?;
-    store.write_derived(&batch)
+    Ok(batch)
 }
 
 /// Where the old mark, which remembers what was lost, is kept: under the number of its epoch.
