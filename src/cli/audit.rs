@@ -6,13 +6,12 @@ use super::client::Client;
 use super::{Context, Failure, output};
 use crate::access::replay;
 use crate::config::Config;
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use keyward_audit::log::{Report, Verify};
-use keyward_audit::mark::MarkFile;
-use keyward_audit::store::StoreError;
-use keyward_audit::store::rocks::{Recovery, RocksStore};
+use keyward_audit::mark::{MarkError, MarkFile};
+use keyward_audit::store::rocks::RocksStore;
 use serde_json::{Map, Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,7 +45,7 @@ pub(super) enum Audit {
         #[arg(long)]
         size: Option<u64>,
     },
-    /// Check the log of a stopped gateway: chain, tree, head and every index; exit 4 with `index N: reason`
+    /// Check the log where it lies, without writing: chain, tree, head and every index; exit 4 with `index N: reason`
     Verify {
         /// Also decide every recorded access again under its own policy revision
         #[arg(long)]
@@ -248,18 +247,25 @@ fn print_text(context: &Context, answer: &Value, pointer: &str) {
     }
 }
 
-/// Checks the log where it lies. The store is locked by a running gateway, whose log is checked by an export.
+/// Checks the log where it lies, and changes no file: it may be evidence. Of a running gateway it sees what was there
+/// when it began; the mark is read first, so that it cannot be ahead of that.
 fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
     let config = Config::load(&context.config)?;
-    let store = open_stopped(&config)?;
-    let mark = MarkFile::open(&config.path(&config.audit.high_water_mark))?.newest();
+    let mark = MarkFile::peek(&config.path(&config.audit.high_water_mark));
+    let (mark, no_mark) = match mark {
+        Ok(mark) => (Some(mark), None),
+        Err(error @ (MarkError::Missing { .. } | MarkError::Unreadable { .. })) => (None, Some(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let store = RocksStore::open_read_only(&config.path(&config.storage.path))?;
     let origin = &config.audit.origin;
     let progress = counting_bar("verifying");
     let report = Verify { origin, mark, indexes: true }.run(&store, &mut |done, all| advance(&progress, done, all))?;
     progress.finish_and_clear();
     let mut findings: Vec<Value> =
         report.findings.iter().map(|finding| json!({"index": finding.index, "reason": finding.reason})).collect();
-    let mut total = report.total;
+    let mut total = report.total.saturating_add(u64::from(no_mark.is_some()));
+    findings.extend(no_mark.map(|reason| json!({"index": null, "reason": reason})));
     let mut decided = None;
     if decisions {
         let progress = counting_bar("deciding again");
@@ -303,17 +309,6 @@ fn print_verdict(
         context.output.say(&format!("{decided} decisions made again under their own revisions: no difference"));
     }
     Ok(())
-}
-
-fn open_stopped(config: &Config) -> Result<RocksStore, Failure> {
-    let path = config.path(&config.storage.path);
-    let opened = RocksStore::open(&path, Recovery::Absolute);
-    opened.map_err(|error| match error {
-        StoreError::InUse { .. } => Failure::Failed(anyhow!(
-            "the gateway is running; stop it first, or check an export: keyward audit export, keyward-audit-verify"
-        )),
-        error => Failure::from(error),
-    })
 }
 
 fn counting_bar(message: &'static str) -> ProgressBar {
