@@ -102,10 +102,7 @@ pub(super) fn watermark(rows: &dyn Snapshot, id: ChainId) -> Result<u64, StoreEr
 /// Begins to drop every row: the indexes are of a log that was longer than this one. From here on none of them counts,
 /// and [`clear`] drops them in blocks, however many there are.
 pub(super) fn start_over(id: ChainId) -> [Write; 2] {
-    [
-        Write { key: id.follower(INDEXES), value: None },
-        Write { key: id.follower(CLEARING), value: Some(Vec::new()) },
-    ]
+    [Write { key: id.follower(INDEXES), value: None }, Write { key: id.follower(CLEARING), value: Some(Vec::new()) }]
 }
 
 /// Whether rows are still being dropped: those that are there need not follow from any record.

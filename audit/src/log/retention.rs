@@ -82,7 +82,12 @@ struct Dated {
 
 /// The checkpoints of `sizes` up to the first one of the times that are too `young`. One whose time has not come yet is
 /// from a clock that was set back since: nobody knows how old it is, so it stays, and does not stop those behind it.
-fn dated(rows: &dyn Snapshot, log: &Shared, sizes: Range<u64>, young: RangeInclusive<u64>) -> Result<Vec<Dated>, StoreError> {
+fn dated(
+    rows: &dyn Snapshot,
+    log: &Shared,
+    sizes: Range<u64>,
+    young: RangeInclusive<u64>,
+) -> Result<Vec<Dated>, StoreError> {
     let keys = log.id.records(sizes);
     let mut found = Vec::new();
     rows.scan(Family::Checkpoints, &keys.start, &keys.end, false, &mut |key, _| {

@@ -59,7 +59,8 @@ fn key_of(config: &Config, wanted: &VerifyingKey) -> anyhow::Result<PathBuf> {
     let directory = configured.parent().ok_or_else(|| anyhow!("`{}` lies nowhere", configured.display()))?;
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|extension| extension == "key")) else {
+        let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|extension| extension == "key"))
+        else {
             continue;
         };
         let text = std::fs::read_to_string(&path).map(Zeroizing::new);
