@@ -12,6 +12,7 @@ mod check;
 mod clock;
 mod export;
 mod find;
+mod finish;
 mod followers;
 mod head;
 mod index;
@@ -40,6 +41,7 @@ mod tests;
 
 pub use check::{Finding, Report, Verify, each_record};
 pub use export::{Export, ExportError};
+pub use finish::{begun, finish};
 pub use loss::{AcceptError, Acceptance, Accepted, accept};
 pub use marked::SignError;
 pub use proofs::InclusionProof;

@@ -168,15 +168,17 @@ impl MarkFile {
     /// [`MarkError::Missing`] and [`MarkError::Unreadable`] apart, since they have different causes; else
     /// [`MarkError::Failed`].
     pub fn open(path: &Path) -> Result<Self, MarkError> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => MarkError::Missing { path: path.display().to_string() },
-            _ => failed(path, source),
-        })?;
-        let marks = [read(&file, Slot::First), read(&file, Slot::Second)];
-        let [first, second] = marks.map(|mark| mark.map_err(|source| failed(path, source)));
-        let newest = newer(first?, second?);
-        let (slot, mark) = newest.ok_or_else(|| MarkError::Unreadable { path: path.display().to_string() })?;
+        let (file, (slot, mark)) = open(path, OpenOptions::new().read(true).write(true))?;
         Ok(Self { file, newest: Some(mark), next: slot.other() })
+    }
+
+    /// Reads the newest mark without opening the file for writing.
+    ///
+    /// # Errors
+    /// As [`MarkFile::open`].
+    pub fn peek(path: &Path) -> Result<Mark, MarkError> {
+        let (_, (_, mark)) = open(path, OpenOptions::new().read(true))?;
+        Ok(mark)
     }
 
     /// The mark that counts; `None` only in a file that was just made.
@@ -207,6 +209,18 @@ impl MarkFile {
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+}
+
+/// Opens the file as `options` say; answers the slot that counts, too.
+fn open(path: &Path, options: &OpenOptions) -> Result<(File, (Slot, Mark)), MarkError> {
+    let file = options.open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => MarkError::Missing { path: path.display().to_string() },
+        _ => failed(path, source),
+    })?;
+    let marks = [read(&file, Slot::First), read(&file, Slot::Second)];
+    let [first, second] = marks.map(|mark| mark.map_err(|source| failed(path, source)));
+    let newest = newer(first?, second?).ok_or_else(|| MarkError::Unreadable { path: path.display().to_string() })?;
+    Ok((file, newest))
 }
 
 fn failed(path: &Path, source: io::Error) -> MarkError {

@@ -1,23 +1,21 @@
 //! `keyward audit ...`: the trail of a running gateway, and the log of a stopped one.
 
+mod acceptance;
+
 use super::client::Client;
 use super::{Context, Failure, output};
-use crate::access::{replay, setup};
-use crate::clock;
+use crate::access::replay;
 use crate::config::Config;
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use keyward_audit::log::{Acceptance, Report, Verify};
-use keyward_audit::mark::MarkFile;
-use keyward_audit::note::{SigningKey, VerifyingKey};
-use keyward_audit::store::StoreError;
-use keyward_audit::store::rocks::{Recovery, RocksStore};
+use keyward_audit::log::{Report, Verify};
+use keyward_audit::mark::{MarkError, MarkFile};
+use keyward_audit::store::rocks::RocksStore;
 use serde_json::{Map, Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 #[derive(Subcommand)]
 pub(super) enum Audit {
@@ -47,7 +45,7 @@ pub(super) enum Audit {
         #[arg(long)]
         size: Option<u64>,
     },
-    /// Check the log of a stopped gateway: chain, tree, head and every index; exit 4 with `index N: reason`
+    /// Check the log where it lies, without writing: chain, tree, head and every index; exit 4 with `index N: reason`
     Verify {
         /// Also decide every recorded access again under its own policy revision
         #[arg(long)]
@@ -119,7 +117,7 @@ impl Audit {
             Self::Checkpoint => checkpoint(context),
             Self::Prove { index, size } => prove(context, index, size),
             Self::Verify { decisions } => verify(context, decisions),
-            Self::AcceptLoss { reason } => accept_loss(context, &reason),
+            Self::AcceptLoss { reason } => acceptance::accept_loss(context, &reason),
         }
     }
 }
@@ -249,18 +247,25 @@ fn print_text(context: &Context, answer: &Value, pointer: &str) {
     }
 }
 
-/// Checks the log where it lies. The store is locked by a running gateway, whose log is checked by an export.
+/// Checks the log where it lies, and changes no file: it may be evidence. Of a running gateway it sees what was there
+/// when it began; the mark is read first, so that it cannot be ahead of that.
 fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
     let config = Config::load(&context.config)?;
-    let store = open_stopped(&config)?;
-    let mark = MarkFile::open(&config.path(&config.audit.high_water_mark))?.newest();
+    let mark = MarkFile::peek(&config.path(&config.audit.high_water_mark));
+    let (mark, no_mark) = match mark {
+        Ok(mark) => (Some(mark), None),
+        Err(error @ (MarkError::Missing { .. } | MarkError::Unreadable { .. })) => (None, Some(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let store = RocksStore::open_read_only(&config.path(&config.storage.path))?;
     let origin = &config.audit.origin;
     let progress = counting_bar("verifying");
     let report = Verify { origin, mark, indexes: true }.run(&store, &mut |done, all| advance(&progress, done, all))?;
     progress.finish_and_clear();
     let mut findings: Vec<Value> =
         report.findings.iter().map(|finding| json!({"index": finding.index, "reason": finding.reason})).collect();
-    let mut total = report.total;
+    let mut total = report.total.saturating_add(u64::from(no_mark.is_some()));
+    findings.extend(no_mark.map(|reason| json!({"index": null, "reason": reason})));
     let mut decided = None;
     if decisions {
         let progress = counting_bar("deciding again");
@@ -306,17 +311,6 @@ fn print_verdict(
     Ok(())
 }
 
-fn open_stopped(config: &Config) -> Result<RocksStore, Failure> {
-    let path = config.path(&config.storage.path);
-    let opened = RocksStore::open(&path, Recovery::Absolute);
-    opened.map_err(|error| match error {
-        StoreError::InUse { .. } => Failure::Failed(anyhow!(
-            "the gateway is running; stop it first, or check an export: keyward audit export, keyward-audit-verify"
-        )),
-        error => Failure::from(error),
-    })
-}
-
 fn counting_bar(message: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
@@ -329,106 +323,4 @@ fn counting_bar(message: &'static str) -> ProgressBar {
 fn advance(bar: &ProgressBar, done: u64, all: u64) {
     bar.set_length(all);
     bar.set_position(done);
-}
-
-/// The log goes on under a new origin and key, which the configuration must name from now on.
-fn accept_loss(context: &Context, reason: &str) -> Result<(), Failure> {
-    let config = Config::load(&context.config)?;
-    let environment = clock::system();
-    let old_key = setup::signing_key(&config).ok();
-    let vkey_file = config.path(&config.audit.signing_key).with_extension("vkey");
-    let old_vkey = match &old_key {
-        Some(key) => key.verifying_key().clone(),
-        None => VerifyingKey::parse(std::fs::read_to_string(&vkey_file)?.trim())?,
-    };
-    let mut unique = [0; 4];
-    environment.random.fill(&mut unique)?;
-    let base = config.audit.origin.split("~loss-").next().unwrap_or_default();
-    let origin = format!("{base}~loss-{}", hex::encode(unique));
-    let mut seed = Zeroizing::new([0; 32]);
-    environment.random.fill(&mut *seed)?;
-    let new_key = SigningKey::from_seed(&origin, &seed)?;
-    let files = write_new_key(&config, &new_key, &unique)?;
-    let acceptance = Acceptance {
-        store: &config.path(&config.storage.path),
-        high_water_mark: &config.path(&config.audit.high_water_mark),
-        origin: &config.audit.origin,
-        old_vkey: &old_vkey,
-        old_key: old_key.as_ref(),
-        new_key: &new_key,
-        reason,
-    };
-    let accepted = match keyward_audit::log::accept(&acceptance, &environment) {
-        Ok(accepted) => accepted,
-        Err(error) => {
-            // The key was made for nothing; the log goes on under the old one.
-            let _unused = std::fs::remove_file(config.path(&files))
-                .and(std::fs::remove_file(config.path(&files).with_extension("vkey")));
-            return Err(error.into());
-        }
-    };
-    rewrite_configuration(&context.config, &config, &origin, &files)?;
-    context.output.object(&json!({
-        "index": accepted.index,
-        "recovered": accepted.recovered,
-        "lost": accepted.lost,
-        "origin": accepted.origin,
-        "signing_key": files,
-        "vkey": accepted.vkey,
-        "old_mark": accepted.old_mark,
-    }));
-    Ok(())
-}
-
-/// Writes the new key beside the old one; answers its path as the configuration is to name it.
-fn write_new_key(config: &Config, key: &SigningKey, unique: &[u8]) -> anyhow::Result<PathBuf> {
-    let name = format!("log-{}.key", hex::encode(unique));
-    let path = config.audit.signing_key.with_file_name(name);
-    let mut text = key.to_text()?;
-    text.push('\n');
-    let mut file = output::new_private_file(&config.path(&path))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::write(config.path(&path).with_extension("vkey"), format!("{}\n", key.verifying_key()))?;
-    Ok(path)
-}
-
-/// Sets `origin` and `signing_key` in keyward.toml, in place of the old values, leaving every other byte.
-fn rewrite_configuration(file: &Path, config: &Config, origin: &str, key: &Path) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(file)?;
-    let old = toml::Value::String(config.audit.origin.clone()).to_string();
-    let mut rewritten = String::with_capacity(text.len() + 64);
-    let mut has_key = false;
-    for line in text.split_inclusive('\n') {
-        let setting = line.split('=').next().unwrap_or_default().trim();
-        match setting {
-            "origin" if line.contains(&old) => rewritten.push_str(&format!("origin = \"{origin}\"\n")),
-            "signing_key" => {
-                has_key = true;
-                rewritten.push_str(&format!("signing_key = \"{}\"\n", key.display()));
-            }
-            _ => rewritten.push_str(line),
-        }
-    }
-    if !has_key {
-        rewritten = rewritten.replacen(
-            &format!("origin = \"{origin}\"\n"),
-            &format!("origin = \"{origin}\"\nsigning_key = \"{}\"\n", key.display()),
-            1,
-        );
-    }
-    let beside = file.with_extension("toml.new");
-    let mut new = output::new_private_file(&beside)?;
-    new.write_all(rewritten.as_bytes())?;
-    new.sync_all()?;
-    std::fs::rename(&beside, file)?;
-    let now = Config::load(file)?;
-    if now.audit.origin != origin || now.audit.signing_key != key {
-        bail!(
-            "`{}` could not be rewritten: set origin = \"{origin}\" and signing_key = \"{}\" in [audit]",
-            file.display(),
-            key.display()
-        );
-    }
-    Ok(())
 }

@@ -307,7 +307,7 @@ impl<'a> Check<'a> {
             self.checkpoint(above.get(&head.size));
             self.mark();
             self.surplus(rows, head.size)?;
-            if self.settings.indexes {
+            if self.settings.indexes && !super::followers::is_clearing(rows, self.id)? {
                 self.surplus_index_rows(rows)?;
             }
             Ok(())
@@ -331,7 +331,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// Records above the head, and more tiles than there are full ones.
+    /// Records and signed heads above the head, and more tiles than there are full ones.
     fn surplus(&mut self, rows: &dyn Snapshot, size: u64) -> Result<(), StoreError> {
         let keys = self.id.records(size..u64::MAX);
         let mut above = Vec::new();
@@ -342,6 +342,7 @@ impl<'a> Check<'a> {
         for index in above {
             self.find(index, "the record lies above the head");
         }
+        self.lost_heads(rows, size)?;
         let keys = self.id.all(&[]);
         let mut tiles = 0_u64;
         rows.scan(Family::Tiles, &keys.start, &keys.end, false, &mut |_, _| {
@@ -351,6 +352,20 @@ impl<'a> Check<'a> {
         let full: u64 = (1..8_u32).map(|level| size >> (8 * level)).sum();
         if tiles > full {
             self.find(None, format!("`{tiles}` tiles are stored, `{full}` are full"));
+        }
+        Ok(())
+    }
+
+    /// What was signed above the head was there: a tail is cut off, whatever the mark says.
+    fn lost_heads(&mut self, rows: &dyn Snapshot, size: u64) -> Result<(), StoreError> {
+        let keys = self.id.records(size.saturating_add(1)..u64::MAX);
+        let mut newest = None;
+        rows.scan(Family::Checkpoints, &keys.start, &keys.end, true, &mut |key, _| {
+            newest = number(key);
+            false
+        })?;
+        if let Some(newest) = newest {
+            self.find(size, format!("lost: a checkpoint of size `{newest}` was signed"));
         }
         Ok(())
     }

@@ -58,9 +58,5 @@ fn find(
         next = next.saturating_add(u64::from(sound));
         sound && found.is_none()
     })?;
-    if found.is_some() || next == range.end {
-        Ok(found)
-    } else {
-        Err(damaged(&format!("record at index {next}")))
-    }
+    if found.is_some() || next == range.end { Ok(found) } else { Err(damaged(&format!("record at index {next}"))) }
 }

@@ -17,6 +17,10 @@ use crate::store::{self, Family, Key, Snapshot, StoreError, Write};
 const EVERY: Duration = Duration::from_millis(50);
 /// How many records one derived batch covers.
 const RECORDS: u64 = 256;
+/// How many rows are dropped at a time.
+pub(super) const ROWS: usize = 8_192;
+/// Name of the row that is there while rows are dropped.
+const CLEARING: &str = "indexes_clearing";
 /// Name of the watermark.
 const INDEXES: &str = "indexes";
 
@@ -59,9 +63,12 @@ impl Follower {
     }
 
     fn plan(&self, rows: &dyn Snapshot, to: u64) -> Result<(Vec<Write>, u64), StoreError> {
+        if is_clearing(rows, self.log.id)? {
+            return Ok((clear(rows, self.log.id)?, 0));
+        }
         let from = watermark(rows, self.log.id)?;
         if from > to {
-            return Ok((start_over(rows, self.log.id)?, 0));
+            return Ok((start_over(self.log.id).to_vec(), 0));
         }
         let to = to.min(from.saturating_add(RECORDS));
         let keys = self.log.id.records(from..to);
@@ -92,14 +99,27 @@ pub(super) fn watermark(rows: &dyn Snapshot, id: ChainId) -> Result<u64, StoreEr
     Ok(row.as_deref().and_then(number).unwrap_or(0))
 }
 
-/// Deletes every row: the indexes are of a log that was longer than this one.
-pub(super) fn start_over(rows: &dyn Snapshot, id: ChainId) -> Result<Vec<Write>, StoreError> {
+/// Begins to drop every row: the indexes are of a log that was longer than this one. From here on none of them counts,
+/// and [`clear`] drops them in blocks, however many there are.
+pub(super) fn start_over(id: ChainId) -> [Write; 2] {
+    [Write { key: id.follower(INDEXES), value: None }, Write { key: id.follower(CLEARING), value: Some(Vec::new()) }]
+}
+
+/// Whether rows are still being dropped: those that are there need not follow from any record.
+pub(super) fn is_clearing(rows: &dyn Snapshot, id: ChainId) -> Result<bool, StoreError> {
+    Ok(rows.get(Family::Followers, &id.follower(CLEARING).bytes)?.is_some())
+}
+
+/// Drops the next block of rows; with the last one it says that it is done.
+pub(super) fn clear(rows: &dyn Snapshot, id: ChainId) -> Result<Vec<Write>, StoreError> {
     let keys = index::all(id);
     let mut batch = Vec::new();
     rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, _| {
         batch.push(Write { key: Key::new(Family::Indexes, key), value: None });
-        true
+        batch.len() < ROWS
     })?;
-    batch.push(Write { key: id.follower(INDEXES), value: None });
+    if batch.len() < ROWS {
+        batch.push(Write { key: id.follower(CLEARING), value: None });
+    }
     Ok(batch)
 }

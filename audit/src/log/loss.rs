@@ -3,20 +3,18 @@
 //! INVARIANT I7: any head that was ever signed above what is left would contradict every later one, so the log goes on
 //! under a new origin and a new key, and the first record of the new epoch says what was lost, signed by the new key
 //! and by the old one if it is still there. Tree and chain go on.
-//! DURABILITY: the record first, then the new mark. If the process dies in between, the old mark still refuses the log,
-//! and the operator accepts again.
+//! DURABILITY: the record first, then the new mark ([`super::finish`]). If the process dies in between, the log is still
+//! refused, and the operator finishes what was begun. INVARIANT: whoever made the new key keeps it unless the error says
+//! that nothing was appended ([`AcceptError::is_before_the_record`]).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::batch::Batch;
-use super::followers;
+use super::finish::{begun_on, finish_on};
 use super::head::{self, HEAD};
-use super::keys::{ChainId, number};
-use super::open::create_mark;
+use super::keys::ChainId;
 use super::own;
 use super::sequencer::frame_own;
-use super::shared::Durable;
 use super::start::{self, Examined, OpenError};
 use crate::environment::{Environment, RandomError};
 use crate::hash;
@@ -24,7 +22,8 @@ use crate::mark::{Mark, MarkError, MarkFile};
 use crate::note::{SigningKey, VerifyingKey};
 use crate::recovery;
 use crate::statement::{Head, Loss, StatementError};
-use crate::store::{self, Commit, Family, Guard, Key, Snapshot, Store, StoreError, Write};
+use crate::store::rocks::RocksStore;
+use crate::store::{self, Commit, Guard, Snapshot, Store, StoreError};
 
 /// What an operator accepts, and how the log goes on.
 pub struct Acceptance<'a> {
@@ -68,6 +67,12 @@ pub enum AcceptError {
     /// The mark shows that every record is there.
     #[error("no record is lost: the store holds all `{0}` records that the high-water mark remembers")]
     NothingLost(u64),
+    /// An earlier acceptance is in the log and was not finished.
+    #[error("the loss is accepted already, under the origin `{0}`: finish that")]
+    Begun(String),
+    /// There is no such acceptance.
+    #[error("no accepted loss is waiting to be finished")]
+    NotBegun,
     /// The new origin is the old one.
     #[error("the origin `{0}` can never sign again: the new key must have another name")]
     SameOrigin(String),
@@ -91,21 +96,34 @@ pub enum AcceptError {
     Store(#[from] StoreError),
 }
 
+impl AcceptError {
+    /// Whether it certainly came before the record of the loss was appended, so that nothing names the new key. A store
+    /// or a mark that failed may have done so behind it.
+    #[must_use]
+    pub const fn is_before_the_record(&self) -> bool {
+        !matches!(self, Self::Mark(_) | Self::Store(_))
+    }
+}
+
 /// Accepts the loss of records: appends the signed `loss` record and makes a new mark under the new origin.
 ///
 /// # Errors
-/// [`AcceptError`]; before the record is appended nothing has changed.
+/// [`AcceptError`]; before the record is appended nothing has changed, behind it [`super::finish`] goes on.
 pub fn accept(acceptance: &Acceptance<'_>, environment: &Environment) -> Result<Accepted, AcceptError> {
     let mark = read_mark(acceptance.high_water_mark)?;
+    let (store, examined) = open_left(acceptance.store, acceptance.origin)?;
+    accept_on(&store, examined, mark.as_ref(), acceptance, environment)
+}
+
+/// Opens what is left of the log that signs under `origin`.
+pub(super) fn open_left(path: &Path, origin: &str) -> Result<(RocksStore, Examined), AcceptError> {
     let mut found = None;
-    let opened = recovery::open_with_recovery(acceptance.store, &mut |rows| {
-        start::judge(&mut found, left(rows, acceptance.origin))
-    });
+    let opened = recovery::open_with_recovery(path, &mut |rows| start::judge(&mut found, left(rows, origin)));
     let examined = match (found, &opened) {
         (Some(examined), _) => examined?,
         (None, _) => return Err(opened.err().unwrap_or(StoreError::Closed).into()),
     };
-    accept_on(&opened?.store, &examined, mark.as_ref(), acceptance, environment)
+    Ok((opened?.store, examined))
 }
 
 /// What is left of the log must fit itself.
@@ -125,7 +143,7 @@ fn read_mark(path: &Path) -> Result<Option<Mark>, MarkError> {
 
 pub(super) fn accept_on(
     store: &dyn Store,
-    examined: &Examined,
+    mut examined: Examined,
     mark: Option<&Mark>,
     acceptance: &Acceptance<'_>,
     environment: &Environment,
@@ -137,18 +155,12 @@ pub(super) fn accept_on(
     if let Some(mark) = mark {
         refuse_whole(store, acceptance.origin, mark)?;
     }
-    let durable = append(store, examined, mark, acceptance, environment)?;
-    forget_derived(store, examined)?;
-    let old_mark = set_mark_aside(acceptance.high_water_mark, examined.head.epoch)?;
-    create_mark(acceptance.high_water_mark, origin, &durable)?;
-    Ok(Accepted {
-        index: examined.head.size,
-        lost: mark.map(|mark| mark.size),
-        recovered: examined.head.size,
-        origin: origin.to_owned(),
-        vkey: acceptance.new_key.verifying_key().to_string(),
-        old_mark,
-    })
+    if let Some(loss) = begun_on(store, &examined, acceptance.origin)? {
+        return Err(AcceptError::Begun(loss.new_origin));
+    }
+    let loss = statement(&examined, mark, acceptance);
+    examined.head = append(store, &examined, loss.clone(), acceptance, environment)?;
+    finish_on(store, &examined, &loss, acceptance.high_water_mark)
 }
 
 /// A log that its mark shows to be whole has lost nothing.
@@ -166,18 +178,18 @@ fn refuse_whole(store: &dyn Store, origin: &str, mark: &Mark) -> Result<(), Acce
     }
 }
 
-/// Appends the `loss` record: one batch on top of the head that was found.
+/// Appends the `loss` record: one batch on top of the head that was found; answers the head behind it.
 fn append(
     store: &dyn Store,
     examined: &Examined,
-    mark: Option<&Mark>,
+    loss: Loss,
     acceptance: &Acceptance<'_>,
     environment: &Environment,
-) -> Result<Durable, AcceptError> {
+) -> Result<head::Head, AcceptError> {
     let mut after = examined.head.clone();
     let guard = Guard { key: examined.id().state(HEAD), expected: Some(after.encode()) };
     let mut draft = own::loss(environment)?;
-    draft.parameters = statement(examined, mark, acceptance).sign(acceptance.old_key, acceptance.new_key)?.parameters();
+    draft.parameters = loss.sign(acceptance.old_key, acceptance.new_key)?.parameters();
     let entry = frame_own(&draft).ok_or(AcceptError::Reason)?;
     let mut batch = Batch::new(examined.id(), environment.clock.wall_us().max(after.time_us));
     after.epoch = after.epoch.saturating_add(1);
@@ -188,7 +200,7 @@ fn append(
     let later = ChainId::of(&hash::chain_start(acceptance.new_key.verifying_key().name()));
     batch.writes.push(head::continues_row(later, &first));
     match store.commit(&batch.writes, &[guard]) {
-        Commit::Committed => Ok(after.durable()),
+        Commit::Committed => Ok(after),
         Commit::Conflict(_) => Err(StoreError::Engine("another process has moved the head".to_owned()).into()),
         Commit::NotCommitted(error) | Commit::Unknown(error) => Err(error.into()),
     }
@@ -205,32 +217,5 @@ fn statement(examined: &Examined, mark: Option<&Mark>, acceptance: &Acceptance<'
         lost: mark.map(|mark| Head { chain: mark.chain, root: mark.root, size: mark.size }),
         recovered: Head { chain: left.chain, root: left.root(), size: left.size },
         reason: acceptance.reason.to_owned(),
-    }
-}
-
-/// Drops what followed behind the lost records: the indexes, and checkpoints of heads that no longer are.
-fn forget_derived(store: &dyn Store, examined: &Examined) -> Result<(), StoreError> {
-    let id = examined.id();
-    let mut batch = store::read(store, |rows| followers::start_over(rows, id))?;
-    let keys = id.records(examined.head.size.saturating_add(1)..u64::MAX);
-    store.snapshot(&mut |rows| {
-        rows.scan(Family::Checkpoints, &keys.start, &keys.end, false, &mut |key, note| {
-            tracing::warn!(size = number(key), note = %String::from_utf8_lossy(note), "a signed head was lost");
-            batch.push(Write { key: Key::new(Family::Checkpoints, key), value: None });
-            true
-        })
-    })?;
-    store.write_derived(&batch)
-}
-
-/// Keeps the old mark, which remembers what was lost, under the number of its epoch.
-fn set_mark_aside(path: &Path, epoch: u32) -> Result<Option<PathBuf>, MarkError> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".epoch-{epoch}"));
-    let aside = PathBuf::from(aside);
-    match fs::rename(path, &aside) {
-        Ok(()) => Ok(Some(aside)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(MarkError::Failed { path: path.display().to_string(), source }),
     }
 }

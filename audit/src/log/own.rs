@@ -98,6 +98,8 @@ pub(super) fn not_released(record: &Record, cause: Cause) -> Draft {
     draft.answers = Some(record.index());
     draft.outcome = Some(Outcome::Failed);
     draft.principal.clone_from(&answered.principal);
+    // Whoever asks for a secret's records gets the correction with the record.
+    draft.resource.clone_from(&answered.resource);
     draft.reason = Some(AUDIT_UNAVAILABLE.to_owned());
     draft.parameters = parameters([("cause", cause.word().into())]);
     // Two records of one batch call answer with the same request: the item keeps their event ids apart.

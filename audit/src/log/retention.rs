@@ -1,7 +1,7 @@
 //! How long checkpoints are kept: all for 24 hours, then one a minute, and each that a proof or an export used
 //! (audit-log.md 4.3).
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::keys::number;
 use super::shared::Shared;
@@ -45,25 +45,26 @@ pub(super) fn write_kept(log: &Shared) {
 
 /// Thins out rows that have become a day old; a failure leaves them for the next time.
 pub(super) fn thin(log: &Shared) {
-    let day_ago_us = log.environment.clock.wall_us().saturating_sub(DAY_US);
-    let planned = store::read(log.store.as_ref(), |rows| plan(rows, log, day_ago_us));
+    let now_us = log.environment.clock.wall_us();
+    let planned = store::read(log.store.as_ref(), |rows| plan(rows, log, now_us));
     let thinned = planned.and_then(|batch| if batch.is_empty() { Ok(()) } else { log.write_derived(&batch) });
     if let Err(error) = thinned {
         tracing::warn!(%error, "old checkpoints could not be thinned out");
     }
 }
 
-/// The rows to delete: of each minute before `day_ago_us` all but the last, and none that was used.
-fn plan(rows: &dyn Snapshot, log: &Shared, day_ago_us: u64) -> Result<Vec<Write>, StoreError> {
+/// The rows to delete: of each minute that is a day old all but the last, and none that was used.
+fn plan(rows: &dyn Snapshot, log: &Shared, now_us: u64) -> Result<Vec<Write>, StoreError> {
+    let day_ago_us = now_us.saturating_sub(DAY_US);
     let from = rows.get(Family::Followers, &log.id.follower(THINNED).bytes)?;
     let from = from.as_deref().and_then(number).unwrap_or(0);
-    let dated = dated(rows, log, from..u64::MAX, day_ago_us)?;
+    let dated = dated(rows, log, from..u64::MAX, day_ago_us..=now_us)?;
     let mut batch = Vec::new();
     for (earlier, later) in dated.iter().zip(dated.iter().skip(1)) {
         let same_minute = earlier.time_us / MINUTE_US == later.time_us / MINUTE_US;
         let used = rows.get(Family::Followers, &log.id.numbered(USED.as_bytes(), earlier.size))?.is_some()
             || lock(&log.kept).contains(&earlier.size);
-        if same_minute && !used {
+        if same_minute && !used && earlier.time_us < day_ago_us {
             batch.push(Write { key: log.id.checkpoint(earlier.size), value: None });
         }
     }
@@ -79,8 +80,14 @@ struct Dated {
     time_us: u64,
 }
 
-/// The checkpoints of `sizes` up to the first one that is too young.
-fn dated(rows: &dyn Snapshot, log: &Shared, sizes: Range<u64>, before_us: u64) -> Result<Vec<Dated>, StoreError> {
+/// The checkpoints of `sizes` up to the first one of the times that are too `young`. One whose time has not come yet is
+/// from a clock that was set back since: nobody knows how old it is, so it stays, and does not stop those behind it.
+fn dated(
+    rows: &dyn Snapshot,
+    log: &Shared,
+    sizes: Range<u64>,
+    young: RangeInclusive<u64>,
+) -> Result<Vec<Dated>, StoreError> {
     let keys = log.id.records(sizes);
     let mut found = Vec::new();
     rows.scan(Family::Checkpoints, &keys.start, &keys.end, false, &mut |key, _| {
@@ -90,7 +97,7 @@ fn dated(rows: &dyn Snapshot, log: &Shared, sizes: Range<u64>, before_us: u64) -
     let mut dated = Vec::new();
     for size in found {
         let time_us = time_of(rows, log, size)?;
-        if time_us >= before_us {
+        if young.contains(&time_us) {
             break;
         }
         dated.push(Dated { size, time_us });

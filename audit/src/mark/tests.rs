@@ -234,3 +234,27 @@ proptest! {
         prop_assert!(found == new || (found == old && written < 512), "{:?}", found);
     }
 }
+
+#[test]
+fn a_peek_finds_the_newest_mark_or_says_why_there_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hwm");
+    assert!(matches!(MarkFile::peek(&path), Err(MarkError::Missing { .. })));
+    let mut file = MarkFile::create(&path).unwrap();
+    assert!(matches!(MarkFile::peek(&path), Err(MarkError::Unreadable { .. })));
+    for size in [3, 4] {
+        let mark = Mark {
+            generation: 0,
+            epoch: 1,
+            size,
+            chain: [1; 32],
+            root: [2; 32],
+            origin_hash: [3; 32],
+            signed_size: 0,
+            signed_root: [4; 32],
+            time_us: 5,
+        };
+        file.write(&mark).unwrap();
+        assert_eq!(Some(MarkFile::peek(&path).unwrap()), file.newest());
+    }
+}

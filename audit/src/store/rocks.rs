@@ -95,12 +95,13 @@ impl RocksStore {
     }
 
     /// Opens the store at `path` for reading alone, also while another process has it open: what that process has
-    /// synced by now is seen, what it writes later is not. Every write fails.
+    /// synced by now is seen, what it writes later is not. Every write fails, and no file is changed. A log that ends in
+    /// half a record is read up to there; whether that is too little, only the high-water mark can tell.
     ///
     /// # Errors
     /// [`StoreError`] if it does not read.
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
-        let options = database_options(Recovery::Absolute);
+        let options = database_options(Recovery::PointInTime);
         let engine = DB::open_cf_descriptors_read_only(&options, path, descriptors(), false);
         Ok(Self {
             path: path.to_owned(),

@@ -224,3 +224,44 @@ async fn indexes_built_again_are_those_that_were() {
     rig.index();
     assert_eq!(rows(&rig), before);
 }
+
+#[tokio::test]
+async fn indexes_of_a_longer_log_are_dropped_in_blocks_and_built_again() {
+    use crate::log::followers::ROWS;
+    let mut rig = Rig::new();
+    for _ in 0..20 {
+        rig.commit(denial_of("a")).await.into_event();
+    }
+    rig.index();
+    let id = rig.log.shared.id;
+    let before = rig.log.search(&everything()).unwrap();
+    let strays = (0..2 * ROWS as u64).map(|number| Write {
+        key: Key::new(Family::Indexes, id.numbered(b"d", 100_000 + number)),
+        value: Some(Vec::new()),
+    });
+    let store = MemoryStore::on(&rig.disk);
+    let mark = Write { key: id.follower("indexes"), value: Some(1_000_000_u64.to_be_bytes().to_vec()) };
+    store::Store::write_derived(&store, &strays.chain([mark]).collect::<Vec<_>>()).unwrap();
+    let count = || {
+        let keys = crate::log::index::all(id);
+        let mut rows_left = 0_usize;
+        let read = rig.log.read(|rows| {
+            rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |_, _| {
+                rows_left += 1;
+                true
+            })
+        });
+        read.unwrap();
+        rows_left
+    };
+    assert!(rig.follower.step().unwrap());
+    let all = count();
+    assert!(rig.follower.step().unwrap());
+    assert_eq!(count(), all - ROWS, "one block at a time");
+    let during = rig.log.search(&everything()).unwrap();
+    assert_eq!(during.records, before.records, "what is being dropped does not count");
+    rig.index();
+    assert_eq!(rig.log.search(&everything()).unwrap().records, before.records);
+    let verify = crate::log::Verify { origin: ORIGIN, mark: None, indexes: true };
+    assert_eq!(verify.run(&store, &mut |_, _| {}).unwrap().findings, []);
+}

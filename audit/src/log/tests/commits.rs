@@ -185,6 +185,7 @@ async fn a_read_that_became_durable_too_late_is_answered_by_an_outcome() {
     assert_eq!(outcome.draft().parameters.get("cause"), Some(&Value::from("deadline")));
     assert_eq!(outcome.draft().answers, Some(answered.index()));
     assert_eq!(outcome.request(), answered.request());
+    assert_eq!(outcome.resource(), Some(secret("a").as_str()));
 }
 
 #[tokio::test]

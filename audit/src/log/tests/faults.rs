@@ -82,10 +82,7 @@ async fn an_event_whose_commit_failed_is_found_once_the_store_is_back_if_it_was_
         rig.store.plan([fault]);
         let pending = rig.submit_unhurried(event).await;
         assert_eq!(rig.sequencer.step(), Turn::Worked);
-        assert!(matches!(
-            pending.await.unwrap(),
-            Err(CommitError::Unavailable(_, Refused::Store))
-        ));
+        assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))));
         let early = rig.log.find(from, &request, Kind::Access);
         assert!(matches!(early, Err(store::StoreError::Closed)), "{early:?}");
         rig.work();
@@ -107,10 +104,7 @@ async fn a_durable_event_is_not_looked_for_before_the_mark_covers_it() {
     let pending = rig.submit_unhurried(event).await;
     assert_eq!(rig.sequencer.step(), Turn::Worked);
     assert!(pending.await.unwrap().is_err());
-    assert!(matches!(
-        rig.log.find(1, &request, Kind::Access),
-        Err(store::StoreError::Closed)
-    ));
+    assert!(matches!(rig.log.find(1, &request, Kind::Access), Err(store::StoreError::Closed)));
 }
 
 #[tokio::test]

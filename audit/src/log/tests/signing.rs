@@ -189,3 +189,31 @@ async fn day_old_checkpoints_are_thinned_to_one_a_minute_but_used_ones_stay() {
     // 1 to 3 and 4 to 6 share a minute each, and 2 was used; the last batch ends with a seal.
     assert_eq!(sizes, [false, true, true, false, false, true, false, true]);
 }
+
+#[tokio::test]
+async fn checkpoints_of_a_clock_that_ran_ahead_stay_and_do_not_stop_the_thinning() {
+    let mut rig = Rig::new();
+    let start_us = rig.environment.clock.wall_us();
+    rig.clock.set_wall(start_us + 400 * 24 * 3_600 * SECOND);
+    for _ in 0..3 {
+        rig.commit(read_of("a")).await.into_event();
+        rig.signer.step();
+        rig.clock.pass(SECOND);
+    }
+    rig.clock.set_wall(start_us);
+    for _ in 0..3 {
+        rig.commit(read_of("a")).await.into_event();
+        rig.signer.step();
+        rig.clock.pass(SECOND);
+    }
+    rig.clock.pass(25 * 3_600 * SECOND);
+    rig.signer.step();
+    let left: Vec<u64> = (1..=rig.log.as_of())
+        .filter(|size| {
+            let key = rig.log.shared.id.checkpoint(*size);
+            rig.log.read(|rows| rows.get(Family::Checkpoints, &key.bytes)).unwrap().is_some()
+        })
+        .collect();
+    // The fourth batch begins with the record of the step.
+    assert_eq!(left, [1, 2, 3, 7]);
+}

@@ -3,6 +3,7 @@
 use super::*;
 use crate::checkpoint::SignedCheckpoint;
 use crate::hash;
+use crate::log::finish::{begun_on, finish_on};
 use crate::log::loss::{AcceptError, Acceptance, Accepted, accept_on};
 use crate::statement::SignedLoss;
 
@@ -143,7 +144,7 @@ fn accept(rig: &Rig, disk: &Disk, name: &str, old: bool) -> Result<Accepted, Acc
     };
     let mark = MarkFile::open(&rig.settings.high_water_mark).ok().and_then(|file| file.newest());
     let examined = store::read(&store, |rows| Ok(start::load(rows, ORIGIN))).unwrap().unwrap();
-    accept_on(&store, &examined, mark.as_ref(), &acceptance, &rig.environment)
+    accept_on(&store, examined, mark.as_ref(), &acceptance, &rig.environment)
 }
 
 #[tokio::test]
@@ -173,6 +174,63 @@ async fn an_accepted_loss_goes_on_under_a_new_origin_and_epoch() {
     assert!(SignedCheckpoint::parse_and_verify(newest.note().as_bytes(), &keys).is_ok());
     let rig = rig.die_and_open().unwrap();
     assert_eq!(rig.record(4).epoch(), 2);
+}
+
+/// Finishes what an acceptance has begun on `disk`.
+fn finish(rig: &Rig, disk: &Disk) -> Result<Accepted, AcceptError> {
+    let store = MemoryStore::on(disk);
+    let examined = store::read(&store, |rows| Ok(start::load(rows, ORIGIN))).unwrap().unwrap();
+    let loss = begun_on(&store, &examined, ORIGIN)?.ok_or(AcceptError::NotBegun)?;
+    finish_on(&store, &examined, &loss, &rig.settings.high_water_mark)
+}
+
+/// Where the mark of the first epoch is put.
+fn aside(rig: &Rig) -> std::path::PathBuf {
+    rig.settings.high_water_mark.with_file_name("hwm.epoch-1")
+}
+
+#[tokio::test]
+async fn i07_an_acceptance_that_was_interrupted_is_finished_and_never_recorded_twice() {
+    let (mut rig, disks) = grown(8).await;
+    let lost = rig.log.as_of();
+    let disk = disks[3].clone();
+    assert!(matches!(finish(&rig, &disk), Err(AcceptError::NotBegun)));
+    // The old mark cannot be moved: the record is in the log, and that is where it ends.
+    std::fs::create_dir_all(aside(&rig).join("in the way")).unwrap();
+    let error = accept(&rig, &disk, "audit.example.com/keyward-2", true).unwrap_err();
+    assert!(matches!(error, AcceptError::Mark(_)) && !error.is_before_the_record(), "{error}");
+    std::fs::remove_dir_all(aside(&rig)).unwrap();
+    let again = accept(&rig, &disk, "audit.example.com/keyward-3", true).unwrap_err();
+    assert!(matches!(&again, AcceptError::Begun(origin) if origin == "audit.example.com/keyward-2"), "{again}");
+    assert!(again.is_before_the_record());
+    let accepted = finish(&rig, &disk).unwrap();
+    assert_eq!((accepted.index, accepted.recovered, accepted.lost), (3, 3, Some(lost)));
+    assert_eq!(accepted.old_mark, Some(aside(&rig)));
+    assert_eq!(finish(&rig, &disk).unwrap(), accepted, "it may be finished again");
+    rig.settings.origin = accepted.origin;
+    rig.settings.key = Arc::new(SigningKey::from_seed("audit.example.com/keyward-2", &[9; 32]).unwrap());
+    let mut rig = on(rig, &disk).unwrap();
+    assert_eq!(rig.log.as_of(), 4);
+    rig.commit(read_of("b")).await.into_event();
+    assert_eq!(rig.record(4).epoch(), 2);
+    let remembered = MarkFile::open(&aside(&rig)).unwrap().newest().unwrap();
+    assert_eq!(remembered.size, lost, "the old mark remembers what was lost");
+}
+
+#[tokio::test]
+async fn a_new_mark_that_was_never_written_does_not_replace_the_old_one() {
+    let (rig, disks) = grown(8).await;
+    let lost = rig.log.as_of();
+    let disk = disks[3].clone();
+    std::fs::create_dir_all(aside(&rig).join("in the way")).unwrap();
+    assert!(accept(&rig, &disk, "audit.example.com/keyward-2", true).is_err());
+    std::fs::remove_dir_all(aside(&rig)).unwrap();
+    // It died after the old mark was moved and before the new one was written.
+    std::fs::rename(&rig.settings.high_water_mark, aside(&rig)).unwrap();
+    drop(MarkFile::create(&rig.settings.high_water_mark).unwrap());
+    assert_eq!(finish(&rig, &disk).unwrap().old_mark, Some(aside(&rig)));
+    assert_eq!(MarkFile::open(&aside(&rig)).unwrap().newest().unwrap().size, lost);
+    assert_eq!(MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap().size, 4);
 }
 
 #[tokio::test]

@@ -113,6 +113,17 @@ async fn attack_an_index_row_that_is_hidden_or_forged_is_named() {
 }
 
 #[tokio::test]
+async fn attack_a_signed_head_above_the_log_shows_that_its_tail_was_cut_off() {
+    let rig = grown().await;
+    let size = rig.log.as_of();
+    let note = rig.log.newest_checkpoint().unwrap().note().as_bytes().to_vec();
+    let above = Write { key: rig.log.shared.id.checkpoint(size + 7), value: Some(note) };
+    store::Store::write_derived(&MemoryStore::on(&rig.disk), &[above]).unwrap();
+    let lost = format!("lost: a checkpoint of size `{}` was signed", size + 7);
+    assert_eq!(first(&check(&rig)), (Some(size), lost.as_str()));
+}
+
+#[tokio::test]
 async fn attack_a_mark_ahead_of_the_store_is_a_finding() {
     let rig = grown().await;
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();

@@ -48,6 +48,34 @@ fn a_store_is_open_once() {
     RocksStore::open(&path, Recovery::Absolute).unwrap();
 }
 
+/// Every file of `directory` with its bytes.
+fn files(directory: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn a_reader_changes_no_file_and_reads_up_to_a_torn_end() {
+    let (_directory, path) = fresh();
+    let store = RocksStore::create(&path).unwrap();
+    for index in 0..3 {
+        assert!(matches!(store.commit(&put(index, vec![b'v'; 500]), &[]), Commit::Committed));
+    }
+    assert_eq!(rows(&RocksStore::open_read_only(&path).unwrap()), 3, "beside the process that writes");
+    drop(store);
+    let before = files(&path);
+    let logs = || before.iter().filter(|(path, _)| path.extension().is_some_and(|kind| kind == "log"));
+    let (log, bytes) = logs().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    fs::write(log, &bytes[..bytes.len() - 1]).unwrap();
+    let torn = files(&path);
+    let reader = RocksStore::open_read_only(&path).unwrap();
+    assert_eq!(rows(&reader), 2);
+    assert!(!matches!(reader.commit(&put(9, vec![0]), &[]), Commit::Committed));
+    drop(reader);
+    assert!(files(&path) == torn, "evidence was changed");
+    assert!(matches!(RocksStore::open(&path, Recovery::Absolute), Err(StoreError::Damaged(_))));
+}
+
 #[test]
 fn a_damaged_table_is_reported_when_it_is_read() {
     let (_directory, path) = fresh();

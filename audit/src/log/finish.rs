@@ -1,0 +1,132 @@
+//! The second half of accepting a loss: what follows its record.
+//!
+//! INVARIANT I7: an accepted loss is in the log once. If the process died behind the record, the next acceptance finds
+//! it there and finishes it, under the key that the record names: a second record would name an old key that is the
+//! log's no more, and no verifier would accept the log again.
+//! DURABILITY: rows that followed the lost records, then the old mark aside, then the new mark. Each step may be done
+//! again; if the process dies in between, the log is still refused and [`begun`] still finds the record.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::followers;
+use super::keys::{ChainId, number};
+use super::loss::{AcceptError, Accepted, open_left};
+use super::open::create_mark;
+use super::start::Examined;
+use crate::hash;
+use crate::mark::{MarkError, MarkFile};
+use crate::record::{Kind, Record};
+use crate::statement::{Loss, SignedLoss};
+use crate::store::{self, Family, Key, Snapshot, Store, StoreError, Write};
+
+/// The loss that was accepted under `origin`, if its record is the last one of the log in `store`: then nothing was
+/// served since, and all that is left to do is to [`finish`] it.
+///
+/// # Errors
+/// [`AcceptError`] if what is left of the log does not open.
+pub fn begun(store: &Path, origin: &str) -> Result<Option<Loss>, AcceptError> {
+    let (store, examined) = open_left(store, origin)?;
+    begun_on(&store, &examined, origin)
+}
+
+pub(super) fn begun_on(store: &dyn Store, examined: &Examined, origin: &str) -> Result<Option<Loss>, AcceptError> {
+    let Some(last) = examined.head.size.checked_sub(1) else { return Ok(None) };
+    let record = store::read(store, |rows| rows.get(Family::Records, &examined.id().record(last).bytes))?;
+    let record = record.and_then(|bytes| Record::parse(&bytes).ok()).filter(|record| record.kind() == Kind::Loss);
+    let Some(record) = record else { return Ok(None) };
+    let loss = SignedLoss::from_record(&record)?.loss().clone();
+    Ok((loss.old_origin == origin).then_some(loss))
+}
+
+/// Finishes the loss that was accepted under `origin` and that [`begun`] has found.
+///
+/// # Errors
+/// [`AcceptError`]; what was done stays done, and it may be finished again.
+pub fn finish(store: &Path, high_water_mark: &Path, origin: &str) -> Result<Accepted, AcceptError> {
+    let (store, examined) = open_left(store, origin)?;
+    let loss = begun_on(&store, &examined, origin)?.ok_or(AcceptError::NotBegun)?;
+    finish_on(&store, &examined, &loss, high_water_mark)
+}
+
+/// Does what is left to do once the record of `loss` is the last one of `examined`.
+pub(super) fn finish_on(
+    store: &dyn Store,
+    examined: &Examined,
+    loss: &Loss,
+    high_water_mark: &Path,
+) -> Result<Accepted, AcceptError> {
+    let aside = aside(high_water_mark, examined.head.epoch.saturating_sub(1));
+    if !is_renewed(high_water_mark, &loss.new_origin)? {
+        forget_derived(store, examined, loss.index)?;
+        set_aside(high_water_mark, &aside)?;
+        create_mark(high_water_mark, &loss.new_origin, &examined.head.durable())?;
+    }
+    Ok(Accepted {
+        index: loss.index,
+        lost: loss.lost.map(|lost| lost.size),
+        recovered: loss.recovered.size,
+        origin: loss.new_origin.clone(),
+        vkey: loss.new.to_string(),
+        old_mark: aside.exists().then_some(aside),
+    })
+}
+
+/// Whether the mark is that of the new origin already.
+fn is_renewed(path: &Path, origin: &str) -> Result<bool, MarkError> {
+    let mark = match MarkFile::open(path) {
+        Ok(file) => file.newest(),
+        Err(MarkError::Missing { .. } | MarkError::Unreadable { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(mark.is_some_and(|mark| mark.origin_hash == hash::sha256(origin.as_bytes())))
+}
+
+/// Drops what followed behind the lost records, in blocks: the indexes, and checkpoints of heads above `left` that no
+/// longer are.
+fn forget_derived(store: &dyn Store, examined: &Examined, left: u64) -> Result<(), StoreError> {
+    let id = examined.id();
+    store.write_derived(&followers::start_over(id))?;
+    while store::read(store, |rows| followers::is_clearing(rows, id))? {
+        store.write_derived(&store::read(store, |rows| followers::clear(rows, id))?)?;
+    }
+    loop {
+        let lost = store::read(store, |rows| lost_checkpoints(rows, id, left))?;
+        if lost.is_empty() {
+            return Ok(());
+        }
+        store.write_derived(&lost)?;
+    }
+}
+
+/// Deletes the next checkpoints above `left`; each is told, since it was signed.
+fn lost_checkpoints(rows: &dyn Snapshot, id: ChainId, left: u64) -> Result<Vec<Write>, StoreError> {
+    let keys = id.records(left.saturating_add(1)..u64::MAX);
+    let mut batch = Vec::new();
+    rows.scan(Family::Checkpoints, &keys.start, &keys.end, false, &mut |key, note| {
+        tracing::warn!(size = number(key), note = %String::from_utf8_lossy(note), "a signed head was lost");
+        batch.push(Write { key: Key::new(Family::Checkpoints, key), value: None });
+        batch.len() < followers::ROWS
+    })?;
+    Ok(batch)
+}
+
+/// Where the old mark, which remembers what was lost, is kept: under the number of its epoch.
+fn aside(path: &Path, epoch: u32) -> PathBuf {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".epoch-{epoch}"));
+    PathBuf::from(aside)
+}
+
+/// Moves the old mark aside. A mark that was begun but never written does not go over one that lies there.
+fn set_aside(path: &Path, aside: &Path) -> Result<(), MarkError> {
+    let unwritten = matches!(MarkFile::open(path), Err(MarkError::Unreadable { .. }));
+    let moved = if unwritten && aside.exists() { fs::remove_file(path) } else { fs::rename(path, aside) };
+    match moved {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(MarkError::Failed { path: path.display().to_string(), source })
+        }
+        _ => Ok(()),
+    }
+}
