@@ -160,12 +160,14 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The record of this request as decided, without what came of it.
-    pub(super) fn draft(&self, decision: &Decision) -> Draft {
+    /// The record of this request as decided, without what came of it. It takes along what was gathered for policy.
+    pub(super) fn draft(&mut self, decision: &Decision) -> Draft {
         let mut draft = recording::known(self.ask, self.caller);
         draft.resource = self.resource();
-        draft.context = Some(recording::context(&self.context, &self.groups, &self.roles, self.is_unknown()));
-        draft.policy = Some(recording::policy(decision, &self.revision));
+        let gathered = std::mem::take(&mut self.context);
+        let (groups, roles) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.roles));
+        draft.context = Some(recording::context(gathered, groups, roles, self.is_unknown()));
+        draft.policy = Some(recording::policy(decision, std::mem::take(&mut self.revision)));
         draft
     }
 

@@ -21,6 +21,13 @@ const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Longest user agent that is recorded, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 128;
 
+// Names of headers that replies carry, read once and not for each reply.
+static REQUEST_ID: HeaderName = HeaderName::from_static("keyward-request-id");
+static AUDIT_INDEX: HeaderName = HeaderName::from_static("keyward-audit-index");
+static AUDIT_LEAF: HeaderName = HeaderName::from_static("keyward-audit-leaf");
+static AUDIT_CHECKPOINT: HeaderName = HeaderName::from_static("keyward-audit-checkpoint");
+static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
 /// Serves every path that is not one of health, readiness, metrics and OpenAPI.
 pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<Gateway>) -> HttpResponse {
     let gateway = gateway.into_inner();
@@ -163,15 +170,15 @@ async fn body(payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<
 fn write(answer: Answer, request: &str) -> HttpResponse {
     let status = answer.error().map_or(StatusCode::OK, |error| problem::status(error.code));
     let mut response = HttpResponseBuilder::new(status);
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
-    response.insert_header(("Keyward-Request-Id", request));
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    response.insert_header((&REQUEST_ID, request));
     if let Some(locator) = answer.locator() {
-        response.insert_header(("Keyward-Audit-Index", locator.index.to_string()));
-        response.insert_header(("Keyward-Audit-Leaf", access::leaf_text(&locator)));
+        response.insert_header((&AUDIT_INDEX, locator.index.to_string()));
+        response.insert_header((&AUDIT_LEAF, access::leaf_text(&locator)));
     }
     if let Some(checkpoint) = answer.checkpoint() {
-        response.insert_header(("Keyward-Audit-Checkpoint", checkpoint));
-        response.insert_header(("Preference-Applied", "audit-checkpoint"));
+        response.insert_header((&AUDIT_CHECKPOINT, checkpoint));
+        response.insert_header((&PREFERENCE_APPLIED, "audit-checkpoint"));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.insert_header((header::RETRY_AFTER, "1"));
@@ -180,7 +187,10 @@ fn write(answer: Answer, request: &str) -> HttpResponse {
         response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
     }
     match answer.into_body(request) {
-        Body::Json(bytes) => response.content_type("application/json").body(bytes),
+        Body::Json(bytes) => {
+            response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+            response.body(bytes)
+        }
         Body::Stream(stream) => response.content_type("application/octet-stream").streaming(stream),
     }
 }
