@@ -10,6 +10,7 @@ use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
 use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
 use crate::error::{ApiError, Code};
+use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
 use crate::secret::{address, lookup};
@@ -118,13 +119,11 @@ impl<'a> Asked<'a> {
         };
         let decision = policies.decide(&question);
         let (groups, roles) = policies.local_groups_and_roles(&question.caller);
-        let texts = |all: &[crate::principal::Principal]| -> BTreeSet<String> {
-            all.iter().map(|principal| principal.as_str().to_owned()).collect()
+        let texts = |proved: &[Principal], local: &[Principal]| -> BTreeSet<String> {
+            proved.iter().chain(local).map(|principal| principal.as_str().to_owned()).collect()
         };
-        self.groups = texts(&self.caller.groups);
-        self.groups.append(&mut texts(&groups));
-        self.roles = texts(&self.caller.roles);
-        self.roles.append(&mut texts(&roles));
+        self.groups = texts(&self.caller.groups, &groups);
+        self.roles = texts(&self.caller.roles, &roles);
         policies.revision().clone_into(&mut self.revision);
         decision
     }

@@ -8,7 +8,7 @@ use super::problem;
 use crate::access::{self, Answer, Body, Call, Fault, Gateway, Presented};
 use crate::error::{ApiError, Code};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +89,7 @@ fn check_route(http: &HttpRequest) -> Result<(), Fault> {
 
 fn check_head(http: &HttpRequest) -> Result<(), Fault> {
     let headers = http.headers();
-    let bytes = headers.iter().fold(http.uri().to_string().len(), |sum, (name, value)| {
+    let bytes = headers.iter().fold(target_bytes(http.uri()), |sum, (name, value)| {
         sum.saturating_add(name.as_str().len()).saturating_add(value.len())
     });
     if bytes > HEADER_BYTES_MAX {
@@ -110,6 +110,12 @@ fn check_head(http: &HttpRequest) -> Result<(), Fault> {
         return invalid("an encoded body is not accepted");
     }
     Ok(())
+}
+
+/// Bytes of the request's target, in whichever form it came.
+fn target_bytes(uri: &Uri) -> usize {
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    uri.path_and_query().map_or(0, |target| target.as_str().len()).saturating_add(authority)
 }
 
 fn is_json(value: &HeaderValue) -> bool {
