@@ -8,8 +8,11 @@ use keyward_audit::record::Draft;
 use keyward_audit::{Event, Lane};
 use serde_json::{Map, Value};
 
-/// What policy allowed, with what is needed to carry it out once it is recorded.
-pub struct Grant<A> {
+/// What policy allowed, with what is needed to carry it out once it is recorded. In a box: it is handed through the
+/// futures of a commit, which would carry its thousand bytes along at every step.
+pub struct Grant<A>(Box<Granted<A>>);
+
+struct Granted<A> {
     draft: Draft,
     act: A,
     lane: Lane,
@@ -35,40 +38,40 @@ pub struct Exported(pub ExportStream);
 
 impl<A> Grant<A> {
     pub(super) fn new(draft: Draft, act: A, lane: Lane) -> Self {
-        Self { draft, act, lane }
+        Self(Box::new(Granted { draft, act, lane }))
     }
 
     pub(super) fn into_act(self) -> A {
-        self.act
+        self.0.act
     }
 }
 
 impl<A: Send + 'static> Event for Grant<A> {
     fn draft(&self) -> &Draft {
-        &self.draft
+        &self.0.draft
     }
 
     fn lane(&self) -> Lane {
-        self.lane
+        self.0.lane
     }
 }
 
 impl Readable for Grant<Read> {
     fn sealed(&self) -> (&SealedValue, &Binding) {
-        (&self.act.sealed, &self.act.binding)
+        (&self.0.act.sealed, &self.0.act.binding)
     }
 }
 
 /// A refusal: no good credential (401) or policy says no (403).
 pub struct Denial {
-    draft: Draft,
+    draft: Box<Draft>,
     error: ApiError,
     lane: Lane,
 }
 
 impl Denial {
     pub(super) fn new(draft: Draft, error: ApiError, lane: Lane) -> Self {
-        Self { draft, error, lane }
+        Self { draft: Box::new(draft), error, lane }
     }
 
     pub(super) fn into_error(self) -> ApiError {
@@ -88,14 +91,14 @@ impl Event for Denial {
 
 /// What policy did not refuse and was not done: missing, wrong state, conflict, malformed, or not decidable.
 pub struct Failure {
-    draft: Draft,
+    draft: Box<Draft>,
     error: ApiError,
     lane: Lane,
 }
 
 impl Failure {
     pub(super) fn new(draft: Draft, error: ApiError, lane: Lane) -> Self {
-        Self { draft, error, lane }
+        Self { draft: Box::new(draft), error, lane }
     }
 
     pub(super) fn into_error(self) -> ApiError {

@@ -10,6 +10,7 @@ use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
 use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
 use crate::error::{ApiError, Code};
+use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
 use crate::secret::{address, lookup};
@@ -118,13 +119,11 @@ impl<'a> Asked<'a> {
         };
         let decision = policies.decide(&question);
         let (groups, roles) = policies.local_groups_and_roles(&question.caller);
-        let texts = |all: &[crate::principal::Principal]| -> BTreeSet<String> {
-            all.iter().map(|principal| principal.as_str().to_owned()).collect()
+        let texts = |proved: &[Principal], local: &[Principal]| -> BTreeSet<String> {
+            proved.iter().chain(local).map(|principal| principal.as_str().to_owned()).collect()
         };
-        self.groups = texts(&self.caller.groups);
-        self.groups.append(&mut texts(&groups));
-        self.roles = texts(&self.caller.roles);
-        self.roles.append(&mut texts(&roles));
+        self.groups = texts(&self.caller.groups, &groups);
+        self.roles = texts(&self.caller.roles, &roles);
         policies.revision().clone_into(&mut self.revision);
         decision
     }
@@ -160,12 +159,14 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The record of this request as decided, without what came of it.
-    pub(super) fn draft(&self, decision: &Decision) -> Draft {
+    /// The record of this request as decided, without what came of it. It takes along what was gathered for policy.
+    pub(super) fn draft(&mut self, decision: &Decision) -> Draft {
         let mut draft = recording::known(self.ask, self.caller);
         draft.resource = self.resource();
-        draft.context = Some(recording::context(&self.context, &self.groups, &self.roles, self.is_unknown()));
-        draft.policy = Some(recording::policy(decision, &self.revision));
+        let gathered = std::mem::take(&mut self.context);
+        let (groups, roles) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.roles));
+        draft.context = Some(recording::context(gathered, groups, roles, self.is_unknown()));
+        draft.policy = Some(recording::policy(decision, std::mem::take(&mut self.revision)));
         draft
     }
 

@@ -64,19 +64,19 @@ fn credential(credential: &Credential) -> record::Credential {
 
 /// Everything that a policy could have read.
 pub(super) fn context(
-    context: &authz::Context,
-    groups: &BTreeSet<String>,
-    roles: &BTreeSet<String>,
+    context: authz::Context,
+    groups: BTreeSet<String>,
+    roles: BTreeSet<String>,
     unknown: bool,
 ) -> Context {
     let conditions =
-        context.values.iter().map(|(key, values)| (key.name().to_owned(), values.iter().cloned().collect()));
+        context.values.into_iter().map(|(key, values)| (key.name().to_owned(), values.into_iter().collect()));
     let unknown = if unknown { BTreeSet::from([Unknown::Creator, Unknown::Tags]) } else { BTreeSet::new() };
-    Context { conditions: conditions.collect(), groups: groups.clone(), roles: roles.clone(), unknown }
+    Context { conditions: conditions.collect(), groups, roles, unknown }
 }
 
 /// What decided.
-pub(super) fn policy(decision: &authz::Decision, revision: &str) -> Policy {
+pub(super) fn policy(decision: &authz::Decision, revision: String) -> Policy {
     let layers = decision.layers.iter().map(|deciding| record::Layer {
         document: deciding.document.clone(),
         effect: match deciding.effect {
@@ -90,7 +90,7 @@ pub(super) fn policy(decision: &authz::Decision, revision: &str) -> Policy {
         },
         statement: deciding.statement,
     });
-    Policy { layers: layers.collect(), revision: revision.to_owned(), semantics: SEMANTICS, shadow: None }
+    Policy { layers: layers.collect(), revision, semantics: SEMANTICS, shadow: None }
 }
 
 /// Allowed and done.

@@ -5,7 +5,7 @@
 //! nothing that does not concern the caller and the action. What is reached through a group or role kept at the issue
 //! of an access key or session restricts only: denies and boundaries (C44).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::attachments::{Attachments, Subject};
 use super::decision::{Caller, CredentialForm};
@@ -127,13 +127,13 @@ impl Subjects {
     /// counts in full.
     pub(super) fn reach(&self, caller: &Caller<'_>) -> Reached {
         let mut reached = Reached(Vec::new());
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         self.follow(self.full(caller), true, &mut seen, &mut reached);
         self.follow(self.restricting(caller), false, &mut seen, &mut reached);
         reached
     }
 
-    fn follow(&self, mut next: Vec<Number>, full: bool, seen: &mut HashSet<Number>, reached: &mut Reached) {
+    fn follow(&self, mut next: Vec<Number>, full: bool, seen: &mut BTreeSet<Number>, reached: &mut Reached) {
         while let Some(number) = next.pop() {
             if seen.insert(number) {
                 reached.0.push((number, full));

@@ -8,7 +8,7 @@ use super::problem;
 use crate::access::{self, Answer, Body, Call, Fault, Gateway, Presented};
 use crate::error::{ApiError, Code};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,13 @@ pub const DOOR: &str = "native";
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Longest user agent that is recorded, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 128;
+
+// Names of headers that replies carry, read once and not for each reply.
+static REQUEST_ID: HeaderName = HeaderName::from_static("keyward-request-id");
+static AUDIT_INDEX: HeaderName = HeaderName::from_static("keyward-audit-index");
+static AUDIT_LEAF: HeaderName = HeaderName::from_static("keyward-audit-leaf");
+static AUDIT_CHECKPOINT: HeaderName = HeaderName::from_static("keyward-audit-checkpoint");
+static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// Serves every path that is not one of health, readiness, metrics and OpenAPI.
 pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<Gateway>) -> HttpResponse {
@@ -82,7 +89,7 @@ fn check_route(http: &HttpRequest) -> Result<(), Fault> {
 
 fn check_head(http: &HttpRequest) -> Result<(), Fault> {
     let headers = http.headers();
-    let bytes = headers.iter().fold(http.uri().to_string().len(), |sum, (name, value)| {
+    let bytes = headers.iter().fold(target_bytes(http.uri()), |sum, (name, value)| {
         sum.saturating_add(name.as_str().len()).saturating_add(value.len())
     });
     if bytes > HEADER_BYTES_MAX {
@@ -103,6 +110,12 @@ fn check_head(http: &HttpRequest) -> Result<(), Fault> {
         return invalid("an encoded body is not accepted");
     }
     Ok(())
+}
+
+/// Bytes of the request's target, in whichever form it came.
+fn target_bytes(uri: &Uri) -> usize {
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    uri.path_and_query().map_or(0, |target| target.as_str().len()).saturating_add(authority)
 }
 
 fn is_json(value: &HeaderValue) -> bool {
@@ -163,15 +176,15 @@ async fn body(payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<
 fn write(answer: Answer, request: &str) -> HttpResponse {
     let status = answer.error().map_or(StatusCode::OK, |error| problem::status(error.code));
     let mut response = HttpResponseBuilder::new(status);
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
-    response.insert_header(("Keyward-Request-Id", request));
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    response.insert_header((&REQUEST_ID, request));
     if let Some(locator) = answer.locator() {
-        response.insert_header(("Keyward-Audit-Index", locator.index.to_string()));
-        response.insert_header(("Keyward-Audit-Leaf", access::leaf_text(&locator)));
+        response.insert_header((&AUDIT_INDEX, locator.index.to_string()));
+        response.insert_header((&AUDIT_LEAF, access::leaf_text(&locator)));
     }
     if let Some(checkpoint) = answer.checkpoint() {
-        response.insert_header(("Keyward-Audit-Checkpoint", checkpoint));
-        response.insert_header(("Preference-Applied", "audit-checkpoint"));
+        response.insert_header((&AUDIT_CHECKPOINT, checkpoint));
+        response.insert_header((&PREFERENCE_APPLIED, "audit-checkpoint"));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.insert_header((header::RETRY_AFTER, "1"));
@@ -180,7 +193,10 @@ fn write(answer: Answer, request: &str) -> HttpResponse {
         response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
     }
     match answer.into_body(request) {
-        Body::Json(bytes) => response.content_type("application/json").body(bytes),
+        Body::Json(bytes) => {
+            response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+            response.body(bytes)
+        }
         Body::Stream(stream) => response.content_type("application/octet-stream").streaming(stream),
     }
 }

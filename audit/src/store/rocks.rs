@@ -39,6 +39,8 @@ const BLOCK_CACHE_BYTES: usize = 128 * MIB;
 /// RocksDB's own text log: so many files of so many bytes.
 const TEXT_LOG_FILES: usize = 4;
 const TEXT_LOG_BYTES: usize = 4 * MIB;
+/// At most what a row takes in a batch besides its key and value: a tag and three numbers.
+const ROW_BYTES: usize = 16;
 /// The family that RocksDB insists on; nothing is kept in it.
 const UNUSED_FAMILY: &str = "default";
 
@@ -275,7 +277,8 @@ fn handle(engine: &DB, family: Family) -> Result<&ColumnFamily, StoreError> {
 }
 
 fn assemble(engine: &DB, writes: &[Write]) -> Result<WriteBatch, StoreError> {
-    let mut batch = WriteBatch::default();
+    let bytes = writes.iter().map(|write| write.key.bytes.len() + write.value.as_ref().map_or(0, Vec::len) + ROW_BYTES);
+    let mut batch = WriteBatch::with_capacity_bytes(bytes.sum());
     for write in writes {
         let family = handle(engine, write.key.family)?;
         match &write.value {
