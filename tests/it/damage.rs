@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::gateway::{Refused, TestGateway};
 use crate::installation::Installation;
-use crate::load::{Load, World};
+use crate::load::{Load, Values, World};
 use crate::trail::Trail;
 use crate::wal::{self, Wal};
 
@@ -23,7 +23,7 @@ struct Killed {
 fn killed_under_load() -> Killed {
     let gateway = TestGateway::start();
     let scratch = tempfile::tempdir().unwrap();
-    let world = World::new(gateway.admin().to_owned(), scratch.path().join("clients"));
+    let world = World::new(gateway.admin().to_owned(), scratch.path().join("clients"), Values::Mixed);
     let load = Load::start(&world, gateway.address(), 12);
     load.wait_for(300);
     let older_mark = fs::read(gateway.installation().path("hwm")).unwrap();

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::gateway::{TestGateway, wait_for};
 use crate::installation::Installation;
+use crate::load::Values;
 use crate::scene::Scene;
 
 const MIB: u64 = 1024 * 1024;
@@ -92,8 +93,9 @@ fn i09_attack_g02_writes_that_fail_are_answered_503_and_the_same_process_serves_
         installation.set(&format!("storage.disk_{level}_bytes"), 0);
     }
     installation.set("storage.ballast_bytes", 0);
-    let scene = Scene::start(TestGateway::of(installation));
-    for _ in 0..3 {
+    let scene = Scene::start(TestGateway::of(installation), Values::Long);
+    scene.answers(200, 100);
+    for _ in 0..2 {
         let filler = disk.fill();
         let slowest = scene.answers(503, 300);
         println!("longest wait for a 503: {slowest:?}");
@@ -112,7 +114,8 @@ fn i09_attack_g02_each_level_of_free_space_refuses_what_it_must_and_ends_by_itse
     for (level, percent) in [("soft", 27), ("hard", 20), ("critical", 10)] {
         installation.set(&format!("storage.disk_{level}_percent"), percent);
     }
-    let scene = Scene::start(TestGateway::of(installation));
+    let scene = Scene::start(TestGateway::of(installation), Values::Mixed);
+    scene.answers(200, 100);
     let admin = scene.gateway.admin().to_owned();
     let checkpoint = || scene.gateway.call(&admin, "GetCheckpoint", &json!({})).status;
     let ballast = disk.path().join("db.ballast");
