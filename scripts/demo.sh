@@ -41,7 +41,8 @@ try() {
 }
 expect() { grep -q -- "$1" "$2" || { echo "demo: \`$1\` was due in the answer" >&2; return 1; }; }
 
-export PATH="$binaries:$PATH" KEYWARD_CONFIG=try/keyward.toml
+export PATH="$binaries:$PATH"
+export KEYWARD_CONFIG=try/keyward.toml
 unset KEYWARD_ADDR KEYWARD_TOKEN KEYWARD_TOKEN_FILE
 cd "$scratch"
 
@@ -85,7 +86,7 @@ try "$(ask stranger demo/nothing-here)"
 expect '^HTTP/1.1 403' answer
 
 step "7. A program gets the secret in its environment and nowhere else"
-try "keyward --token-file app.token run --secret demo/db=DB_PASSWORD -- sh -c 'echo \"a password of \${#DB_PASSWORD} characters\"'"
+try "keyward --token-file app.token run --secret demo/db=DB_PASSWORD -- sh -c 'echo \${#DB_PASSWORD} characters'"
 
 step "8. Who touched demo/db? The question is itself authorised and recorded"
 try 'keyward --token-file admin.token audit query --resource demo/db | tee trail'

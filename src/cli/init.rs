@@ -16,6 +16,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Documents that `init` writes: name and text.
@@ -30,6 +31,8 @@ const DEV_DOCUMENTS: [(&str, &str); 2] = [
     ("dev-admin", include_str!("../../policies/presets/dev-admin.json")),
     ("demo-read", include_str!("../../policies/presets/demo-read.json")),
 ];
+/// How long the record of the making may take to become durable.
+const FIRST_WRITE_MAX: Duration = Duration::from_secs(30);
 const SERVICE_ROLE: &str = include_str!("../../policies/presets/roles/SSM_QCSRole.json");
 
 /// Make a new installation
@@ -106,7 +109,9 @@ impl Init {
         let config = Config::load(&dir.join("keyward.toml"))?;
         let root = FileProvider::new(config.path(&config.keys.path)).create(&*environment.random)?;
         let (_, keys) = Keyring::initial(&root, environment.clock.wall_us() / 1_000_000, &*environment.random)?;
-        let settings = setup::log_settings(&config)?;
+        let mut settings = setup::log_settings(&config)?;
+        // Nobody waits behind this one: a slow disk is no reason to fail.
+        settings.limits.deadline = FIRST_WRITE_MAX;
         Log::create(&settings, environment)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {

@@ -67,7 +67,8 @@ fn signed(header: &str, claims: &[u8]) -> String {
 #[test]
 fn i10_tokens() {
     let authenticator = Authenticator::new(vec![issuer(KeySource::PublicKeyPem(pem()))]).unwrap();
-    let good = [signed(r#"{"alg":"EdDSA","typ":"JWT"}"#, CLAIMS.as_bytes()), signed(r#"{"alg":"EdDSA"}"#, CLAIMS.as_bytes())];
+    let good =
+        [signed(r#"{"alg":"EdDSA","typ":"JWT"}"#, CLAIMS.as_bytes()), signed(r#"{"alg":"EdDSA"}"#, CLAIMS.as_bytes())];
     let seeds: Vec<Vec<u8>> = good.iter().map(|token| token.clone().into_bytes()).collect();
     let accepted: BTreeSet<String> = good.into_iter().collect();
     fuzz("token", seeds, |bytes| {
@@ -132,8 +133,10 @@ fn file(path: &str, bytes: &[u8]) -> PolicyFile {
     PolicyFile { path: path.to_owned(), bytes: bytes.to_vec() }
 }
 
-const ATTACHED: &[u8] = br#"{"version":1,"groups":{},"attachments":[{"policy":"p","to":["everyone"]}],"boundaries":[]}"#;
-const ALLOW: &[u8] = br#"{"version":"2.0","statement":[{"effect":"allow","action":"ssm:GetSecretValue","resource":"*"}]}"#;
+const ATTACHED: &[u8] =
+    br#"{"version":1,"groups":{},"attachments":[{"policy":"p","to":["everyone"]}],"boundaries":[]}"#;
+const ALLOW: &[u8] =
+    br#"{"version":"2.0","statement":[{"effect":"allow","action":"ssm:GetSecretValue","resource":"*"}]}"#;
 
 /// What everyone may do with `demo/db` under a set.
 fn verdict(set: &PolicySet) -> Verdict {
@@ -153,7 +156,7 @@ fn verdict(set: &PolicySet) -> Verdict {
         context: &Context::default(),
         session_policy: None,
     })
-    .verdict
+    .outcome
 }
 
 #[test]
@@ -188,12 +191,14 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
 
 #[test]
 fn i06_i10_resource_patterns() {
-    let seeds = ["qcs::ssm:::secret/creatorUin/*/demo/*", "qcs::ssm:local:uin/100000000001:secret/creatorUin/7/d*o/?b", "*"];
+    let seeds =
+        ["qcs::ssm:::secret/creatorUin/*/demo/*", "qcs::ssm:local:uin/100000000001:secret/creatorUin/7/d*o/?b", "*"];
     fuzz("resource", seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect(), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let resource = serde_json::to_string(text).unwrap();
-        let document =
-            format!(r#"{{"version":"2.0","statement":[{{"effect":"allow","action":"ssm:GetSecretValue","resource":{resource}}}]}}"#);
+        let document = format!(
+            r#"{{"version":"2.0","statement":[{{"effect":"allow","action":"ssm:GetSecretValue","resource":{resource}}}]}}"#
+        );
         let files = [file("attachments.json", ATTACHED), file("documents/p.json", document.as_bytes())];
         let Ok(set) = PolicySet::load(&files, &settings()) else { return };
         let allowed = verdict(&set) == Verdict::Allow;

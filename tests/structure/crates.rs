@@ -78,9 +78,8 @@ fn numbers(version: &str) -> [u64; 3] {
 }
 
 fn is_refused(name: &str, version: &str, bans: &[(String, Option<String>)]) -> bool {
-    bans.iter().any(|(banned, floor)| {
-        banned == name && floor.as_ref().is_none_or(|floor| numbers(version) < numbers(floor))
-    })
+    bans.iter()
+        .any(|(banned, floor)| banned == name && floor.as_ref().is_none_or(|floor| numbers(version) < numbers(floor)))
 }
 
 #[test]

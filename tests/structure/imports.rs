@@ -5,13 +5,45 @@ use std::collections::BTreeMap;
 
 /// For each part of `src/`, the parts it may name by `crate::`.
 const MAY_USE: [(&str, &[&str]); 20] = [
-    ("access", &["actions", "authn", "authz", "clock", "config", "error", "floods", "json", "keys", "parameters",
-        "principal", "resource", "secret", "PROGRAM"]),
+    (
+        "access",
+        &[
+            "actions",
+            "authn",
+            "authz",
+            "clock",
+            "config",
+            "error",
+            "floods",
+            "json",
+            "keys",
+            "parameters",
+            "principal",
+            "resource",
+            "secret",
+            "PROGRAM",
+        ],
+    ),
     ("actions", &["resource"]),
     ("authn", &["json", "principal"]),
     ("authz", &["actions", "principal", "resource"]),
-    ("cli", &["access", "actions", "authn", "authz", "clock", "config", "http", "keys", "principal", "secret",
-        "telemetry", "PROGRAM"]),
+    (
+        "cli",
+        &[
+            "access",
+            "actions",
+            "authn",
+            "authz",
+            "clock",
+            "config",
+            "http",
+            "keys",
+            "principal",
+            "secret",
+            "telemetry",
+            "PROGRAM",
+        ],
+    ),
     ("clock", &[]),
     ("config", &["principal"]),
     ("encoding", &[]),
@@ -32,10 +64,14 @@ const MAY_USE: [(&str, &[&str]); 20] = [
 /// Files that are compiled into the program or the library, tests aside.
 fn production() -> Vec<(String, String)> {
     let is_test = |path: &str| {
-        path.contains("/tests/") || path.contains("test") || path.contains("/benches/") || path.ends_with("golden.rs")
+        path.contains("/tests/")
+            || path.contains("test")
+            || path.contains("/benches/")
+            || path.ends_with("golden.rs")
             || path.ends_with("fixture.rs")
     };
-    let in_program = |path: &str| ["src/", "audit/src/", "audit/verify/src/"].iter().any(|start| path.starts_with(start));
+    let in_program =
+        |path: &str| ["src/", "audit/src/", "audit/verify/src/"].iter().any(|start| path.starts_with(start));
     let files: Vec<_> = rust_files().into_iter().filter(|(path, _)| in_program(path) && !is_test(path)).collect();
     files.into_iter().map(|(path, text)| (path, code(&text))).collect()
 }

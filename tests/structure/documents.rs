@@ -1,0 +1,214 @@
+//! The documents say what is so: the map against the tree, test names against the tests, metrics, settings and crates
+//! against the code, the quick start against the demo.
+
+use super::{read, root, rust_files};
+use std::collections::BTreeSet;
+
+/// Longest document that people are asked to read in one go.
+const ARCHITECTURE_LINES_MAX: usize = 200;
+const FILE_LINES_MAX: usize = 600;
+/// Documents with relative links and with names of tests.
+const DOCUMENTS: [&str; 11] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/ARCHITECTURE.md",
+    "docs/THREATS.md",
+    "docs/DEPENDENCIES.md",
+    "docs/OPERATIONS.md",
+    "docs/adr/0001-log-format.md",
+    "docs/adr/0003-one-optimistic-check.md",
+    "docs/adr/0004-casbin-fence.md",
+];
+
+/// The texts between backticks, outside of fenced blocks.
+fn quoted(text: &str) -> Vec<&str> {
+    let plain = text.split("```").step_by(2);
+    plain.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
+}
+
+/// The names of all tests.
+fn tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (_, text) in rust_files() {
+        for rest in text.split("\n").map(str::trim_start) {
+            let rest = rest.strip_prefix("async ").unwrap_or(rest);
+            if let Some(rest) = rest.strip_prefix("fn ") {
+                let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Whether a word is a test's name by its form: `i01_...`, `attack_a01_...`.
+fn names_a_test(word: &str) -> bool {
+    let numbered = word.strip_prefix('i').is_some_and(|rest| {
+        rest.len() > 4 && rest.as_bytes()[..2].iter().all(u8::is_ascii_digit) && rest.as_bytes()[2] == b'_'
+    });
+    is_word(word) && (numbered || word.starts_with("attack_"))
+}
+
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let tests = tests();
+    let mut named = 0_usize;
+    for document in DOCUMENTS {
+        for word in quoted(&read(document)).into_iter().filter(|word| names_a_test(word)) {
+            assert!(tests.contains(word), "{document} names `{word}`, which is no test");
+            named += 1;
+        }
+    }
+    assert!(named > 60, "only {named} tests are named");
+}
+
+#[test]
+fn each_invariant_is_named_with_its_tests() {
+    let text = read("docs/ARCHITECTURE.md");
+    for number in 1..=13 {
+        let row = text.lines().find(|line| line.starts_with(&format!("| I{number} "))).expect("a row");
+        let tests = quoted(row).into_iter().filter(|word| is_word(word) && word.len() > 10).count();
+        assert!(tests > 0, "I{number} has no test");
+    }
+}
+
+#[test]
+fn every_attack_row_that_is_tested_is_in_the_table() {
+    let threats = read("docs/THREATS.md");
+    let tests = tests();
+    let rows: BTreeSet<(char, u32)> = tests.iter().filter_map(|name| row_of(name.strip_prefix("attack_")?)).collect();
+    assert!(rows.len() > 30, "only {} rows", rows.len());
+    for (group, number) in rows {
+        assert!(threats.contains(&format!("\n| {group}{number} ")), "{group}{number} is not in THREATS.md");
+    }
+}
+
+/// The attack row that a test is named after: `a13_...` is A13; a test with a letter alone is of no row.
+fn row_of(rest: &str) -> Option<(char, u32)> {
+    let (group, number) = rest.split('_').next()?.split_at_checked(1)?;
+    Some((group.chars().next()?.to_ascii_uppercase(), number.parse().ok()?))
+}
+
+#[test]
+fn the_map_is_the_tree() {
+    let text = read("docs/ARCHITECTURE.md");
+    assert!(text.lines().count() <= ARCHITECTURE_LINES_MAX);
+    let map = text.split("## Map").nth(1).unwrap().split("\n## ").next().unwrap();
+    let named: BTreeSet<&str> = map
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|line| quoted(line.split('|').nth(1).unwrap()))
+        .collect();
+    for path in &named {
+        assert!(root().join(path).exists(), "the map names `{path}`, which is not there");
+    }
+    for folder in ["src", "audit/src"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let part = name.trim_end_matches(".rs").trim_end_matches("_tests");
+            let has = |form: String| named.contains(form.as_str());
+            let found = has(format!("{folder}/{part}"))
+                || has(format!("{folder}/{part}/"))
+                || has(format!("{folder}/{part}.rs"));
+            assert!(found || part == "samples", "`{folder}/{name}` is not on the map");
+        }
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in DOCUMENTS {
+        let path = root().join(document);
+        for link in read(document).split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
+            if !link.is_empty() && !link.starts_with("http") {
+                assert!(path.parent().unwrap().join(link).exists(), "{document} links to `{link}`");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_quick_start_is_what_the_demo_does() {
+    let readme = read("README.md");
+    let block = readme.split("## Quick start").nth(1).unwrap().split("```sh\n").nth(1).unwrap();
+    let commands: Vec<&str> =
+        block.split("```").next().unwrap().lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(commands.len() > 5);
+    let demo = read("scripts/demo.sh").replace("\\$", "$");
+    for command in commands {
+        let command = command.split("   #").next().unwrap().trim();
+        assert!(demo.contains(command), "`{command}` is not in scripts/demo.sh");
+    }
+}
+
+#[test]
+fn every_metric_is_described() {
+    let operations = read("docs/OPERATIONS.md");
+    let mut metrics = BTreeSet::new();
+    for (path, text) in rust_files() {
+        if path.contains("/src/") || path.starts_with("src/") {
+            for start in ["counter!(\"", "gauge!(\"", "histogram!(\""] {
+                let names = text.split(start).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+                metrics.extend(names);
+            }
+        }
+    }
+    assert!(metrics.len() > 8, "only {} metrics", metrics.len());
+    for metric in &metrics {
+        assert!(operations.contains(&format!("| `{metric}`")), "`{metric}` is not described");
+    }
+    let described = quoted(&operations).into_iter().filter(|word| is_word(word) && word.starts_with("keyward_"));
+    for word in described {
+        assert!(metrics.contains(word), "`{word}` is described and not there");
+    }
+}
+
+#[test]
+fn every_crate_is_accounted_for_with_its_version() {
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let text = read("docs/DEPENDENCIES.md");
+    for (name, entry) in manifest["workspace"]["dependencies"].as_table().unwrap() {
+        let version = entry.as_str().or_else(|| entry.get("version").and_then(toml::Value::as_str));
+        if let Some(version) = version {
+            let row = text.lines().find(|line| line.contains(&format!("`{name}` {version}")));
+            assert!(row.is_some(), "`{name}` {version} is not in docs/DEPENDENCIES.md");
+        }
+    }
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    for (path, text) in rust_files() {
+        assert!(text.lines().count() <= FILE_LINES_MAX, "{path} has {} lines", text.lines().count());
+    }
+}
+
+#[test]
+fn attack_s05_nothing_that_looks_like_a_real_credential_is_committed() {
+    let kept = [".rs", ".md", ".json", ".toml", ".py", ".sh", ".txt", ".pem", ".key"];
+    let listed =
+        std::process::Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let files: Vec<&str> = listed.split('\0').filter(|path| kept.iter().any(|end| path.ends_with(end))).collect();
+    assert!(files.len() > 200, "only {} files", files.len());
+    for path in files {
+        let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
+        for found in looks_real(&text) {
+            panic!("{path} holds what looks like a credential: `{}...`", &found[..6]);
+        }
+    }
+    assert_eq!(looks_real(&format!("key = {}{}", "AKID", "z8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE")).len(), 1);
+}
+
+/// Words of the forms in which vendors give out access keys and tokens.
+fn looks_real(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let forms = [("AKIA", 20), ("AKID", 36), ("ghp_", 40), ("xoxb_", 24), ("AIza", 39)];
+    words.filter(|word| forms.iter().any(|(start, length)| word.starts_with(start) && word.len() == *length)).collect()
+}
