@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::gateway::{DEADLINE, TestGateway};
+use crate::gateway::{DEADLINE, TestGateway, wait_for};
 use crate::join::{Joined, join};
 use crate::journal;
 use crate::load::{Load, Values, World};
@@ -30,6 +30,12 @@ impl Scene {
         let world = World::new(gateway.admin().to_owned(), journals.path().join("clients"), values);
         let load = Load::start(&world, gateway.address(), 9);
         Self { gateway, world, load, _journals: journals }
+    }
+
+    /// Waits until writes have failed so many times, by the structured log.
+    pub(crate) fn broken(&self, times: usize) {
+        let failed = || self.gateway.log().matches("nothing is served until it is read back").count() >= times;
+        wait_for("a write to fail", || failed().then_some(()));
     }
 
     /// Waits for `count` answers with this status, one after the other or not; the longest that any took.
