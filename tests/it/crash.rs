@@ -13,7 +13,7 @@ use crate::gateway::{TestGateway, wait_for};
 use crate::installation::Installation;
 use crate::join::{Joined, join};
 use crate::journal::{self, Call};
-use crate::load::{CLIENTS, Client, Dice, Load, World};
+use crate::load::{CLIENTS, Client, Dice, Load, Values, World};
 use crate::trail::Trail;
 
 /// Rounds between two looks at everything.
@@ -41,7 +41,7 @@ fn i01_i02_killed_at_random_moments_nothing_is_released_unrecorded_and_nothing_a
     let mut installation = Installation::new();
     let journals = tempfile::tempdir().unwrap();
     let token = installation.dev_issuer().token_of("admin", &[], &[], 80_000);
-    let world = World::new(token, journals.path().join("clients"));
+    let world = World::new(token, journals.path().join("clients"), Values::Mixed);
     let mut crashes = Crashes { world, seed, dice: Dice::new(seed), checkpoints: Vec::new(), seen: 0 };
     for round in 1..=rounds {
         installation = crashes.round(installation);

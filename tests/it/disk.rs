@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::gateway::{TestGateway, wait_for};
 use crate::installation::Installation;
+use crate::load::Values;
 use crate::scene::Scene;
 
 const MIB: u64 = 1024 * 1024;
@@ -92,15 +93,16 @@ fn i09_attack_g02_writes_that_fail_are_answered_503_and_the_same_process_serves_
         installation.set(&format!("storage.disk_{level}_bytes"), 0);
     }
     installation.set("storage.ballast_bytes", 0);
-    let scene = Scene::start(TestGateway::of(installation));
-    for _ in 0..3 {
+    let scene = Scene::start(TestGateway::of(installation), Values::Long);
+    scene.answers(200, 100);
+    for times in 1..=2 {
         let filler = disk.fill();
+        scene.broken(times);
         let slowest = scene.answers(503, 300);
         println!("longest wait for a 503: {slowest:?}");
         drop(filler);
         scene.answers(200, 300);
     }
-    assert!(scene.gateway.log().contains("nothing is served until it is read back"), "no write ever failed");
     scene.end();
 }
 
@@ -112,21 +114,24 @@ fn i09_attack_g02_each_level_of_free_space_refuses_what_it_must_and_ends_by_itse
     for (level, percent) in [("soft", 27), ("hard", 20), ("critical", 10)] {
         installation.set(&format!("storage.disk_{level}_percent"), percent);
     }
-    let scene = Scene::start(TestGateway::of(installation));
+    let scene = Scene::start(TestGateway::of(installation), Values::Mixed);
+    scene.answers(200, 100);
     let admin = scene.gateway.admin().to_owned();
     let checkpoint = || scene.gateway.call(&admin, "GetCheckpoint", &json!({})).status;
     let ballast = disk.path().join("db.ballast");
     let unready = |reason: &str| {
         let reply = scene.gateway.get("/readyz");
-        (reply.status == 503 && reply.body["reasons"] == json!([reason])).then_some(())
+        reply.body["reasons"].as_array().is_some_and(|reasons| reasons.contains(&json!(reason))).then_some(())
     };
 
     let hard = disk.take(180 * MIB);
     scene.answers(503, 300);
     wait_for("the level hard", || unready("disk_hard"));
-    assert_eq!(checkpoint(), 200, "administration is served and recorded at the level hard");
-    let denied = scene.gateway.token("nobody", &[], &[], 600);
-    assert_eq!(scene.gateway.call(&denied, "GetSecretValue", &json!({"SecretName": "other/x"})).status, 403);
+    wait_for("administration at the level hard", || (checkpoint() == 200).then_some(()));
+    let nobody = scene.gateway.token("nobody", &[], &[], 600);
+    let denied = || scene.gateway.call(&nobody, "GetSecretValue", &json!({"SecretName": "other/x"})).status == 403;
+    wait_for("denials at the level hard", || denied().then_some(()));
+    assert!(unready("disk_hard").is_some(), "it was no longer at the level hard");
 
     let critical = disk.take(70 * MIB);
     wait_for("the level critical", || unready("disk_critical"));

@@ -1,10 +1,12 @@
-//! System calls of a commit that fail with EIO, one at a time and several in a row, injected by strace: the sync of the
-//! write-ahead log, whose batch is then in the file all the same, and the write of the mark after it.
+//! System calls of a commit at which the gateway is killed, or which fail with EIO, one at a time and several in a row,
+//! injected by strace: the sync of the write-ahead log, whose batch is then in the file all the same, and the write of
+//! the mark after it.
 
 use std::process::Command;
 
 use crate::gateway::TestGateway;
 use crate::installation::Installation;
+use crate::load::Values;
 use crate::scene::Scene;
 
 fn can_trace() -> bool {
@@ -18,16 +20,22 @@ fn can_trace() -> bool {
     false
 }
 
-/// Has the calls of each thread that `when` counts fail, and lets clients see it.
+/// A gateway with `fault` at the calls of each thread that `when` counts.
+fn with_fault(call: &str, fault: &str, when: &str) -> TestGateway {
+    let inject = format!("inject={call}:{fault}:when={when}");
+    let trace = format!("trace={call}");
+    let quiet = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"];
+    let wrapper = [&quiet[..], &["-e", &trace, "-e", &inject]].concat();
+    TestGateway::of_under(Installation::new(), &wrapper)
+}
+
+/// Has calls fail, and lets clients see it.
 fn fail(call: &str, when: &str) {
-    let inject = format!("inject={call}:error=EIO:when={when}");
-    let wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", &inject];
-    let scene = Scene::start(TestGateway::of_under(Installation::new(), &wrapper));
-    let slowest = scene.answers(503, 1);
+    let scene = Scene::start(with_fault(call, "error=EIO", when), Values::Mixed);
+    println!("EIO at {call} {when}");
+    scene.broken(1);
     scene.answers(200, 300);
-    println!("{call} {when}: first 503 after {slowest:?}");
-    let log = scene.gateway.log();
-    assert!(log.contains("nothing is served until it is read back") && log.contains("the store serves again"), "{log}");
+    assert!(scene.gateway.log().contains("the store serves again"), "{}", scene.gateway.log());
     scene.end();
 }
 
@@ -42,5 +50,20 @@ fn attack_g01_g03_a_sync_that_fails_is_read_back_and_leaves_neither_gap_nor_doub
 fn attack_g01_g18_a_mark_that_cannot_be_written_releases_nothing_and_is_written_again() {
     if can_trace() {
         ["100", "131", "90..93", "80+40"].into_iter().for_each(|when| fail("pwrite64", when));
+    }
+}
+
+#[test]
+fn attack_g01_killed_at_a_system_call_of_a_commit_nothing_acknowledged_is_lost() {
+    if !can_trace() {
+        return;
+    }
+    // The main thread, which opens the store, makes fewer of each.
+    for (call, first) in [("write", 200), ("fdatasync", 100), ("pwrite64", 100)] {
+        for when in first..first + 5 {
+            let scene = Scene::start(with_fault(call, "signal=SIGKILL", &when.to_string()), Values::Mixed);
+            println!("killed at {call} {when}");
+            scene.killed();
+        }
     }
 }

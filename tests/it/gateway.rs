@@ -310,6 +310,12 @@ impl TestGateway {
         self.installation.take().unwrap()
     }
 
+    /// Waits until it has ended by itself, however.
+    pub(crate) fn ended(mut self) -> Installation {
+        self.wait();
+        self.installation.take().unwrap()
+    }
+
     /// Stops and starts again.
     pub(crate) fn restart(self) -> Self {
         Self::of(self.stop())

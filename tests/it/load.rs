@@ -49,6 +49,15 @@ impl Dice {
     }
 }
 
+/// How long the values are that clients make up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// Mostly short, at times so long that a row spans blocks of the write-ahead log.
+    Mixed,
+    /// All about as long as is allowed, to fill a disk sooner.
+    Long,
+}
+
 struct Known {
     name: String,
     versions: Vec<String>,
@@ -59,17 +68,19 @@ pub(crate) struct World {
     pub(crate) token: String,
     pub(crate) journals: PathBuf,
     pub(crate) started: Instant,
+    values: Values,
     known: Mutex<VecDeque<Known>>,
     clients: AtomicU64,
 }
 
 impl World {
-    pub(crate) fn new(token: String, journals: PathBuf) -> Arc<Self> {
+    pub(crate) fn new(token: String, journals: PathBuf, values: Values) -> Arc<Self> {
         std::fs::create_dir(&journals).unwrap();
         Arc::new(Self {
             token,
             journals,
             started: Instant::now(),
+            values,
             known: Mutex::new(VecDeque::new()),
             clients: AtomicU64::new(0),
         })
@@ -201,9 +212,9 @@ impl Client {
         }
     }
 
-    /// Unique; mostly short, at times so long that its row spans blocks of the write-ahead log.
     fn value(&mut self, fresh: &str) -> String {
-        let length = if self.dice.below(16) == 0 { self.dice.below(60_000) } else { self.dice.below(300) };
+        let is_long = self.world.values == Values::Long || self.dice.below(16) == 0;
+        let length = self.dice.below(if is_long { 60_000 } else { 300 });
         format!("{fresh}:{:016x}:{}", self.dice.next(), "x".repeat(usize::try_from(length).unwrap()))
     }
 }

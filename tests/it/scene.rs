@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::gateway::{DEADLINE, TestGateway};
+use crate::gateway::{DEADLINE, TestGateway, wait_for};
 use crate::join::{Joined, join};
 use crate::journal;
-use crate::load::{Load, World};
+use crate::load::{Load, Values, World};
 use crate::trail::Trail;
 
 /// What the gateway promises is 250 ms; on a machine that is busy with other tests an answer after this is a hang.
@@ -25,12 +25,17 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn start(gateway: TestGateway) -> Self {
+    pub(crate) fn start(gateway: TestGateway, values: Values) -> Self {
         let journals = tempfile::tempdir().unwrap();
-        let world = World::new(gateway.admin().to_owned(), journals.path().join("clients"));
+        let world = World::new(gateway.admin().to_owned(), journals.path().join("clients"), values);
         let load = Load::start(&world, gateway.address(), 9);
-        load.wait_for(200);
         Self { gateway, world, load, _journals: journals }
+    }
+
+    /// Waits until writes have failed so many times, by the structured log.
+    pub(crate) fn broken(&self, times: usize) {
+        let failed = || self.gateway.log().matches("nothing is served until it is read back").count() >= times;
+        wait_for("a write to fail", || failed().then_some(()));
     }
 
     /// Waits for `count` answers with this status, one after the other or not; the longest that any took.
@@ -47,15 +52,22 @@ impl Scene {
         slowest
     }
 
+    /// Waits for the end of a gateway that something kills, starts it again, joins what the clients saw with the
+    /// export, and has the log verified in place.
+    pub(crate) fn killed(self) {
+        let installation = self.gateway.ended();
+        self.load.cut_off();
+        let gateway = TestGateway::of(installation);
+        joined(&gateway, &self.world, false);
+        gateway.finish();
+    }
+
     /// Ends the clients, joins what they saw with the export of the same process, and has the log verified in place.
     pub(crate) fn end(self) -> (Joined, Trail) {
         let slowest = self.load.stop().unwrap();
         println!("longest wait for any answer: {slowest:?}");
         assert!(slowest < HANG, "an answer took {slowest:?}");
-        let vkey = self.gateway.installation().read("keys/log.vkey");
-        let export = self.gateway.insist(self.gateway.admin(), "ExportRecords", &json!({}));
-        let trail = Trail::verified(&export.bytes, &vkey, &[]);
-        let joined = join(&journal::read_all(&self.world.journals), &trail, true);
+        let (joined, trail) = joined(&self.gateway, &self.world, true);
         println!(
             "{} released, {} acknowledged, {} answered 503 of which {} are recorded",
             joined.released, joined.acknowledged, joined.unavailable, joined.recorded_unavailable
@@ -64,4 +76,13 @@ impl Scene {
         self.gateway.finish();
         (joined, trail)
     }
+}
+
+/// What the clients wrote down, joined with the verified export of a running gateway.
+fn joined(gateway: &TestGateway, world: &World, is_settled: bool) -> (Joined, Trail) {
+    let vkey = gateway.installation().read("keys/log.vkey");
+    let export = gateway.insist(gateway.admin(), "ExportRecords", &json!({}));
+    let trail = Trail::verified(&export.bytes, &vkey, &[]);
+    let joined = join(&journal::read_all(&world.journals), &trail, is_settled);
+    (joined, trail)
 }
