@@ -12,14 +12,18 @@
 )]
 
 mod attacks;
+mod cli;
 mod coverage;
 mod crash;
 mod damage;
 mod gateway;
+mod i13;
 mod installation;
 mod join;
 mod journal;
+mod leaks;
 mod load;
+mod searches;
 mod smoke;
 mod token;
 mod trail;
