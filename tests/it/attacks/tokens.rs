@@ -285,9 +285,13 @@ fn attack_a14_the_token_is_taken_from_one_header_alone() {
         assert_eq!(shape(reply), shape(&replies[0]), "{what}");
     }
     for (what, reply) in [("query", &query), ("form", &form)] {
-        assert_eq!((reply.status, reply.code()), (400, "InvalidRequest"), "{what}");
+        assert_eq!((reply.status, reply.code()), (401, "AuthFailure.InvalidAuthorization"), "{what}");
         let record = export.record_of(reply);
-        assert_eq!((&record["kind"], &record["reason"]), (&json!("unauthenticated"), &json!("InvalidRequest")));
+        assert_eq!(
+            (&record["kind"], &record["reason"]),
+            (&json!("unauthenticated"), &json!("no_credential")),
+            "{what}"
+        );
     }
     check_denied(&export, "the header that counts is app's", &disagreeing, "default_deny");
     assert_eq!(export.record_of(&disagreeing)["principal"], "user/dev/app");
