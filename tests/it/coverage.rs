@@ -215,21 +215,27 @@ fn i03_what_is_no_route_leaves_one_right_record() {
     let gateway = TestGateway::builder().record_every_refusal().start();
     let mut asked = Vec::new();
     let unknown = || "keyward:Unknown".to_owned();
-    let lines = [
+    // What is wrong with path or parameters is told to known callers only.
+    let inner = [
         ("POST /v2/GetSecretValue", 404, "ResourceNotFound"),
         ("POST /v1/", 404, "ResourceNotFound"),
         ("POST /v1/GetSecretValue/", 404, "ResourceNotFound"),
         ("POST /", 404, "ResourceNotFound"),
-        ("GET /v1/GetSecretValue", 405, "UnsupportedProtocol"),
-        ("PUT /v1/GetSecretValue", 405, "UnsupportedProtocol"),
-        ("DELETE /v1/GetSecretValue", 405, "UnsupportedProtocol"),
-        ("POST /v1/GetSecretValue?SecretName=x", 400, "InvalidRequest"),
+        ("GET /v2/GetSecretValue", 404, "ResourceNotFound"),
     ];
-    for (line, status, code) in lines {
-        // The form of a request is looked at before its credential: all who cannot be known are told the same.
+    for (line, status, code) in inner {
         for caller in CALLERS {
             let reply = ask(&gateway, caller, line, &json!({}));
-            let mut expected = Expected::wrong(caller, status, code, unknown());
+            let expected = Expected::refused(caller, unknown())
+                .unwrap_or_else(|| Expected::wrong(caller, status, code, unknown()));
+            asked.push((format!("{line} by {caller:?}"), reply, expected));
+        }
+    }
+    // A method is looked at before the credential: all who cannot be known are told the same.
+    for line in ["GET /v1/GetSecretValue", "PUT /v1/GetSecretValue", "DELETE /v1/GetSecretValue"] {
+        for caller in CALLERS {
+            let reply = ask(&gateway, caller, line, &json!({}));
+            let mut expected = Expected::wrong(caller, 405, "UnsupportedProtocol", "ssm:GetSecretValue".to_owned());
             if caller.refusal().is_some() {
                 expected.kind = "unauthenticated";
                 (expected.decision, expected.outcome) = ("deny", "denied");

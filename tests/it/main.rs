@@ -13,17 +13,21 @@
 )]
 
 mod attacks;
+mod cli;
 mod coverage;
 mod crash;
 mod damage;
 mod disk;
 mod faults;
 mod gateway;
+mod i13;
 mod installation;
 mod join;
 mod journal;
+mod leaks;
 mod load;
 mod scene;
+mod searches;
 mod smoke;
 mod token;
 mod trail;

@@ -225,7 +225,7 @@ fn attack_f06_g07_no_route_without_a_token_and_none_that_weakens_the_evidence() 
     ] {
         for method in ["GET", "POST", "PUT", "DELETE"] {
             let reply = gateway.request(&format!("{method} {path}"), &json_type, b"{}");
-            asked.push((format!("{method} {path}"), reply, 404, "ResourceNotFound"));
+            asked.push((format!("{method} {path}"), reply, 401, "no_credential"));
         }
     }
     let open = ["/metrics", "/readyz", "/healthz", "/openapi.json"].map(|path| gateway.get(path));

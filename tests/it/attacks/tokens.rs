@@ -254,6 +254,9 @@ fn attack_a13_a_revoked_token_is_refused_on_the_next_request_and_after_a_restart
     gateway.finish();
 }
 
+/// What it is, its headers, and the reason in its record.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a str);
+
 #[test]
 fn attack_a14_the_token_is_taken_from_one_header_alone() {
     let gateway = gateway();
@@ -261,7 +264,7 @@ fn attack_a14_the_token_is_taken_from_one_header_alone() {
     let (bearer, admin) = (format!("Bearer {token}"), format!("Bearer {}", gateway.admin()));
     let body = json!({"SecretName": "demo/db"}).to_string();
     let cookie = format!("token={token}; Authorization={token}");
-    let cases: [(&str, Vec<(&str, &str)>, &str); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("cookie", vec![("Cookie", &cookie)], "no_credential"),
         ("other headers", vec![("X-Vault-Token", &token), ("X-Api-Key", &token)], "no_credential"),
         ("two of them", vec![("Authorization", &bearer), ("Authorization", &admin)], "malformed"),
@@ -285,9 +288,13 @@ fn attack_a14_the_token_is_taken_from_one_header_alone() {
         assert_eq!(shape(reply), shape(&replies[0]), "{what}");
     }
     for (what, reply) in [("query", &query), ("form", &form)] {
-        assert_eq!((reply.status, reply.code()), (400, "InvalidRequest"), "{what}");
+        assert_eq!((reply.status, reply.code()), (401, "AuthFailure.InvalidAuthorization"), "{what}");
         let record = export.record_of(reply);
-        assert_eq!((&record["kind"], &record["reason"]), (&json!("unauthenticated"), &json!("InvalidRequest")));
+        assert_eq!(
+            (&record["kind"], &record["reason"]),
+            (&json!("unauthenticated"), &json!("no_credential")),
+            "{what}"
+        );
     }
     check_denied(&export, "the header that counts is app's", &disagreeing, "default_deny");
     assert_eq!(export.record_of(&disagreeing)["principal"], "user/dev/app");
