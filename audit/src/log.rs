@@ -11,6 +11,7 @@ mod batch;
 mod check;
 mod clock;
 mod export;
+mod find;
 mod followers;
 mod head;
 mod index;
@@ -96,12 +97,43 @@ pub struct Status {
     pub follower_lag: u64,
     /// Records that wait to be written.
     pub queued: usize,
+    /// Whether the thread that writes records lives; without it none is taken any more.
+    pub writing: bool,
+    /// For how long the oldest submission has waited for its answer, in the queue or in a write, in microseconds; 0 if
+    /// none waits.
+    pub waiting_us: u64,
 }
+
+/// The sequencer's thread ended in a panic with the submission in its hands.
+const UNANSWERED: Answer = Answer::Refused(Refused::Store);
 
 /// Why an event did not even get into the queue.
 enum Unqueued {
     TooLarge,
     Refused(Refused),
+}
+
+impl Unqueued {
+    fn refuse<E>(self, event: E) -> CommitError<E> {
+        match self {
+            Self::TooLarge => CommitError::TooLarge(event),
+            Self::Refused(reason) => unavailable(event, reason),
+        }
+    }
+}
+
+/// What the sequencer's answer means to whoever submitted `event`.
+fn conclude<E>(event: E, answer: Answer) -> Result<Committed<E>, CommitError<E>> {
+    match answer {
+        Answer::Committed(locator) => Ok(Committed::new(event, locator)),
+        Answer::Conflict => Err(CommitError::Conflict(event)),
+        Answer::Refused(reason) => Err(unavailable(event, reason)),
+    }
+}
+
+fn unavailable<E>(event: E, reason: Refused) -> CommitError<E> {
+    measure::refused(reason);
+    CommitError::Unavailable(event, reason)
 }
 
 impl Log {
@@ -119,49 +151,83 @@ impl Log {
         changes: Changes,
         reads: ReadSet,
     ) -> Result<Committed<E>, CommitError<E>> {
-        let answer = match self.submit(&event, changes, reads) {
-            Ok(waiting) => self.answer(waiting).await,
-            Err(Unqueued::TooLarge) => return Err(CommitError::TooLarge(event)),
-            Err(Unqueued::Refused(reason)) => Answer::Refused(reason),
-        };
-        match answer {
-            Answer::Committed(locator) => Ok(Committed::new(event, locator)),
-            Answer::Conflict => Err(CommitError::Conflict(event)),
-            Answer::Refused(reason) => {
-                measure::refused(reason);
-                Err(CommitError::Unavailable(event, reason))
-            }
+        match self.submit(&event, changes, reads, Some(self.deadline())) {
+            Ok(waiting) => conclude(event, self.answer(waiting).await),
+            Err(unqueued) => Err(unqueued.refuse(event)),
         }
     }
 
-    /// Frames the record, here and not on the sequencer's thread, and queues it.
+    /// As [`Log::commit`], but without a deadline: waits until the sequencer answers, for as long as the disk takes. For
+    /// keyward's own records, whose loss or doubling would be worse than the wait.
+    ///
+    /// # Errors
+    /// As [`Log::commit`], but never [`Refused::Deadline`]. After [`Refused::Store`] the record may be durable or not:
+    /// [`Log::find`] tells, once the store is served from again. Every other refusal certainly left nothing in the log.
+    pub async fn commit_unhurried<E: Event>(
+        &self,
+        event: E,
+        changes: Changes,
+        reads: ReadSet,
+    ) -> Result<Committed<E>, CommitError<E>> {
+        match self.submit(&event, changes, reads, None) {
+            Ok(waiting) => conclude(event, waiting.await.unwrap_or(UNANSWERED)),
+            Err(unqueued) => Err(unqueued.refuse(event)),
+        }
+    }
+
+    /// Frames the record, here and not on the sequencer's thread, and queues it; if it still waits after `deadline` it
+    /// is dropped unwritten.
     fn submit<E: Event>(
         &self,
         event: &E,
         changes: Changes,
         reads: ReadSet,
+        deadline: Option<Duration>,
     ) -> Result<oneshot::Receiver<Answer>, Unqueued> {
         let draft = event.draft();
         let framed = draft.frame().map_err(|error| match error {
             FrameError::TooLarge(_) => Unqueued::TooLarge,
             FrameError::Malformed(reason) => refuse_malformed(&draft.action, &reason),
         })?;
-        if let Some(family) = changes.writes.iter().map(|write| write.key.family).find(|family| !is_business(*family)) {
-            return Err(refuse_malformed(&draft.action, &format!("changes of the family `{}`", family.name())));
+        if let Some(family) = changes
+            .writes
+            .iter()
+            .map(|write| write.key.family)
+            .find(|family| !is_business(*family))
+        {
+            return Err(refuse_malformed(
+                &draft.action,
+                &format!("changes of the family `{}`", family.name()),
+            ));
         }
         let (waiter, waiting) = oneshot::channel();
         let releases = sequencer::releases(draft, &changes);
-        let deadline_us = self.shared.environment.clock.monotonic_us().saturating_add(micros(self.deadline()));
-        let entry = Entry { framed, kind: draft.kind, releases };
-        let submission = Submission { entry, changes, reads, deadline_us, waiter };
-        self.shared.lanes.push(event.lane(), submission).map_err(Unqueued::Refused)?;
+        let now_us = self.shared.environment.clock.monotonic_us();
+        let deadline_us = deadline.map_or(u64::MAX, |deadline| now_us.saturating_add(micros(deadline)));
+        let entry = Entry {
+            framed,
+            kind: draft.kind,
+            releases,
+        };
+        let submission = Submission {
+            entry,
+            changes,
+            reads,
+            since_us: now_us,
+            deadline_us,
+            waiter,
+        };
+        self.shared
+            .lanes
+            .push(event.lane(), submission)
+            .map_err(Unqueued::Refused)?;
         Ok(waiting)
     }
 
     /// Waits for the sequencer's answer, at most until the deadline.
     async fn answer(&self, mut waiting: oneshot::Receiver<Answer>) -> Answer {
         match tokio::time::timeout(self.deadline(), &mut waiting).await {
-            Ok(answer) => answer.unwrap_or(Answer::Refused(Refused::Stopping)),
+            Ok(answer) => answer.unwrap_or(UNANSWERED),
             Err(_) => {
                 // Closed first: either the sequencer has answered by now, or it will find that nobody waits.
                 waiting.close();
@@ -198,7 +264,8 @@ impl Log {
         &self.shared.origin
     }
 
-    /// Runs `read` on a snapshot. It must be short and must not call the log again: a reopen waits for it.
+    /// Runs `read` on a snapshot. It must be short, and it must not call the log again: a reopen waits for it, and what
+    /// it calls may wait for that reopen.
     ///
     /// # Errors
     /// [`StoreError::Closed`] while the store is being reopened; else what `read` answers.
@@ -226,7 +293,10 @@ impl Log {
     /// [`Refused::Store`] if it cannot be signed now, [`Refused::Stopping`] if the log stops.
     pub async fn checkpoint_now(&self) -> Result<Arc<SignedCheckpoint>, Refused> {
         let size = self.as_of();
-        if let Some(published) = self.newest_checkpoint().filter(|published| published.checkpoint().size >= size) {
+        if let Some(published) = self
+            .newest_checkpoint()
+            .filter(|published| published.checkpoint().size >= size)
+        {
             return Ok(published);
         }
         let (waiter, waiting) = oneshot::channel();
@@ -260,6 +330,8 @@ impl Log {
             mark_age_us: shared.marked.age_us(durable.size, now_us),
             follower_lag: durable.size.saturating_sub(shared.indexed_to.load(Ordering::Acquire)),
             queued: shared.lanes.depth(),
+            writing: shared.writing.load(Ordering::Acquire),
+            waiting_us: shared.lanes.waiting_us(now_us),
         }
     }
 
@@ -275,13 +347,19 @@ impl Log {
 
 impl fmt::Debug for Log {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Log").field("origin", &self.shared.origin).finish_non_exhaustive()
+        formatter
+            .debug_struct("Log")
+            .field("origin", &self.shared.origin)
+            .finish_non_exhaustive()
     }
 }
 
 /// Families whose rows ride with a record: all authoritative ones but the log's own.
 const fn is_business(family: Family) -> bool {
-    matches!(family, Family::Texts | Family::Secrets | Family::Keys | Family::Revocations)
+    matches!(
+        family,
+        Family::Texts | Family::Secrets | Family::Keys | Family::Revocations
+    )
 }
 
 /// An event that its code made wrong. Nothing is recorded, so nothing may be released.

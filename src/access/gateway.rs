@@ -9,7 +9,7 @@ use super::tokens::LogRevocations;
 use crate::actions;
 use crate::authn::{AuthenticateError, Authenticated, Authenticator, IssuerError};
 use crate::config::{Config, Limits};
-use crate::floods::{Budget, Floods};
+use crate::floods::{Budget, Floods, Summary};
 use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
@@ -18,9 +18,9 @@ use keyward_audit::disk::Level;
 use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::StoreError;
-use keyward_audit::{Changes, Environment, Event, Lane, Log, RandomError, ReadSet};
+use keyward_audit::{Changes, CommitError, Environment, Event, Lane, Log, RandomError, ReadSet, Refused};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,15 @@ pub struct Gateway {
     limits: Limits,
     environment: Environment,
     floods: Floods,
+    doubtful: Mutex<Option<Doubtful>>,
     cursors: CursorKey,
+}
+
+/// A summary that may be durable or not: the store failed under it.
+struct Doubtful {
+    summary: Summary,
+    request: String,
+    since: u64,
 }
 
 /// A record of the gateway's own life.
@@ -122,6 +130,7 @@ impl Gateway {
                 total: config.limits.unauthenticated_records,
                 per_network: config.limits.unauthenticated_records_per_network,
             }),
+            doubtful: Mutex::new(None),
             cursors: CursorKey::random(&*environment.random)?,
             environment,
             log,
@@ -148,21 +157,45 @@ impl Gateway {
     }
 
     async fn record(&self, draft: Draft) -> bool {
-        self.log.commit(Own::new(draft, Lane::Reserve), Changes::default(), ReadSet::default()).await.is_ok()
+        self.log.commit_unhurried(Own::new(draft, Lane::Reserve), Changes::default(), ReadSet::default()).await.is_ok()
     }
 
-    /// Writes the summary of what was only counted since the last one.
+    /// Writes the summary of what was only counted since the last one. Counts stay exact (invariant I3): a summary of
+    /// which nobody can say whether it is durable is looked for in the log before it is counted again.
     pub async fn summarise(&self) {
+        if !self.settle_doubtful() {
+            return;
+        }
         let Some(summary) = self.floods.take() else { return };
-        let recorded = match self.environment.request_id() {
-            Ok(request) => {
-                let event = super::recording::summary(&summary, request);
-                self.log.commit(event, Changes::default(), ReadSet::default()).await.is_ok()
+        let Ok(request) = self.environment.request_id() else { return self.floods.give_back(summary) };
+        let since = self.log.as_of();
+        let event = super::recording::summary(&summary, request.clone());
+        match self.log.commit_unhurried(event, Changes::default(), ReadSet::default()).await {
+            Ok(_) => {}
+            Err(CommitError::Unavailable(_, Refused::Store)) => {
+                *self.doubtful() = Some(Doubtful { summary, request, since });
             }
-            Err(_) => false,
-        };
-        if !recorded {
-            self.floods.give_back(summary);
+            Err(_) => self.floods.give_back(summary),
+        }
+    }
+
+    fn doubtful(&self) -> MutexGuard<'_, Option<Doubtful>> {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is no doubtful summary any more.
+    fn settle_doubtful(&self) -> bool {
+        let Some(doubtful) = self.doubtful().take() else { return true };
+        match self.log.find(doubtful.since, &doubtful.request, Kind::Summary) {
+            Ok(Some(_)) => true,
+            Ok(None) => {
+                self.floods.give_back(doubtful.summary);
+                true
+            }
+            Err(_) => {
+                *self.doubtful() = Some(doubtful);
+                false
+            }
         }
     }
 

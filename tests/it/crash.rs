@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::gateway::TestGateway;
+use crate::gateway::{TestGateway, wait_for};
 use crate::installation::Installation;
 use crate::join::{Joined, join};
 use crate::journal::{self, Call};
@@ -100,9 +100,9 @@ impl Crashes {
 
     fn joined(&mut self, gateway: &TestGateway) -> Joined {
         let vkey = gateway.installation().read("keys/log.vkey");
-        let export = gateway.call(gateway.admin(), "ExportRecords", &json!({})).ok();
+        let export = gateway.insist(gateway.admin(), "ExportRecords", &json!({}));
         let trail = Trail::verified(&export.bytes, &vkey, &self.checkpoints);
-        let checkpoint = gateway.call(gateway.admin(), "GetCheckpoint", &json!({})).ok();
+        let checkpoint = gateway.insist(gateway.admin(), "GetCheckpoint", &json!({}));
         self.checkpoints.push(checkpoint.text("Checkpoint").to_owned());
         self.seen = trail.records.len() as u64;
         join(&journal::read_all(&self.world.journals), &trail, false)
@@ -143,6 +143,7 @@ fn served(client: &mut Client, action: &str, secret: &str, version: Option<&Stri
         value: None,
         stage: false,
     };
-    let reply = client.exchange(&call).unwrap().ok();
+    let answered = || Some(client.exchange(&call).unwrap()).filter(|reply| reply.status != 503);
+    let reply = wait_for(action, answered).ok();
     reply.body["VersionId"].as_str().map(str::to_owned)
 }

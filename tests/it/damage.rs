@@ -42,8 +42,12 @@ fn wal_file(installation: &Installation) -> PathBuf {
 }
 
 fn trail(gateway: &TestGateway, vkeys: &str) -> Trail {
-    let export = gateway.call(gateway.admin(), "ExportRecords", &json!({})).ok();
+    let export = gateway.insist(gateway.admin(), "ExportRecords", &json!({}));
     Trail::verified(&export.bytes, vkeys, &[])
+}
+
+fn create(gateway: &TestGateway, name: &str) {
+    gateway.insist(gateway.admin(), "CreateSecret", &json!({"SecretName": name, "SecretString": "value"}));
 }
 
 /// The start must be refused, in words that name what there is and what to do.
@@ -152,7 +156,7 @@ fn attack_g12_a_deleted_write_ahead_log_or_mark_is_refused_and_so_is_the_mark_of
     // Two histories that part here.
     let [longer, other] = ["crash/longer", "crash/other"].map(|name| {
         let gateway = TestGateway::of(killed.installation.copy());
-        gateway.create(name, "value");
+        create(&gateway, name);
         gateway.stop()
     });
     let ahead = killed.installation.copy();
@@ -198,12 +202,15 @@ fn attack_g12_an_accepted_loss_is_signed_and_the_log_goes_on_under_a_new_origin_
     let accepted = installation.run(&["--output", "json", "audit", "accept-loss", "--reason", "the disk was torn out"]);
     assert_eq!(accepted.code, 0, "{accepted:?}");
     let accepted: serde_json::Value = serde_json::from_str(&accepted.out).unwrap();
-    assert_eq!((&accepted["recovered"], &accepted["lost"], &accepted["index"]), (&json!(left), &json!(mark), &json!(left)));
+    assert_eq!(
+        (&accepted["recovered"], &accepted["lost"], &accepted["index"]),
+        (&json!(left), &json!(mark), &json!(left))
+    );
     assert_ne!(origin(&installation), old_origin);
     assert_eq!(accepted["origin"], json!(origin(&installation)));
 
     let gateway = TestGateway::of(installation);
-    gateway.create("crash/after-the-loss", "value");
+    create(&gateway, "crash/after-the-loss");
     let vkeys = format!("{old_vkey}{}\n", accepted["vkey"].as_str().unwrap());
     let trail = trail(&gateway, &vkeys);
     let loss = &trail.records[usize::try_from(left).unwrap()];

@@ -1,7 +1,7 @@
 //! A running gateway: the real process on a free loopback port, its replies, and its log as an export proves it.
 
 use crate::installation::{Installation, Policies};
-use crate::token::Issuer;
+use crate::token::{Introduction, Issuer};
 use crate::wire::{Connection, Raw, Reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -34,7 +34,7 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
 pub(crate) struct Builder {
     settings: Vec<(String, toml::Value)>,
     policies: Policies,
-    issuers: Vec<(Issuer, String)>,
+    issuers: Vec<Introduction>,
     at: Option<PathBuf>,
 }
 
@@ -58,8 +58,8 @@ impl Builder {
     }
 
     /// One more issuer; `more` are further lines of its table.
-    pub(crate) fn issuer(mut self, issuer: Issuer, more: &str) -> Self {
-        self.issuers.push((issuer, more.to_owned()));
+    pub(crate) fn issuer(mut self, issuer: &Issuer, more: &str) -> Self {
+        self.issuers.push(issuer.introduction(more));
         self
     }
 
@@ -75,8 +75,8 @@ impl Builder {
         for (setting, value) in self.settings {
             installation.set(&setting, value);
         }
-        for (issuer, more) in &self.issuers {
-            installation.add_issuer(issuer, more);
+        for issuer in &self.issuers {
+            installation.add_issuer(issuer);
         }
         self.policies.write(&installation.path("policies"));
         installation
@@ -223,6 +223,13 @@ impl TestGateway {
     /// `POST /v1/<action>` on a new connection.
     pub(crate) fn call(&self, token: &str, action: &str, parameters: &Value) -> Reply {
         self.call_with(&[("Authorization", &format!("Bearer {token}"))], action, &parameters.to_string())
+    }
+
+    /// The same as often as it takes until it is done: a 503 asks to try again, and a machine that is busy with other
+    /// tests may need more than the 250 ms that a record gets.
+    pub(crate) fn insist(&self, token: &str, action: &str, parameters: &Value) -> Reply {
+        let done = wait_for(action, || Some(self.call(token, action, parameters)).filter(|reply| reply.status != 503));
+        done.ok()
     }
 
     /// The same with any headers and body.

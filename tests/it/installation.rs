@@ -1,6 +1,6 @@
 //! An installation on disk, made by the real `keyward init --dev`, and the program run on it.
 
-use crate::token::Issuer;
+use crate::token::{Introduction, Issuer};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -139,18 +139,11 @@ impl Installation {
         self.write_config(&config);
     }
 
-    /// Adds an `[[issuer]]` table and the file that holds its public key.
-    pub(crate) fn add_issuer(&self, issuer: &Issuer, more: &str) {
-        let file = format!("keys/{}.pem", issuer.name());
-        fs::write(self.path(&file), issuer.public_pem()).unwrap();
-        let text = format!(
-            "name = \"{}\"\nissuer = \"{}\"\naudience = [\"keyward\"]\nalgorithms = [\"EdDSA\"]\n\
-             public_key_file = \"{file}\"\n{more}\n",
-            issuer.name(),
-            issuer.iss()
-        );
+    /// Adds an issuer.
+    pub(crate) fn add_issuer(&self, issuer: &Introduction) {
+        fs::write(self.path(&issuer.key_file), &issuer.pem).unwrap();
         let mut config = self.config();
-        let table: toml::Table = text.parse().unwrap();
+        let table: toml::Table = issuer.table.parse().unwrap();
         config["issuer"].as_array_mut().unwrap().push(toml::Value::Table(table));
         self.write_config(&config);
     }

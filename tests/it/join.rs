@@ -27,6 +27,8 @@ pub(crate) struct Joined {
     pub(crate) released: usize,
     pub(crate) acknowledged: usize,
     pub(crate) failed: usize,
+    /// Given up, with a record that says so and names no resource.
+    pub(crate) contended: usize,
     pub(crate) unavailable: usize,
     /// Requests without a reply, and how many of them have a record.
     pub(crate) unanswered: usize,
@@ -136,7 +138,6 @@ fn walk_failed(secret: Option<&Secret>, record: &Record) {
     let holds = match (record.action.as_str(), record.reason.as_deref().unwrap_or_default(), secret) {
         ("ssm:GetSecretValue", "ResourceUnavailable.ResourceDisabled", Some(secret)) => !secret.enabled,
         ("ssm:PutSecretValue", "LimitExceeded", Some(secret)) => secret.versions.len() == crate::load::VERSIONS_MAX,
-        (_, "contention", _) => true,
         _ => false,
     };
     assert!(holds, "cannot be so at its index: {record:?}");
@@ -181,11 +182,16 @@ impl Joined {
         let told = (record.index, record.leaf.clone());
         assert_eq!(received.locator.as_ref(), Some(&told), "{call:?}");
         assert_eq!(record.action, format!("ssm:{}", call.action));
-        assert_eq!(record.secret(), Some(call.secret.as_str()));
+        if record.reason.as_deref() == Some("contention") {
+            assert_eq!(received.status, 503);
+            assert!(received.value.is_none());
+            self.contended += 1;
+            return;
+        }
+        assert_eq!(record.secret(), Some(call.secret.as_str()), "{received:?} {record:?}");
         if received.status != 200 {
             assert_eq!(record.outcome.as_deref(), Some("failed"), "{received:?}");
-            let reason = record.reason.as_deref();
-            assert!(reason == Some(&received.code) || reason == Some("contention"), "{received:?} {record:?}");
+            assert_eq!(record.reason.as_ref(), Some(&received.code), "{received:?}");
             assert!(received.value.is_none());
             self.failed += 1;
             return;
@@ -205,13 +211,7 @@ impl Joined {
         self.released += 1;
     }
 
-    fn not_available(
-        &mut self,
-        received: &Received,
-        record: Option<&Record>,
-        records: &Records<'_>,
-        is_settled: bool,
-    ) {
+    fn not_available(&mut self, received: &Received, record: Option<&Record>, records: &Records<'_>, is_settled: bool) {
         self.unavailable += 1;
         assert!(received.value.is_none(), "released without a record: {received:?}");
         let Some(record) = record else { return };

@@ -11,14 +11,18 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod attacks;
 mod coverage;
 mod crash;
 mod damage;
+mod disk;
+mod faults;
 mod gateway;
 mod installation;
 mod join;
 mod journal;
 mod load;
+mod scene;
 mod smoke;
 mod token;
 mod trail;

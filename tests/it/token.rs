@@ -16,6 +16,13 @@ pub(crate) struct Issuer {
     key: Ed25519KeyPair,
 }
 
+/// What an installation is told of an issuer: a table of keyward.toml and the public key that it names.
+pub(crate) struct Introduction {
+    pub(crate) table: String,
+    pub(crate) key_file: String,
+    pub(crate) pem: String,
+}
+
 /// Seconds since 1970.
 pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -40,16 +47,18 @@ impl Issuer {
         Self { name: self.name.clone(), iss: self.iss.clone(), key: Ed25519KeyPair::generate().unwrap() }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn iss(&self) -> &str {
-        &self.iss
+    /// Its `[[issuer]]` table, with further lines, and its key.
+    pub(crate) fn introduction(&self, more: &str) -> Introduction {
+        let (name, iss, key_file) = (&self.name, &self.iss, format!("keys/{}.pem", self.name));
+        let table = format!(
+            "name = \"{name}\"\nissuer = \"{iss}\"\naudience = [\"keyward\"]\nalgorithms = [\"EdDSA\"]\n\
+             public_key_file = \"{key_file}\"\n{more}\n"
+        );
+        Introduction { table, key_file, pem: self.public_pem() }
     }
 
     /// SubjectPublicKeyInfo as PEM.
-    pub(crate) fn public_pem(&self) -> String {
+    fn public_pem(&self) -> String {
         let der = [&SPKI, self.key.public_key().as_ref()].concat();
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
     }

@@ -27,6 +27,8 @@ pub(super) struct Batch {
     pub(super) writes: Vec<Write>,
     pub(super) placed: Vec<Placed>,
     pub(super) bumps: Vec<(String, u64)>,
+    /// Callers that a change in this batch sends back, once they can see it.
+    sent_back: Vec<oneshot::Sender<Answer>>,
     full: Vec<FullTile>,
     tree_row: Option<Write>,
 }
@@ -48,6 +50,7 @@ impl Batch {
             writes: Vec::new(),
             placed: Vec::new(),
             bumps: Vec::new(),
+            sent_back: Vec::new(),
             full: Vec::new(),
             tree_row: None,
         }
@@ -80,6 +83,24 @@ impl Batch {
         }
     }
 
+    /// Sends a caller back over the change that the record at `index` made: at once if it is durable, else with the
+    /// batch, since until then the caller would see what it saw before, and be sent back again.
+    pub(super) fn send_back(&mut self, index: u64, waiter: oneshot::Sender<Answer>) {
+        let first = self.placed.first().map(|placed| placed.locator.index);
+        if first.is_some_and(|first| index >= first) {
+            self.sent_back.push(waiter);
+        } else {
+            let _left = waiter.send(Answer::Conflict);
+        }
+    }
+
+    /// Tells those who were sent back over a change in this batch.
+    pub(super) fn wake_sent_back(&mut self) {
+        for waiter in self.sent_back.drain(..) {
+            let _left = waiter.send(Answer::Conflict);
+        }
+    }
+
     /// Adds the rows of the head and of the tiles that became full.
     pub(super) fn close(&mut self, head: &Head) {
         for tile in self.full.drain(..) {
@@ -99,6 +120,7 @@ impl Batch {
 
     /// Fails all who wait; what was to be written comes back, to be looked for in the store.
     pub(super) fn into_in_flight(mut self, reason: Refused) -> Vec<InFlight> {
+        self.wake_sent_back();
         let mut in_flight = Vec::with_capacity(self.placed.len());
         for placed in std::mem::take(&mut self.placed) {
             let bytes = self.bytes(&placed).to_vec();

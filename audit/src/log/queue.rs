@@ -40,6 +40,8 @@ pub(super) struct Submission {
     pub(super) entry: Entry,
     pub(super) changes: Changes,
     pub(super) reads: ReadSet,
+    /// By the monotonic clock: when it was submitted.
+    pub(super) since_us: u64,
     /// By the monotonic clock; past it the submission is dropped unwritten.
     pub(super) deadline_us: u64,
     pub(super) waiter: oneshot::Sender<Answer>,
@@ -102,6 +104,8 @@ struct State {
     reserve: Row,
     nameless: Row,
     own: VecDeque<Entry>,
+    /// By the monotonic clock: since when the oldest of those that the sequencer has in its hands waits.
+    taken_us: Option<u64>,
     /// Why nothing is taken, if so.
     closed: Option<Refused>,
     level: Level,
@@ -123,6 +127,7 @@ impl Lanes {
             reserve: Row::new(limits.reserve, 4),
             nameless: Row::new(limits.nameless, 1),
             own: VecDeque::new(),
+            taken_us: None,
             closed: None,
             level: Level::Ample,
             wanted: None,
@@ -146,9 +151,11 @@ impl Lanes {
         self.wake(&mut state);
     }
 
-    /// Takes what the next batch has room for, oldest first in each lane, in fair shares over the lanes.
+    /// Takes what the next batch has room for, oldest first in each lane, in fair shares over the lanes. What was taken
+    /// before counts as answered.
     pub(super) fn drain(&self) -> Drained {
         let mut state = lock(&self.state);
+        state.taken_us = state.oldest_us();
         let own: Vec<Entry> = state.own.drain(..).collect();
         let mut room = Room { records: self.batch.records.saturating_sub(own.len()), bytes: self.batch.bytes };
         let mut submissions = Vec::new();
@@ -200,6 +207,14 @@ impl Lanes {
                 submission.refuse(reason);
             }
         }
+        state.taken_us = None;
+    }
+
+    /// For how long the oldest submission has waited, in the queue or in the sequencer's hands.
+    pub(super) fn waiting_us(&self, now_us: u64) -> u64 {
+        let state = lock(&self.state);
+        let oldest_us = state.taken_us.into_iter().chain(state.oldest_us()).min();
+        oldest_us.map_or(0, |oldest_us| now_us.saturating_sub(oldest_us))
     }
 
     /// Whether the log is stopping: what waits is still written, nothing more is taken.
@@ -251,6 +266,13 @@ impl State {
 
     fn waiting(&self) -> usize {
         self.own.len() + self.caller.waiting.len() + self.reserve.waiting.len() + self.nameless.waiting.len()
+    }
+
+    /// When the oldest of those that wait was submitted.
+    fn oldest_us(&self) -> Option<u64> {
+        let rows = [&self.reserve, &self.caller, &self.nameless];
+        let first = rows.into_iter().filter_map(|row| row.waiting.front());
+        first.map(|(_, submission)| submission.since_us).min()
     }
 
     /// One round: each lane gives up to its share. False once the room or the lanes are exhausted.

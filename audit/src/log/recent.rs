@@ -22,7 +22,13 @@ pub(super) struct Recent {
 impl Recent {
     /// An empty table that knows of every change at or above the log size `floor`.
     pub(super) fn new(floor: u64, rows_max: usize) -> Self {
-        Self { hasher: RandomState::new(), last: HashMap::new(), order: VecDeque::new(), rows_max, floor }
+        Self {
+            hasher: RandomState::new(),
+            last: HashMap::new(),
+            order: VecDeque::new(),
+            rows_max,
+            floor,
+        }
     }
 
     /// Notes that the record at `index` changes `row`; indices never fall.
@@ -36,12 +42,15 @@ impl Recent {
         }
     }
 
-    /// Whether one of `rows`, read as of the log size `as_of`, has changed since, or may have.
-    pub(super) fn changed_since(&self, rows: &[Key], as_of: u64) -> bool {
+    /// Index of the last record that changed one of `rows`, read as of the log size `as_of`, since then. Where a change
+    /// may have been forgotten it is taken for the last one below the floor.
+    pub(super) fn changed_since(&self, rows: &[Key], as_of: u64) -> Option<u64> {
         if rows.is_empty() {
-            return false;
+            return None;
         }
-        as_of < self.floor || rows.iter().any(|row| self.last_change(row).is_some_and(|index| index >= as_of))
+        let forgotten = (as_of < self.floor).then(|| self.floor.saturating_sub(1));
+        let changes = rows.iter().filter_map(|row| self.last_change(row));
+        changes.filter(|index| *index >= as_of).chain(forgotten).max()
     }
 
     fn last_change(&self, row: &Key) -> Option<u64> {
@@ -74,26 +83,27 @@ mod tests {
     fn a_change_at_or_above_the_size_read_is_seen() {
         let mut recent = Recent::new(10, 8);
         recent.note(&row(1), 12);
-        assert!(recent.changed_since(&[row(1)], 12));
-        assert!(recent.changed_since(&[row(2), row(1)], 10));
-        assert!(!recent.changed_since(&[row(1)], 13));
-        assert!(!recent.changed_since(&[row(2)], 10));
+        assert_eq!(recent.changed_since(&[row(1)], 12), Some(12));
+        assert_eq!(recent.changed_since(&[row(2), row(1)], 10), Some(12));
+        assert_eq!(recent.changed_since(&[row(1)], 13), None);
+        assert_eq!(recent.changed_since(&[row(2)], 10), None);
     }
 
     #[test]
     fn what_was_read_below_the_floor_is_sent_back() {
         let mut recent = Recent::new(10, 2);
-        assert!(recent.changed_since(&[row(1)], 9));
+        assert_eq!(recent.changed_since(&[row(1)], 9), Some(9));
         for (name, index) in [(1, 10), (2, 11), (3, 12)] {
             recent.note(&row(name), index);
         }
-        assert!(recent.changed_since(&[row(9)], 10), "the change at 10 fell out");
-        assert!(!recent.changed_since(&[row(9)], 11));
+        assert_eq!(recent.changed_since(&[row(9)], 10), Some(10), "the change at 10 fell out");
+        assert_eq!(recent.changed_since(&[row(2)], 10), Some(11));
+        assert_eq!(recent.changed_since(&[row(9)], 11), None);
     }
 
     #[test]
     fn what_read_no_row_never_conflicts() {
-        assert!(!Recent::new(10, 2).changed_since(&[], 0));
+        assert_eq!(Recent::new(10, 2).changed_since(&[], 0), None);
     }
 
     proptest! {
@@ -107,7 +117,7 @@ mod tests {
             for as_of in 0..=changes.len() {
                 for name in 0..20 {
                     let changed = changes[as_of..].contains(&name);
-                    let told = recent.changed_since(&[row(name)], as_of as u64);
+                    let told = recent.changed_since(&[row(name)], as_of as u64).is_some();
                     prop_assert!(told || !changed);
                     prop_assert!(told == changed || (as_of as u64) < recent.floor);
                 }

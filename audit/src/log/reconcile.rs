@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::batch::InFlight;
+use super::batch::{Batch, InFlight};
 use super::clock::SegmentClock;
 use super::head::damaged;
 use super::own::{self, Cause};
@@ -31,18 +31,19 @@ pub(super) struct Broken {
 }
 
 impl Sequencer {
-    /// Stops serving. The next turn reopens the store.
-    pub(super) fn break_off(
-        &mut self,
-        in_flight: Vec<InFlight>,
-        clock_before: SegmentClock,
-        error: &StoreError,
-    ) -> Turn {
-        tracing::error!(%error, records = in_flight.len(), "a write failed: nothing is served until it is read back");
+    /// Stops serving, and only then fails those who wait for `batch`: whoever is answered finds the log reopening, or
+    /// reopened. The next turn reopens the store.
+    pub(super) fn break_off(&mut self, batch: Option<Batch>, clock_before: SegmentClock, error: &StoreError) -> Turn {
         self.log.set_mode(Mode::Reopening);
         self.log.lanes.close(Refused::Store);
         self.log.lanes.refuse_all(Refused::Store);
-        self.broken = Some(Broken { in_flight, clock_before, pause: PAUSE });
+        let in_flight = batch.map_or_else(Vec::new, |batch| batch.into_in_flight(Refused::Store));
+        tracing::error!(%error, records = in_flight.len(), "a write failed: nothing is served until it is read back");
+        self.broken = Some(Broken {
+            in_flight,
+            clock_before,
+            pause: PAUSE,
+        });
         Turn::Worked
     }
 
@@ -67,7 +68,10 @@ impl Sequencer {
             return Turn::Stopped;
         }
         let pause = broken.pause;
-        self.broken = Some(Broken { pause: pause.saturating_mul(2).min(PAUSE_MAX), ..broken });
+        self.broken = Some(Broken {
+            pause: pause.saturating_mul(2).min(PAUSE_MAX),
+            ..broken
+        });
         Turn::Broken(pause)
     }
 
@@ -76,7 +80,9 @@ impl Sequencer {
         let log = &self.log;
         let mark = log.marked.newest().ok_or_else(|| damaged("high-water mark"))?;
         let mut found = None;
-        let tail = log.store.reopen(&mut |rows| start::judge(&mut found, start::examine(rows, &log.origin, &mark)));
+        let tail = log
+            .store
+            .reopen(&mut |rows| start::judge(&mut found, start::examine(rows, &log.origin, &mark)));
         let (examined, tail) = match (tail, found) {
             (_, Some(Err(refusal))) => return Err(refusal),
             (Err(error), _) => return Err(error.into()),
@@ -103,7 +109,11 @@ impl Sequencer {
             }
         }
         let end = first.locator.index.saturating_add(in_flight.len() as u64);
-        if size == end { Ok(true) } else { Err(damaged("batch that was in flight")) }
+        if size == end {
+            Ok(true)
+        } else {
+            Err(damaged("batch that was in flight"))
+        }
     }
 
     /// Serves again from what the store holds.
@@ -117,7 +127,12 @@ impl Sequencer {
             tracing::error!(%error, "the high-water mark cannot be written");
             return Err(broken);
         }
-        tracing::warn!(found, records = broken.in_flight.len(), size = durable.size, "the store serves again");
+        tracing::warn!(
+            found,
+            records = broken.in_flight.len(),
+            size = durable.size,
+            "the store serves again"
+        );
         if !found {
             self.clock = broken.clock_before;
         }

@@ -25,7 +25,7 @@ use super::queue::{Answer, Drained, Entry, Submission};
 use super::recent::Recent;
 use super::reconcile::Broken;
 use super::settings::micros;
-use super::shared::{Mode, Shared};
+use super::shared::Shared;
 use super::start::Examined;
 use crate::environment::RandomError;
 use crate::event::{ReadSet, Refused};
@@ -34,10 +34,6 @@ use crate::store::{Commit, Guard, StoreError};
 
 /// While idle, the clocks and the next seal are looked at this often.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// At most so long the sequencer waits for the callers of the last batch to come back, and at most half as long as that
-/// batch's write took: a fuller batch is worth that, an emptier one is not.
-const GATHER: Duration = Duration::from_micros(500);
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +62,6 @@ pub(super) struct Sequencer {
     /// Records of the log's own that go into the next batch.
     pub(super) own: Vec<Entry>,
     pub(super) broken: Option<Broken>,
-    /// How many callers the last batch woke, and how long its write took.
-    woken: usize,
-    took: Duration,
 }
 
 impl Sequencer {
@@ -82,8 +75,6 @@ impl Sequencer {
             sealed_at_us: sealed_at_us(&log, &examined.head),
             own: Vec::new(),
             broken: None,
-            woken: 0,
-            took: Duration::ZERO,
             head: examined.head,
             log,
         }
@@ -93,20 +84,11 @@ impl Sequencer {
     pub(super) fn run(mut self) {
         loop {
             match self.step() {
-                Turn::Worked => self.gather(),
-                Turn::Idle => self.log.lanes.wait(1, IDLE),
+                Turn::Worked => {}
+                Turn::Idle => self.log.lanes.wait(IDLE),
                 Turn::Broken(pause) => self.log.lanes.pause(pause),
                 Turn::Stopped => return,
             }
-        }
-    }
-
-    /// Callers that were woken together tend to come back together: without this, the first of them would take a whole
-    /// write for itself, and the others the next one.
-    fn gather(&mut self) {
-        let woken = std::mem::take(&mut self.woken);
-        if woken > 1 {
-            self.log.lanes.wait(woken, GATHER.min(self.took / 2));
         }
     }
 
@@ -116,7 +98,7 @@ impl Sequencer {
             return self.reconcile(broken);
         }
         if self.log.suspect.swap(false, std::sync::atomic::Ordering::AcqRel) {
-            return self.break_off(Vec::new(), self.clock, &StoreError::Closed);
+            return self.break_off(None, self.clock, &StoreError::Closed);
         }
         let drained = self.log.lanes.drain();
         let answered = !drained.submissions.is_empty();
@@ -128,24 +110,35 @@ impl Sequencer {
             Err(error) => {
                 tracing::error!(%error, "no request id can be made: nothing is recorded");
                 self.clock = clock_before;
-                if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(IDLE) }
+                if self.log.lanes.is_stopping() {
+                    Turn::Stopped
+                } else {
+                    Turn::Broken(IDLE)
+                }
             }
         }
     }
 
     fn rest(&self) -> Turn {
-        if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Idle }
+        if self.log.lanes.is_stopping() {
+            Turn::Stopped
+        } else {
+            Turn::Idle
+        }
     }
 
-    /// Makes a batch of what was drained; what cannot go in is answered at once.
-    fn build(&mut self, drained: Drained) -> Result<Batch, RandomError> {
+    /// Makes a batch of what was drained; what cannot go in is answered at once, unless it waits for a change in it.
+    pub(super) fn build(&mut self, drained: Drained) -> Result<Batch, RandomError> {
         let clock = &self.log.environment.clock;
         let now_us = clock.monotonic_us();
         let reading = self.clock.read(clock.wall_us(), now_us);
         self.own.extend(drained.own);
         let mut batch = Batch::new(self.log.id, reading.time_us);
         if let Err(error) = self.step_clock(&reading, &mut batch) {
-            drained.submissions.into_iter().for_each(|submission| submission.refuse(Refused::Store));
+            drained
+                .submissions
+                .into_iter()
+                .for_each(|submission| submission.refuse(Refused::Store));
             return Err(error);
         }
         for entry in std::mem::take(&mut self.own) {
@@ -163,7 +156,12 @@ impl Sequencer {
     /// A segment begins with the record of its step, whose time may lie below the one before.
     fn step_clock(&mut self, reading: &Reading, batch: &mut Batch) -> Result<(), RandomError> {
         let Some(step) = reading.step else { return Ok(()) };
-        tracing::warn!(before_us = step.before_us, after_us = step.after_us, source = step.source, "the clock stepped");
+        tracing::warn!(
+            before_us = step.before_us,
+            after_us = step.after_us,
+            source = step.source,
+            "the clock stepped"
+        );
         let draft = own::clock_step(&self.log.environment, &step)?;
         if let Some(entry) = frame_own(&draft) {
             batch.place(&mut self.head, entry, None);
@@ -175,29 +173,36 @@ impl Sequencer {
         if submission.deadline_us < now_us {
             return submission.refuse(Refused::Deadline);
         }
-        if self.conflicts(&submission.reads) {
-            let _left = submission.waiter.send(Answer::Conflict);
-            return;
+        if let Some(index) = self.conflict(&submission.reads) {
+            return batch.send_back(index, submission.waiter);
         }
         let index = self.place(batch, submission.entry, Some(submission.waiter));
         for write in &submission.changes.writes {
             self.recent.note(&write.key, index);
         }
         for generation in &submission.changes.bumps {
-            self.generations.insert(generation.0.to_owned(), index.saturating_add(1));
+            self.generations
+                .insert(generation.0.to_owned(), index.saturating_add(1));
         }
         batch.ride(index, submission.changes);
     }
 
-    /// Whether something that an event was decided on has changed since.
-    fn conflicts(&self, reads: &ReadSet) -> bool {
-        let moved = |name: &str| self.generations.get(name).copied().unwrap_or(0);
-        reads.generations.iter().any(|(generation, seen)| moved(generation.0) != *seen)
-            || self.recent.changed_since(&reads.rows, reads.as_of)
+    /// Index of the last record that changed something that an event was decided on, if one did.
+    fn conflict(&self, reads: &ReadSet) -> Option<u64> {
+        let value = |name: &str| self.generations.get(name).copied().unwrap_or(0);
+        let generations = reads.generations.iter().map(|(name, seen)| (value(name.0), *seen));
+        let moved = generations.filter(|(value, seen)| value != seen);
+        moved
+            .map(|(value, _)| value.saturating_sub(1))
+            .chain(self.recent.changed_since(&reads.rows, reads.as_of))
+            .max()
     }
 
     fn place(&mut self, batch: &mut Batch, entry: Entry, waiter: Option<oneshot::Sender<Answer>>) -> u64 {
-        let since_seal = self.head.size.saturating_sub(self.head.sealed.index.map_or(0, |index| index + 1));
+        let since_seal = self
+            .head
+            .size
+            .saturating_sub(self.head.sealed.index.map_or(0, |index| index + 1));
         if since_seal >= self.log.limits.seal_records {
             self.seal(batch);
         }
@@ -224,15 +229,18 @@ impl Sequencer {
     }
 
     /// Writes the batch, synced, on top of the head that is believed to be in the store.
-    fn write(&mut self, mut batch: Batch, clock_before: SegmentClock) -> Turn {
+    pub(super) fn write(&mut self, mut batch: Batch, clock_before: SegmentClock) -> Turn {
         self.head.batch = self.head.batch.saturating_add(1);
         batch.close(&self.head);
         let head_row = self.head.encode();
         let expected = std::mem::replace(&mut self.head_row, head_row);
-        let guard = Guard { key: self.log.id.state(super::head::HEAD), expected: Some(expected) };
+        let guard = Guard {
+            key: self.log.id.state(super::head::HEAD),
+            expected: Some(expected),
+        };
         let timer = measure::Timer::start(&self.log.environment);
         let committed = self.log.store.commit(&batch.writes, &[guard]);
-        self.took = timer.commit();
+        timer.commit();
         let error = match committed {
             Commit::Committed => match self.show(&batch) {
                 Ok(()) => return self.wake(batch),
@@ -241,7 +249,7 @@ impl Sequencer {
             Commit::Conflict(_) => StoreError::Engine("another writer has moved the head".to_owned()),
             Commit::NotCommitted(error) | Commit::Unknown(error) => error,
         };
-        self.break_off(batch.into_in_flight(Refused::Store), clock_before, &error)
+        self.break_off(Some(batch), clock_before, &error)
     }
 
     /// Moves the mark, then shows what is durable.
@@ -254,11 +262,10 @@ impl Sequencer {
 
     /// Wakes all who wait. A record that says `ok` and whose caller has left is answered by an `outcome`.
     fn wake(&mut self, mut batch: Batch) -> Turn {
+        batch.wake_sent_back();
         let mut placed = std::mem::take(&mut batch.placed);
-        self.woken = placed.len();
         for record in &mut placed {
             if !record.wake() && record.entry.releases {
-                measure::refused(Refused::Deadline);
                 self.own_not_released(batch.bytes(record), Cause::Deadline);
             }
         }
@@ -277,11 +284,9 @@ impl Sequencer {
 impl Drop for Sequencer {
     /// Whatever ends the thread: nobody may go on waiting for it.
     fn drop(&mut self) {
+        self.log.writing.store(false, std::sync::atomic::Ordering::Release);
         self.log.lanes.close(Refused::Stopping);
         self.log.lanes.refuse_all(Refused::Stopping);
-        if self.log.mode() == Mode::Serving {
-            self.log.set_mode(Mode::Stopped);
-        }
     }
 }
 
@@ -289,13 +294,19 @@ impl Drop for Sequencer {
 pub(super) fn sealed_at_us(log: &Shared, head: &Head) -> u64 {
     let clock = &log.environment.clock;
     let since_us = clock.wall_us().saturating_sub(head.sealed.time_us);
-    clock.monotonic_us().saturating_sub(since_us.min(micros(log.limits.seal_every)))
+    clock
+        .monotonic_us()
+        .saturating_sub(since_us.min(micros(log.limits.seal_every)))
 }
 
 /// Frames a record of the log's own. They are small and well formed; one that is not is told and left out.
 pub(super) fn frame_own(draft: &Draft) -> Option<Entry> {
     match draft.frame() {
-        Ok(framed) => Some(Entry { framed, kind: draft.kind, releases: false }),
+        Ok(framed) => Some(Entry {
+            framed,
+            kind: draft.kind,
+            releases: false,
+        }),
         Err(error) => {
             tracing::error!(%error, action = draft.action, "a record of the log's own cannot be written");
             None

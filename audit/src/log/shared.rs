@@ -1,6 +1,6 @@
 //! What the handles and the threads of one open log have in common.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
@@ -67,8 +67,12 @@ pub(super) struct Shared {
     pub(super) marked: Marked,
     pub(super) requests: Mutex<Vec<CheckpointRequest>>,
     pub(super) requested: Condvar,
+    /// Sizes of checkpoints that were used and are to be kept; the signer notes them in the store.
+    pub(super) kept: Mutex<BTreeSet<u64>>,
     /// Set by whoever saw a write fail off the sequencer's thread; the sequencer then reopens the store.
     pub(super) suspect: AtomicBool,
+    /// Whether the sequencer lives.
+    pub(super) writing: AtomicBool,
     /// How far the indexes reach.
     pub(super) indexed_to: AtomicU64,
     stopping: AtomicBool,
@@ -105,7 +109,9 @@ impl Shared {
             marked: parts.marked,
             requests: Mutex::new(Vec::new()),
             requested: Condvar::new(),
+            kept: Mutex::default(),
             suspect: AtomicBool::new(false),
+            writing: AtomicBool::new(true),
             indexed_to: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             sleeping: (Mutex::new(()), Condvar::new()),

@@ -66,6 +66,7 @@ impl Signer {
             self.sign(now_us);
         }
         self.answer();
+        retention::write_kept(&self.log);
         if now_us.saturating_sub(self.told_us) >= MINUTE_US {
             self.told_us = now_us;
             self.tell();
@@ -79,6 +80,7 @@ impl Signer {
             self.sign(self.log.environment.clock.monotonic_us());
         }
         self.answer();
+        retention::write_kept(&self.log);
         self.tell();
         for request in lock(&self.log.requests).drain(..) {
             let _left = request.waiter.send(Err(Refused::Stopping));

@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::Refused;
 use crate::hash;
+use crate::log::queue::Answer;
 use crate::log::settings::Room;
 use crate::record::Value;
 
@@ -57,6 +58,67 @@ async fn i13_of_two_writers_in_one_batch_the_second_conflicts() {
     assert_eq!(first.await.unwrap().unwrap().locator().index, 0);
     assert!(matches!(second.await.unwrap(), Err(CommitError::Conflict(_))));
     assert_eq!(other.await.unwrap().unwrap().locator().index, 1);
+}
+
+#[tokio::test]
+async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
+    let mut rig = Rig::new();
+    let before = rig.log.as_of();
+    let submit = |changes, reads: &ReadSet| rig.log.submit(&read_of("a"), changes, reads.clone(), None);
+    let stale = reads(&rig.log, &["a"]);
+    let generation = ReadSet {
+        generations: vec![(Generation("keys"), 0)],
+        ..ReadSet::default()
+    };
+    let mut put = submit(change("a"), &stale).ok().unwrap();
+    let mut get = submit(Changes::default(), &stale).ok().unwrap();
+    let mut other = submit(Changes::default(), &generation).ok().unwrap();
+    let clock = rig.sequencer.clock;
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    for waiting in [&mut put, &mut get, &mut other] {
+        assert!(waiting.try_recv().is_err(), "nothing is durable yet");
+    }
+    rig.sequencer.write(batch, clock);
+    assert!(matches!(put.try_recv(), Ok(Answer::Committed(_))));
+    for mut waiting in [get, other] {
+        assert_eq!(waiting.try_recv(), Ok(Answer::Conflict));
+    }
+    assert_eq!(rig.log.as_of(), before + 1);
+    let again = rig
+        .submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"]))
+        .await;
+    rig.work();
+    assert!(again.await.unwrap().is_ok(), "the second attempt sees the change");
+}
+
+#[tokio::test]
+async fn a_conflict_with_what_is_durable_is_answered_before_the_write() {
+    let mut rig = Rig::new();
+    let stale = reads(&rig.log, &["a"]);
+    let changed = rig.submit(read_of("a"), change("a"), ReadSet::default()).await;
+    rig.work();
+    assert!(changed.await.unwrap().is_ok());
+    let mut late = rig
+        .log
+        .submit(&read_of("a"), Changes::default(), stale, None)
+        .ok()
+        .unwrap();
+    let other = rig.log.submit(&read_of("b"), change("b"), ReadSet::default(), None);
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    assert!(other.is_ok() && !batch.is_empty());
+    assert_eq!(late.try_recv(), Ok(Answer::Conflict));
+}
+
+#[tokio::test]
+async fn who_was_sent_back_by_a_change_that_failed_is_told_too() {
+    let mut rig = Rig::new();
+    rig.store.plan([store::faulty::Fault::NotWritten]);
+    let stale = reads(&rig.log, &["a"]);
+    let put = rig.submit(read_of("a"), change("a"), stale.clone()).await;
+    let get = rig.submit(read_of("a"), Changes::default(), stale).await;
+    assert_eq!(rig.sequencer.step(), Turn::Worked);
+    assert!(matches!(put.await.unwrap(), Err(CommitError::Unavailable(..))));
+    assert!(matches!(get.await.unwrap(), Err(CommitError::Conflict(_))));
 }
 
 #[tokio::test]
@@ -132,6 +194,84 @@ async fn a_read_that_became_durable_too_late_is_answered_by_an_outcome() {
     assert_eq!(outcome.draft().parameters.get("cause"), Some(&Value::from("deadline")));
     assert_eq!(outcome.draft().answers, Some(answered.index()));
     assert_eq!(outcome.request(), answered.request());
+}
+
+#[tokio::test]
+async fn the_oldest_that_waits_is_told_in_the_queue_and_in_a_write() {
+    let mut rig = Rig::new();
+    assert_eq!((rig.log.status().waiting_us, rig.log.status().writing), (0, true));
+    let first = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
+    rig.clock.pass(2 * SECOND);
+    let second = rig.submit(denial_of("a"), Changes::default(), ReadSet::default()).await;
+    rig.clock.pass(SECOND);
+    assert_eq!(rig.log.status().waiting_us, 3 * SECOND);
+    let clock = rig.sequencer.clock;
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    assert_eq!(rig.log.status().queued, 0);
+    assert_eq!(rig.log.status().waiting_us, 3 * SECOND, "its write hangs");
+    rig.sequencer.write(batch, clock);
+    rig.work();
+    assert_eq!(rig.log.status().waiting_us, 0);
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+    let third = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
+    rig.clock.pass(SECOND);
+    rig.store.plan([store::faulty::Fault::UnknownAbsent]);
+    assert_eq!(rig.sequencer.step(), Turn::Worked);
+    assert!(third.await.unwrap().is_err());
+    assert_eq!(rig.log.status().waiting_us, 0, "it was refused");
+}
+
+#[tokio::test]
+async fn a_sequencer_that_ended_is_told() {
+    let rig = Rig::new();
+    let Rig { log, sequencer, .. } = rig;
+    drop(sequencer);
+    assert!(!log.status().writing);
+}
+
+#[tokio::test]
+async fn an_unhurried_commit_waits_past_the_deadline() {
+    let mut rig = Rig::with(Limits {
+        deadline: Duration::from_millis(1),
+        ..limits()
+    });
+    let hurried = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
+    let unhurried = rig.submit_unhurried(read_of("b")).await;
+    assert!(matches!(
+        hurried.await.unwrap(),
+        Err(CommitError::Unavailable(_, Refused::Deadline))
+    ));
+    rig.clock.pass(3_600 * SECOND);
+    assert!(!unhurried.is_finished());
+    rig.work();
+    assert_eq!(unhurried.await.unwrap().expect("a committed event").locator().index, 0);
+}
+
+#[tokio::test]
+async fn an_unhurried_commit_is_refused_like_any_other() {
+    let mut rig = Rig::new();
+    rig.watcher.set_level(crate::disk::Level::Hard);
+    let refused = rig.submit_unhurried(read_of("a")).await;
+    assert!(matches!(
+        refused.await.unwrap(),
+        Err(CommitError::Unavailable(_, Refused::Disk))
+    ));
+    rig.watcher.set_level(crate::disk::Level::Ample);
+    let mut long = read_of("a");
+    let text = "x".repeat(9_000);
+    long.draft.parameters.insert("long".to_owned(), text.into());
+    let long = rig.submit_unhurried(long).await;
+    assert!(matches!(long.await.unwrap(), Err(CommitError::TooLarge(_))));
+    let dropped = rig.submit_unhurried(read_of("a")).await;
+    drop(rig.log.shared.lanes.drain());
+    assert!(
+        matches!(
+            dropped.await.unwrap(),
+            Err(CommitError::Unavailable(_, Refused::Store))
+        ),
+        "a sequencer that died cannot say that nothing was written"
+    );
+    rig.work();
 }
 
 #[tokio::test]

@@ -71,6 +71,68 @@ async fn a_failed_write_that_is_found_stays_and_an_outcome_says_so() {
 }
 
 #[tokio::test]
+async fn an_event_whose_commit_failed_is_found_once_the_store_is_back_if_it_was_written() {
+    for (fault, expected) in [(Fault::UnknownPresent, Some(2)), (Fault::UnknownAbsent, None)] {
+        let mut rig = Rig::new();
+        rig.commit(read_of("a")).await.into_event();
+        rig.commit(read_of("a")).await.into_event();
+        let event = denial_of("b");
+        let request = event.draft.request.clone();
+        let from = rig.log.as_of();
+        rig.store.plan([fault]);
+        let pending = rig.submit_unhurried(event).await;
+        assert_eq!(rig.sequencer.step(), Turn::Worked);
+        assert!(matches!(
+            pending.await.unwrap(),
+            Err(CommitError::Unavailable(_, Refused::Store))
+        ));
+        let early = rig.log.find(from, &request, Kind::Access);
+        assert!(matches!(early, Err(store::StoreError::Closed)), "{early:?}");
+        rig.work();
+        rig.commit(read_of("c")).await.into_event();
+        assert_eq!(rig.log.find(from, &request, Kind::Access).unwrap(), expected);
+        assert_eq!(rig.log.find(0, &request, Kind::Access).unwrap(), expected);
+        assert_eq!(rig.log.find(0, &request, Kind::Summary).unwrap(), None);
+        assert_eq!(rig.log.find(3, &request, Kind::Access).unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_durable_event_is_not_looked_for_before_the_mark_covers_it() {
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.break_mark();
+    let event = read_of("b");
+    let request = event.draft.request.clone();
+    let pending = rig.submit_unhurried(event).await;
+    assert_eq!(rig.sequencer.step(), Turn::Worked);
+    assert!(pending.await.unwrap().is_err());
+    assert!(matches!(
+        rig.log.find(1, &request, Kind::Access),
+        Err(store::StoreError::Closed)
+    ));
+}
+
+#[tokio::test]
+async fn an_event_is_found_over_many_records_and_never_past_a_missing_one() {
+    let mut rig = Rig::new();
+    for _ in 0..1_500 {
+        drop(rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await);
+    }
+    rig.work();
+    for index in [0, 1_023, 1_024, 1_499] {
+        let request = rig.record(index).request().to_owned();
+        assert_eq!(rig.log.find(0, &request, Kind::Access).unwrap(), Some(index));
+        assert_eq!(rig.log.find(index, &request, Kind::Access).unwrap(), Some(index));
+        assert_eq!(rig.log.find(index + 1, &request, Kind::Access).unwrap(), None);
+    }
+    let last = rig.record(1_499).request().to_owned();
+    rig.tamper(rig.log.shared.id.record(1_400), None);
+    let missing = rig.log.find(0, &last, Kind::Access).unwrap_err();
+    assert!(missing.to_string().contains("index 1400"), "{missing}");
+}
+
+#[tokio::test]
 async fn a_failed_change_that_is_found_holds() {
     let mut rig = Rig::new();
     fail(&mut rig, Fault::UnknownPresent, read_of("a"), change("x")).await;
@@ -145,4 +207,17 @@ async fn a_mark_that_cannot_be_written_stops_service() {
     assert_eq!(rig.sequencer.step(), Turn::Worked);
     assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))));
     assert!(matches!(rig.sequencer.step(), Turn::Broken(_)), "durable, but the mark does not cover it");
+}
+
+#[tokio::test]
+async fn a_failed_write_of_derived_rows_has_the_store_reopened() {
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.store.plan([Fault::UnknownAbsent]);
+    let spend = store::Store::commit(rig.store.as_ref(), &[], &[]);
+    assert!(matches!(spend, store::Commit::Unknown(_)), "the handle is spent behind the sequencer's back");
+    assert!(rig.log.shared.write_derived(&[]).is_err());
+    rig.work();
+    assert_eq!((rig.store.reopened(), rig.log.status().mode), (1, Mode::Serving));
+    assert_eq!(rig.commit(read_of("b")).await.locator().index, 1);
 }

@@ -170,6 +170,18 @@ impl Rig {
         task
     }
 
+    /// Submits an event that waits for its answer without a deadline.
+    pub(super) async fn submit_unhurried(&self, event: Happened) -> Pending {
+        let log = self.log.clone();
+        let commit = async move {
+            log.commit_unhurried(event, Changes::default(), ReadSet::default())
+                .await
+        };
+        let task = tokio::spawn(commit);
+        tokio::task::yield_now().await;
+        task
+    }
+
     /// Submits `event` and takes turns until it is answered.
     pub(super) async fn commit(&mut self, event: Happened) -> Committed<Happened> {
         let pending = self.submit(event, Changes::default(), ReadSet::default()).await;

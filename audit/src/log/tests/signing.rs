@@ -117,6 +117,61 @@ async fn uncovered_records_age_until_they_are_signed() {
     assert_eq!(rig.log.status().uncovered_us, 0, "idle is no failure");
 }
 
+/// Sizes whose checkpoints the store says are to be kept.
+fn kept(rig: &Rig) -> Vec<u64> {
+    let keys = rig.log.shared.id.all(b"checkpoint_used/");
+    let mut sizes = Vec::new();
+    let read = rig.log.read(|rows| {
+        rows.scan(Family::Followers, &keys.start, &keys.end, false, &mut |key, _| {
+            sizes.extend(crate::log::keys::number(key));
+            true
+        })
+    });
+    read.unwrap();
+    sizes
+}
+
+#[tokio::test]
+async fn i09_a_proof_and_an_export_write_nothing_themselves() {
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.signer.step();
+    rig.clock.pass(SECOND);
+    rig.commit(read_of("a")).await.into_event();
+    rig.signer.step();
+    assert!(rig.log.inclusion_proof(0, 1).unwrap().is_some());
+    assert_eq!(rig.log.export().await.unwrap().checkpoint().checkpoint().size, 2);
+    assert!(kept(&rig).is_empty(), "a request thread may not wait for a write");
+    rig.signer.step();
+    assert_eq!(kept(&rig), [1, 2]);
+}
+
+#[tokio::test]
+async fn what_is_to_be_kept_while_the_store_is_broken_is_noted_later() {
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.signer.step();
+    assert!(rig.log.inclusion_proof(0, 1).unwrap().is_some());
+    rig.store.plan([Fault::UnknownAbsent]);
+    drop(rig.submit(read_of("b"), Changes::default(), ReadSet::default()).await);
+    assert_eq!(rig.sequencer.step(), Turn::Worked);
+    rig.signer.step();
+    rig.work();
+    assert!(kept(&rig).is_empty());
+    rig.signer.step();
+    assert_eq!(kept(&rig), [1]);
+}
+
+#[tokio::test]
+async fn what_is_to_be_kept_is_noted_before_the_log_stops() {
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.signer.step();
+    assert!(rig.log.inclusion_proof(0, 1).unwrap().is_some());
+    rig.signer.finish();
+    assert_eq!(kept(&rig), [1]);
+}
+
 #[tokio::test]
 async fn day_old_checkpoints_are_thinned_to_one_a_minute_but_used_ones_stay() {
     let mut rig = Rig::new();

@@ -1,10 +1,12 @@
 //! A whole log on RocksDB, with its threads and the system's clock.
 
+use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::event::Refused;
 use crate::mark::MarkError;
+use crate::record::Value;
 
 #[derive(Debug)]
 struct SystemClock(Instant);
@@ -108,4 +110,41 @@ async fn a_log_is_made_once_and_opened_only_with_its_mark_and_key() {
     assert!(matches!(refused, OpenError::NoMark { size: 0, mark: MarkError::Unreadable { .. } }), "{refused}");
     std::fs::rename(&aside, &settings.high_water_mark).unwrap();
     Log::open(&settings, &system()).unwrap().stop().await;
+}
+
+/// The newest write-ahead log of the store, cut off inside its first batch.
+fn tear(store: &Path) {
+    let logs = std::fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path());
+    let newest = logs.filter(|path| path.extension().is_some_and(|kind| kind == "log")).max().unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(newest).unwrap();
+    assert!(file.metadata().unwrap().len() > 100);
+    file.set_len(100).unwrap();
+}
+
+#[tokio::test]
+async fn a_tail_torn_above_the_mark_is_cut_off_and_recorded_and_one_below_it_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(&directory, limits());
+    Log::create(&settings, &system()).unwrap();
+    let log = Log::open(&settings, &system()).unwrap();
+    commit(&log, read_of("a")).await.into_event();
+    log.stop().await;
+    drop(log);
+    let before = std::fs::read(&settings.high_water_mark).unwrap();
+
+    let log = Log::open(&settings, &system()).unwrap();
+    commit(&log, read_of("torn")).await.into_event();
+    log.stop().await;
+    drop(log);
+    tear(&settings.store);
+    let refused = Log::open(&settings, &system()).expect_err("a refusal");
+    assert!(matches!(refused, OpenError::Lost { size: 1, mark: 2 }), "{refused}");
+
+    std::fs::write(&settings.high_water_mark, before).unwrap();
+    let log = Log::open(&settings, &system()).unwrap();
+    commit(&log, read_of("b")).await.into_event();
+    let record = Record::parse(&log.record(1).unwrap().unwrap()).unwrap();
+    assert_eq!(record.draft().parameters.get("event"), Some(&Value::from("torn_tail_recovered")));
+    assert_eq!(log.as_of(), 3);
+    log.stop().await;
 }

@@ -1,0 +1,198 @@
+//! C: one name for policy and store, compared by bytes.
+
+use super::{check_bad, check_denied, check_done, read, shape};
+use crate::gateway::TestGateway;
+use crate::installation::Policies;
+use serde_json::json;
+
+#[test]
+fn attack_c01_c03_names_that_are_not_canonical() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", "s3cret");
+    let app = gateway.issuer().token("app");
+    let names = [
+        ".",
+        "..",
+        "demo//db",
+        "/demo/db",
+        "demo/db/",
+        "demo/./db",
+        "demo/../db",
+        "../demo/db",
+        "demo%2fdb",
+        "demo%252Fdb",
+        "demo\\db",
+        "demo;x/db",
+        "demo/db\u{0}",
+        "demo/db\n",
+        "\u{1b}[31mdemo/db",
+        " demo/db",
+        "demo/db ",
+        "demo/*",
+        "demo/d?",
+        "demo/\u{ff0f}db",
+        "demo/d\u{200b}b",
+        "\u{202e}bd/omed",
+        "demo/de\u{301}",
+        "demo/d\u{e9}",
+        "-demo",
+        "demo:db",
+        "demo/db#x",
+        "demo/db?x",
+    ];
+    let long = "a".repeat(513);
+    let mut replies = Vec::new();
+    for name in names.iter().copied().chain([long.as_str()]) {
+        for action in ["GetSecretValue", "DescribeSecret", "DisableSecret"] {
+            replies.push((name.to_owned(), gateway.call(&app, action, &json!({"SecretName": name}))));
+        }
+        let create = json!({"SecretName": name, "SecretString": "v"});
+        replies.push((name.to_owned(), gateway.call(gateway.admin(), "CreateSecret", &create)));
+    }
+    let bearer = format!("Bearer {app}");
+    let mut raw = Vec::new();
+    for bytes in [&b"\xc0\xaf"[..], b"\xff", b"\xed\xa0\x80"] {
+        let body = [b"{\"SecretName\":\"demo", bytes, b"db\"}"].concat();
+        let headers = [("Content-Type", "application/json"), ("Authorization", bearer.as_str())];
+        raw.push(gateway.request("POST /v1/GetSecretValue", &headers, &body));
+    }
+    let whole = read(&gateway, &app, "demo/db");
+    let export = gateway.export();
+    for (name, reply) in &replies {
+        check_bad(&export, name, reply, 400, "InvalidParameterValue");
+    }
+    for reply in &raw {
+        check_bad(&export, "no UTF-8", reply, 400, "InvalidParameter");
+    }
+    check_done(&export, "the canonical name", &whole);
+    let listed = gateway.call(gateway.admin(), "ListSecrets", &json!({})).ok();
+    assert_eq!(listed.body["TotalCount"], 1, "no odd name was stored");
+    gateway.finish();
+}
+
+#[test]
+fn attack_c02_case_makes_another_name() {
+    let deny = json!({"effect": "deny", "action": "ssm:GetSecretValue",
+        "resource": "qcs::ssm:::secret/creatorUin/*/demo/root"});
+    let policies = Policies::default().document("no-root", &deny).attach("no-root", &["user/dev/app"]);
+    let gateway = TestGateway::builder().policies(policies).start();
+    for (name, value) in [("demo/root", "one"), ("demo/Root", "two"), ("Demo/root", "three")] {
+        gateway.create(name, value);
+    }
+    let app = gateway.issuer().token("app");
+    let exact = read(&gateway, &app, "demo/root");
+    let twin = read(&gateway, &app, "demo/Root");
+    let outside = read(&gateway, &app, "Demo/root");
+    let path = gateway.call(&app, "getSecretValue", &json!({"SecretName": "demo/Root"}));
+    let export = gateway.export();
+    check_denied(&export, "the denied name", &exact, "explicit_deny");
+    check_done(&export, "its twin", &twin);
+    assert_eq!((twin.text("SecretString"), twin.text("SecretName")), ("two", "demo/Root"));
+    check_denied(&export, "a twin of the folder", &outside, "default_deny");
+    check_bad(&export, "a twin of the action", &path, 400, "InvalidAction");
+    gateway.finish();
+}
+
+#[test]
+fn attack_c05_a_grant_for_data_is_for_nothing_else_and_each_version_is_its_own() {
+    let name = "qcs::ssm:::secret/creatorUin/*/vault/*";
+    let policies =
+        Policies::default().allow("data", &["ssm:GetSecretValue"], name).attach("data", &["user/dev/reader"]);
+    let gateway = TestGateway::builder().policies(policies).start();
+    gateway.create("vault/one", "first");
+    let put = json!({"SecretName": "vault/one", "VersionId": "v2", "SecretString": "second"});
+    gateway.call(gateway.admin(), "PutSecretValue", &put).ok();
+    let reader = gateway.issuer().token("reader");
+    let denied: Vec<_> = [
+        ("DescribeSecret", json!({"SecretName": "vault/one"})),
+        ("ListSecretVersionIds", json!({"SecretName": "vault/one"})),
+        ("PutSecretValue", put),
+        ("SetCurrentVersion", json!({"SecretName": "vault/one", "VersionId": "SSM_Current"})),
+        ("DisableSecret", json!({"SecretName": "vault/one"})),
+        ("EnableSecret", json!({"SecretName": "vault/one"})),
+        ("ListSecrets", json!({})),
+        ("SearchRecords", json!({"Resource": "vault/one"})),
+        ("ExportRecords", json!({})),
+    ]
+    .map(|(action, parameters)| (action, gateway.call(&reader, action, &parameters)))
+    .into();
+    let version = |version: &str| {
+        gateway.call(&reader, "GetSecretValue", &json!({"SecretName": "vault/one", "VersionId": version}))
+    };
+    let (current, old) = (read(&gateway, &reader, "vault/one"), version("SSM_Current"));
+    let missing = ["0", "9223372036854775808", "v1", "V2"].map(|id| (id, version(id)));
+    let bad = ["-1", "../v2", "v2/", ".v2", "v 2"].map(|id| (id, version(id)));
+    let export = gateway.export();
+    for (action, reply) in &denied {
+        check_denied(&export, action, reply, "default_deny");
+    }
+    for (reply, value, id) in [(&current, "second", "v2"), (&old, "first", "SSM_Current")] {
+        check_done(&export, id, reply);
+        assert_eq!((reply.text("SecretString"), reply.text("VersionId")), (value, id));
+        assert_eq!(export.record_of(reply)["secret_version"], json!(id));
+    }
+    assert_ne!(export.record_of(&current)["value"], export.record_of(&old)["value"]);
+    for (id, reply) in &missing {
+        assert_eq!((reply.status, reply.code()), (404, "ResourceNotFound"), "{id}");
+        let record = export.record_of(reply);
+        assert_eq!((&record["outcome"], &record["reason"]), (&json!("failed"), &json!("ResourceNotFound")), "{id}");
+        assert!(record["value"].is_null() && record["secret_version"].is_null(), "{id}: {record}");
+    }
+    for (id, reply) in &bad {
+        check_bad(&export, id, reply, 400, "InvalidParameterValue");
+    }
+    gateway.finish();
+}
+
+#[test]
+fn attack_c07_a_resource_of_another_place_is_none_of_ours() {
+    let gateway = TestGateway::start();
+    let made = gateway.create("demo/db", "s3cret");
+    let ours = gateway.record_of(&made)["resource"].as_str().unwrap().to_owned();
+    let search = |resource: &str| gateway.call(gateway.admin(), "SearchRecords", &json!({"Resource": resource}));
+    let found = search(&ours).ok();
+    assert_eq!(found.body["Records"].as_array().unwrap().len(), 1, "{}", found.body);
+    let aliases = [
+        ours.replace(":local:", "::"),
+        ours.replace(":local:", ":Local:"),
+        ours.replace("uin/100000000001", "uin/0"),
+        ours.replace("uin/100000000001", "uin/"),
+        ours.replace("qcs::", "qcs:0:"),
+        ours.replace("creatorUin/", "creatorUin/0"),
+        ours.replace("/demo/db", "/demo/../demo/db"),
+        format!("{ours}/"),
+    ];
+    let replies = aliases.map(|alias| (search(&alias), alias));
+    let export = gateway.export();
+    for (reply, alias) in &replies {
+        assert_eq!((reply.status, reply.code()), (400, "InvalidParameterValue"), "{alias}: {}", reply.body);
+        assert_eq!(export.record_of(reply)["reason"], json!("InvalidParameterValue"), "{alias}");
+    }
+    gateway.finish();
+}
+
+#[test]
+fn attack_c09_a_denied_caller_cannot_tell_whether_a_secret_exists() {
+    let gateway = TestGateway::start();
+    let stranger = gateway.issuer().token("stranger");
+    let names: Vec<String> = (0..40).map(|number| format!("hidden/{number}")).collect();
+    let actions = ["GetSecretValue", "DescribeSecret", "ListSecretVersionIds", "EnableSecret", "DisableSecret"];
+    let ask = |name: &str| actions.map(|action| gateway.call(&stranger, action, &json!({"SecretName": name})));
+    let absent: Vec<_> = names.iter().map(|name| ask(name)).collect();
+    for name in &names {
+        gateway.create(name, "value");
+    }
+    let present: Vec<_> = names.iter().map(|name| ask(name)).collect();
+    let export = gateway.export();
+    for (before, after) in absent.iter().flatten().zip(present.iter().flatten()) {
+        assert_eq!(shape(before), shape(after));
+        check_denied(&export, "absent", before, "default_deny");
+        check_denied(&export, "present", after, "default_deny");
+        let (before, after) = (export.record_of(before), export.record_of(after));
+        assert_eq!(before["context"]["unknown"], json!(["creator", "tags"]), "{before}");
+        assert!(after["context"]["unknown"].is_null(), "{after}");
+        assert!(before["resource"].as_str().unwrap().contains("/creatorUin/*/"), "{before}");
+        assert_eq!(before["action"], after["action"]);
+    }
+    gateway.finish();
+}
