@@ -189,38 +189,16 @@ impl Log {
             FrameError::TooLarge(_) => Unqueued::TooLarge,
             FrameError::Malformed(reason) => refuse_malformed(&draft.action, &reason),
         })?;
-        if let Some(family) = changes
-            .writes
-            .iter()
-            .map(|write| write.key.family)
-            .find(|family| !is_business(*family))
-        {
-            return Err(refuse_malformed(
-                &draft.action,
-                &format!("changes of the family `{}`", family.name()),
-            ));
+        if let Some(family) = changes.writes.iter().map(|write| write.key.family).find(|family| !is_business(*family)) {
+            return Err(refuse_malformed(&draft.action, &format!("changes of the family `{}`", family.name())));
         }
         let (waiter, waiting) = oneshot::channel();
         let releases = sequencer::releases(draft, &changes);
         let now_us = self.shared.environment.clock.monotonic_us();
         let deadline_us = deadline.map_or(u64::MAX, |deadline| now_us.saturating_add(micros(deadline)));
-        let entry = Entry {
-            framed,
-            kind: draft.kind,
-            releases,
-        };
-        let submission = Submission {
-            entry,
-            changes,
-            reads,
-            since_us: now_us,
-            deadline_us,
-            waiter,
-        };
-        self.shared
-            .lanes
-            .push(event.lane(), submission)
-            .map_err(Unqueued::Refused)?;
+        let entry = Entry { framed, kind: draft.kind, releases };
+        let submission = Submission { entry, changes, reads, since_us: now_us, deadline_us, waiter };
+        self.shared.lanes.push(event.lane(), submission).map_err(Unqueued::Refused)?;
         Ok(waiting)
     }
 
@@ -293,10 +271,7 @@ impl Log {
     /// [`Refused::Store`] if it cannot be signed now, [`Refused::Stopping`] if the log stops.
     pub async fn checkpoint_now(&self) -> Result<Arc<SignedCheckpoint>, Refused> {
         let size = self.as_of();
-        if let Some(published) = self
-            .newest_checkpoint()
-            .filter(|published| published.checkpoint().size >= size)
-        {
+        if let Some(published) = self.newest_checkpoint().filter(|published| published.checkpoint().size >= size) {
             return Ok(published);
         }
         let (waiter, waiting) = oneshot::channel();
@@ -347,19 +322,13 @@ impl Log {
 
 impl fmt::Debug for Log {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Log")
-            .field("origin", &self.shared.origin)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Log").field("origin", &self.shared.origin).finish_non_exhaustive()
     }
 }
 
 /// Families whose rows ride with a record: all authoritative ones but the log's own.
 const fn is_business(family: Family) -> bool {
-    matches!(
-        family,
-        Family::Texts | Family::Secrets | Family::Keys | Family::Revocations
-    )
+    matches!(family, Family::Texts | Family::Secrets | Family::Keys | Family::Revocations)
 }
 
 /// An event that its code made wrong. Nothing is recorded, so nothing may be released.

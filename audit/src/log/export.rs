@@ -60,11 +60,7 @@ impl Log {
     pub async fn export(&self) -> Result<Export, ExportError> {
         let checkpoint = self.checkpoint_now().await.map_err(ExportError::Checkpoint)?;
         retention::keep(&self.shared, checkpoint.checkpoint().size);
-        Ok(Export {
-            log: Arc::clone(&self.shared),
-            checkpoint,
-            next: Part::Records(0),
-        })
+        Ok(Export { log: Arc::clone(&self.shared), checkpoint, next: Part::Records(0) })
     }
 }
 
@@ -150,11 +146,7 @@ fn each_record(log: &Shared, from: u64, to: u64, mut each: impl FnMut(&[u8])) ->
             expected
         })
     })?;
-    if next == to {
-        Ok(())
-    } else {
-        Err(StoreError::Damaged(format!("the record at index `{next}` is missing")))
-    }
+    if next == to { Ok(()) } else { Err(StoreError::Damaged(format!("the record at index `{next}` is missing"))) }
 }
 
 impl Iterator for Export {

@@ -22,13 +22,7 @@ pub(super) struct Recent {
 impl Recent {
     /// An empty table that knows of every change at or above the log size `floor`.
     pub(super) fn new(floor: u64, rows_max: usize) -> Self {
-        Self {
-            hasher: RandomState::new(),
-            last: HashMap::new(),
-            order: VecDeque::new(),
-            rows_max,
-            floor,
-        }
+        Self { hasher: RandomState::new(), last: HashMap::new(), order: VecDeque::new(), rows_max, floor }
     }
 
     /// Notes that the record at `index` changes `row`; indices never fall.

@@ -39,11 +39,7 @@ impl Sequencer {
         self.log.lanes.refuse_all(Refused::Store);
         let in_flight = batch.map_or_else(Vec::new, |batch| batch.into_in_flight(Refused::Store));
         tracing::error!(%error, records = in_flight.len(), "a write failed: nothing is served until it is read back");
-        self.broken = Some(Broken {
-            in_flight,
-            clock_before,
-            pause: PAUSE,
-        });
+        self.broken = Some(Broken { in_flight, clock_before, pause: PAUSE });
         Turn::Worked
     }
 
@@ -68,10 +64,7 @@ impl Sequencer {
             return Turn::Stopped;
         }
         let pause = broken.pause;
-        self.broken = Some(Broken {
-            pause: pause.saturating_mul(2).min(PAUSE_MAX),
-            ..broken
-        });
+        self.broken = Some(Broken { pause: pause.saturating_mul(2).min(PAUSE_MAX), ..broken });
         Turn::Broken(pause)
     }
 
@@ -80,9 +73,7 @@ impl Sequencer {
         let log = &self.log;
         let mark = log.marked.newest().ok_or_else(|| damaged("high-water mark"))?;
         let mut found = None;
-        let tail = log
-            .store
-            .reopen(&mut |rows| start::judge(&mut found, start::examine(rows, &log.origin, &mark)));
+        let tail = log.store.reopen(&mut |rows| start::judge(&mut found, start::examine(rows, &log.origin, &mark)));
         let (examined, tail) = match (tail, found) {
             (_, Some(Err(refusal))) => return Err(refusal),
             (Err(error), _) => return Err(error.into()),
@@ -109,11 +100,7 @@ impl Sequencer {
             }
         }
         let end = first.locator.index.saturating_add(in_flight.len() as u64);
-        if size == end {
-            Ok(true)
-        } else {
-            Err(damaged("batch that was in flight"))
-        }
+        if size == end { Ok(true) } else { Err(damaged("batch that was in flight")) }
     }
 
     /// Serves again from what the store holds.
@@ -127,12 +114,7 @@ impl Sequencer {
             tracing::error!(%error, "the high-water mark cannot be written");
             return Err(broken);
         }
-        tracing::warn!(
-            found,
-            records = broken.in_flight.len(),
-            size = durable.size,
-            "the store serves again"
-        );
+        tracing::warn!(found, records = broken.in_flight.len(), size = durable.size, "the store serves again");
         if !found {
             self.clock = broken.clock_before;
         }

@@ -47,13 +47,7 @@ pub(super) fn write_kept(log: &Shared) {
 pub(super) fn thin(log: &Shared) {
     let day_ago_us = log.environment.clock.wall_us().saturating_sub(DAY_US);
     let planned = store::read(log.store.as_ref(), |rows| plan(rows, log, day_ago_us));
-    let thinned = planned.and_then(|batch| {
-        if batch.is_empty() {
-            Ok(())
-        } else {
-            log.write_derived(&batch)
-        }
-    });
+    let thinned = planned.and_then(|batch| if batch.is_empty() { Ok(()) } else { log.write_derived(&batch) });
     if let Err(error) = thinned {
         tracing::warn!(%error, "old checkpoints could not be thinned out");
     }
@@ -67,22 +61,14 @@ fn plan(rows: &dyn Snapshot, log: &Shared, day_ago_us: u64) -> Result<Vec<Write>
     let mut batch = Vec::new();
     for (earlier, later) in dated.iter().zip(dated.iter().skip(1)) {
         let same_minute = earlier.time_us / MINUTE_US == later.time_us / MINUTE_US;
-        let used = rows
-            .get(Family::Followers, &log.id.numbered(USED.as_bytes(), earlier.size))?
-            .is_some()
+        let used = rows.get(Family::Followers, &log.id.numbered(USED.as_bytes(), earlier.size))?.is_some()
             || lock(&log.kept).contains(&earlier.size);
         if same_minute && !used {
-            batch.push(Write {
-                key: log.id.checkpoint(earlier.size),
-                value: None,
-            });
+            batch.push(Write { key: log.id.checkpoint(earlier.size), value: None });
         }
     }
     if let Some(last) = dated.last().filter(|last| last.size != from) {
-        batch.push(Write {
-            key: log.id.follower(THINNED),
-            value: Some(last.size.to_be_bytes().to_vec()),
-        });
+        batch.push(Write { key: log.id.follower(THINNED), value: Some(last.size.to_be_bytes().to_vec()) });
     }
     Ok(batch)
 }
@@ -115,7 +101,5 @@ fn dated(rows: &dyn Snapshot, log: &Shared, sizes: Range<u64>, before_us: u64) -
 fn time_of(rows: &dyn Snapshot, log: &Shared, size: u64) -> Result<u64, StoreError> {
     let Some(last) = size.checked_sub(1) else { return Ok(0) };
     let record = rows.get(Family::Records, &log.id.record(last).bytes)?;
-    Ok(record
-        .and_then(|bytes| Record::parse(&bytes).ok())
-        .map_or(0, |record| record.time_us()))
+    Ok(record.and_then(|bytes| Record::parse(&bytes).ok()).map_or(0, |record| record.time_us()))
 }

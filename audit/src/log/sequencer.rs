@@ -25,7 +25,7 @@ use super::queue::{Answer, Drained, Entry, Submission};
 use super::recent::Recent;
 use super::reconcile::Broken;
 use super::settings::micros;
-use super::shared::Shared;
+use super::shared::{Mode, Shared};
 use super::start::Examined;
 use crate::environment::RandomError;
 use crate::event::{ReadSet, Refused};
@@ -34,6 +34,10 @@ use crate::store::{Commit, Guard, StoreError};
 
 /// While idle, the clocks and the next seal are looked at this often.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// At most so long the sequencer waits for the callers of the last batch to come back, and at most half as long as that
+/// batch's write took: a fuller batch is worth that, an emptier one is not.
+const GATHER: Duration = Duration::from_micros(500);
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,9 @@ pub(super) struct Sequencer {
     /// Records of the log's own that go into the next batch.
     pub(super) own: Vec<Entry>,
     pub(super) broken: Option<Broken>,
+    /// How many callers the last batch woke, and how long its write took.
+    woken: usize,
+    took: Duration,
 }
 
 impl Sequencer {
@@ -75,6 +82,8 @@ impl Sequencer {
             sealed_at_us: sealed_at_us(&log, &examined.head),
             own: Vec::new(),
             broken: None,
+            woken: 0,
+            took: Duration::ZERO,
             head: examined.head,
             log,
         }
@@ -84,11 +93,20 @@ impl Sequencer {
     pub(super) fn run(mut self) {
         loop {
             match self.step() {
-                Turn::Worked => {}
-                Turn::Idle => self.log.lanes.wait(IDLE),
+                Turn::Worked => self.gather(),
+                Turn::Idle => self.log.lanes.wait(1, IDLE),
                 Turn::Broken(pause) => self.log.lanes.pause(pause),
                 Turn::Stopped => return,
             }
+        }
+    }
+
+    /// Callers that were woken together tend to come back together: without this, the first of them would take a whole
+    /// write for itself, and the others the next one.
+    fn gather(&mut self) {
+        let woken = std::mem::take(&mut self.woken);
+        if woken > 1 {
+            self.log.lanes.wait(woken, GATHER.min(self.took / 2));
         }
     }
 
@@ -110,21 +128,13 @@ impl Sequencer {
             Err(error) => {
                 tracing::error!(%error, "no request id can be made: nothing is recorded");
                 self.clock = clock_before;
-                if self.log.lanes.is_stopping() {
-                    Turn::Stopped
-                } else {
-                    Turn::Broken(IDLE)
-                }
+                if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(IDLE) }
             }
         }
     }
 
     fn rest(&self) -> Turn {
-        if self.log.lanes.is_stopping() {
-            Turn::Stopped
-        } else {
-            Turn::Idle
-        }
+        if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Idle }
     }
 
     /// Makes a batch of what was drained; what cannot go in is answered at once, unless it waits for a change in it.
@@ -135,10 +145,7 @@ impl Sequencer {
         self.own.extend(drained.own);
         let mut batch = Batch::new(self.log.id, reading.time_us);
         if let Err(error) = self.step_clock(&reading, &mut batch) {
-            drained
-                .submissions
-                .into_iter()
-                .for_each(|submission| submission.refuse(Refused::Store));
+            drained.submissions.into_iter().for_each(|submission| submission.refuse(Refused::Store));
             return Err(error);
         }
         for entry in std::mem::take(&mut self.own) {
@@ -156,12 +163,7 @@ impl Sequencer {
     /// A segment begins with the record of its step, whose time may lie below the one before.
     fn step_clock(&mut self, reading: &Reading, batch: &mut Batch) -> Result<(), RandomError> {
         let Some(step) = reading.step else { return Ok(()) };
-        tracing::warn!(
-            before_us = step.before_us,
-            after_us = step.after_us,
-            source = step.source,
-            "the clock stepped"
-        );
+        tracing::warn!(before_us = step.before_us, after_us = step.after_us, source = step.source, "the clock stepped");
         let draft = own::clock_step(&self.log.environment, &step)?;
         if let Some(entry) = frame_own(&draft) {
             batch.place(&mut self.head, entry, None);
@@ -181,8 +183,7 @@ impl Sequencer {
             self.recent.note(&write.key, index);
         }
         for generation in &submission.changes.bumps {
-            self.generations
-                .insert(generation.0.to_owned(), index.saturating_add(1));
+            self.generations.insert(generation.0.to_owned(), index.saturating_add(1));
         }
         batch.ride(index, submission.changes);
     }
@@ -192,17 +193,11 @@ impl Sequencer {
         let value = |name: &str| self.generations.get(name).copied().unwrap_or(0);
         let generations = reads.generations.iter().map(|(name, seen)| (value(name.0), *seen));
         let moved = generations.filter(|(value, seen)| value != seen);
-        moved
-            .map(|(value, _)| value.saturating_sub(1))
-            .chain(self.recent.changed_since(&reads.rows, reads.as_of))
-            .max()
+        moved.map(|(value, _)| value.saturating_sub(1)).chain(self.recent.changed_since(&reads.rows, reads.as_of)).max()
     }
 
     fn place(&mut self, batch: &mut Batch, entry: Entry, waiter: Option<oneshot::Sender<Answer>>) -> u64 {
-        let since_seal = self
-            .head
-            .size
-            .saturating_sub(self.head.sealed.index.map_or(0, |index| index + 1));
+        let since_seal = self.head.size.saturating_sub(self.head.sealed.index.map_or(0, |index| index + 1));
         if since_seal >= self.log.limits.seal_records {
             self.seal(batch);
         }
@@ -234,13 +229,10 @@ impl Sequencer {
         batch.close(&self.head);
         let head_row = self.head.encode();
         let expected = std::mem::replace(&mut self.head_row, head_row);
-        let guard = Guard {
-            key: self.log.id.state(super::head::HEAD),
-            expected: Some(expected),
-        };
+        let guard = Guard { key: self.log.id.state(super::head::HEAD), expected: Some(expected) };
         let timer = measure::Timer::start(&self.log.environment);
         let committed = self.log.store.commit(&batch.writes, &[guard]);
-        timer.commit();
+        self.took = timer.commit();
         let error = match committed {
             Commit::Committed => match self.show(&batch) {
                 Ok(()) => return self.wake(batch),
@@ -264,6 +256,7 @@ impl Sequencer {
     fn wake(&mut self, mut batch: Batch) -> Turn {
         batch.wake_sent_back();
         let mut placed = std::mem::take(&mut batch.placed);
+        self.woken = placed.len();
         for record in &mut placed {
             if !record.wake() && record.entry.releases {
                 self.own_not_released(batch.bytes(record), Cause::Deadline);
@@ -287,6 +280,9 @@ impl Drop for Sequencer {
         self.log.writing.store(false, std::sync::atomic::Ordering::Release);
         self.log.lanes.close(Refused::Stopping);
         self.log.lanes.refuse_all(Refused::Stopping);
+        if self.log.mode() == Mode::Serving {
+            self.log.set_mode(Mode::Stopped);
+        }
     }
 }
 
@@ -294,19 +290,13 @@ impl Drop for Sequencer {
 pub(super) fn sealed_at_us(log: &Shared, head: &Head) -> u64 {
     let clock = &log.environment.clock;
     let since_us = clock.wall_us().saturating_sub(head.sealed.time_us);
-    clock
-        .monotonic_us()
-        .saturating_sub(since_us.min(micros(log.limits.seal_every)))
+    clock.monotonic_us().saturating_sub(since_us.min(micros(log.limits.seal_every)))
 }
 
 /// Frames a record of the log's own. They are small and well formed; one that is not is told and left out.
 pub(super) fn frame_own(draft: &Draft) -> Option<Entry> {
     match draft.frame() {
-        Ok(framed) => Some(Entry {
-            framed,
-            kind: draft.kind,
-            releases: false,
-        }),
+        Ok(framed) => Some(Entry { framed, kind: draft.kind, releases: false }),
         Err(error) => {
             tracing::error!(%error, action = draft.action, "a record of the log's own cannot be written");
             None

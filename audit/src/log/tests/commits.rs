@@ -66,10 +66,7 @@ async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
     let before = rig.log.as_of();
     let submit = |changes, reads: &ReadSet| rig.log.submit(&read_of("a"), changes, reads.clone(), None);
     let stale = reads(&rig.log, &["a"]);
-    let generation = ReadSet {
-        generations: vec![(Generation("keys"), 0)],
-        ..ReadSet::default()
-    };
+    let generation = ReadSet { generations: vec![(Generation("keys"), 0)], ..ReadSet::default() };
     let mut put = submit(change("a"), &stale).ok().unwrap();
     let mut get = submit(Changes::default(), &stale).ok().unwrap();
     let mut other = submit(Changes::default(), &generation).ok().unwrap();
@@ -84,9 +81,7 @@ async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
         assert_eq!(waiting.try_recv(), Ok(Answer::Conflict));
     }
     assert_eq!(rig.log.as_of(), before + 1);
-    let again = rig
-        .submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"]))
-        .await;
+    let again = rig.submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"])).await;
     rig.work();
     assert!(again.await.unwrap().is_ok(), "the second attempt sees the change");
 }
@@ -98,11 +93,7 @@ async fn a_conflict_with_what_is_durable_is_answered_before_the_write() {
     let changed = rig.submit(read_of("a"), change("a"), ReadSet::default()).await;
     rig.work();
     assert!(changed.await.unwrap().is_ok());
-    let mut late = rig
-        .log
-        .submit(&read_of("a"), Changes::default(), stale, None)
-        .ok()
-        .unwrap();
+    let mut late = rig.log.submit(&read_of("a"), Changes::default(), stale, None).ok().unwrap();
     let other = rig.log.submit(&read_of("b"), change("b"), ReadSet::default(), None);
     let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
     assert!(other.is_ok() && !batch.is_empty());
@@ -231,16 +222,10 @@ async fn a_sequencer_that_ended_is_told() {
 
 #[tokio::test]
 async fn an_unhurried_commit_waits_past_the_deadline() {
-    let mut rig = Rig::with(Limits {
-        deadline: Duration::from_millis(1),
-        ..limits()
-    });
+    let mut rig = Rig::with(Limits { deadline: Duration::from_millis(1), ..limits() });
     let hurried = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
     let unhurried = rig.submit_unhurried(read_of("b")).await;
-    assert!(matches!(
-        hurried.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Deadline))
-    ));
+    assert!(matches!(hurried.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Deadline))));
     rig.clock.pass(3_600 * SECOND);
     assert!(!unhurried.is_finished());
     rig.work();
@@ -252,10 +237,7 @@ async fn an_unhurried_commit_is_refused_like_any_other() {
     let mut rig = Rig::new();
     rig.watcher.set_level(crate::disk::Level::Hard);
     let refused = rig.submit_unhurried(read_of("a")).await;
-    assert!(matches!(
-        refused.await.unwrap(),
-        Err(CommitError::Unavailable(_, Refused::Disk))
-    ));
+    assert!(matches!(refused.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Disk))));
     rig.watcher.set_level(crate::disk::Level::Ample);
     let mut long = read_of("a");
     let text = "x".repeat(9_000);
@@ -265,10 +247,7 @@ async fn an_unhurried_commit_is_refused_like_any_other() {
     let dropped = rig.submit_unhurried(read_of("a")).await;
     drop(rig.log.shared.lanes.drain());
     assert!(
-        matches!(
-            dropped.await.unwrap(),
-            Err(CommitError::Unavailable(_, Refused::Store))
-        ),
+        matches!(dropped.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))),
         "a sequencer that died cannot say that nothing was written"
     );
     rig.work();

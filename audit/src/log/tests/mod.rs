@@ -173,10 +173,7 @@ impl Rig {
     /// Submits an event that waits for its answer without a deadline.
     pub(super) async fn submit_unhurried(&self, event: Happened) -> Pending {
         let log = self.log.clone();
-        let commit = async move {
-            log.commit_unhurried(event, Changes::default(), ReadSet::default())
-                .await
-        };
+        let commit = async move { log.commit_unhurried(event, Changes::default(), ReadSet::default()).await };
         let task = tokio::spawn(commit);
         tokio::task::yield_now().await;
         task
