@@ -41,10 +41,10 @@ const WORDS: [&str; 34] = [
 ];
 
 /// A seeded source of choices (SplitMix64).
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -69,7 +69,7 @@ impl Dice {
     }
 
     /// One of the seeds, changed one to eight times.
-    pub fn mutation(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
+    pub(crate) fn mutation(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let mut input = seeds[self.below(seeds.len())].clone();
         for _ in 0..=self.below(8) {
             self.change(&mut input, seeds);
