@@ -4,22 +4,24 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$(mktemp)
+failed=0
 trap 'rm -f "$log"' EXIT
 
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --release --workspace --locked --no-fail-fast 2>&1 | tee "$log"
+    cargo nextest run --release --workspace --locked --no-fail-fast 2>&1 | tee "$log" || failed=1
     tests=$(sed -n 's/.*Summary \[[^]]*\] *//p' "$log" | tail -1)
 else
     echo "cargo-nextest is not installed; the tests run under cargo test"
-    cargo test --release --workspace --locked --no-fail-fast --lib --bins --tests 2>&1 | tee "$log"
+    cargo test --release --workspace --locked --no-fail-fast --lib --bins --tests 2>&1 | tee "$log" || failed=1
     tests=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
         END { printf "%d passed, %d failed, %d skipped", passed, failed, ignored }' "$log")
 fi
 
 # Doctests hold the compile-fail proofs: what must not compile. nextest runs none of them.
-cargo test --doc --release --workspace --locked 2>&1 | tee "$log"
+cargo test --doc --release --workspace --locked 2>&1 | tee "$log" || failed=1
 doctests=$(awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed", passed, failed }' "$log")
 
 echo
-echo "tests:    $tests"
+echo "tests:    ${tests:-none ran}"
 echo "doctests: $doctests"
+exit "$failed"

@@ -151,7 +151,7 @@ fn verdict(set: &PolicySet) -> Verdict {
             creator,
             form: CredentialForm::Token,
         },
-        action: by_name("ssm:GetSecretValue").unwrap(),
+        action: by_name("GetSecretValue").unwrap(),
         target: Target::Secret { creator: Some(creator), name: &name },
         context: &Context::default(),
         session_policy: None,
@@ -192,7 +192,7 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
 #[test]
 fn i06_i10_resource_patterns() {
     let seeds =
-        ["qcs::ssm:::secret/creatorUin/*/demo/*", "qcs::ssm:local:uin/100000000001:secret/creatorUin/7/d*o/?b", "*"];
+        ["qcs::ssm:::secret/creatorUin/*/demo/*", "qcs::ssm:local:uin/100000000001:secret/creatorUin/7/d*o/*b", "*"];
     fuzz("resource", seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect(), |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let resource = serde_json::to_string(text).unwrap();

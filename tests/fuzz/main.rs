@@ -7,7 +7,8 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on has failed"

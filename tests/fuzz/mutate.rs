@@ -41,10 +41,10 @@ const WORDS: [&str; 34] = [
 ];
 
 /// A seeded source of choices (SplitMix64).
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -69,7 +69,7 @@ impl Dice {
     }
 
     /// One of the seeds, changed one to eight times.
-    pub fn mutation(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
+    pub(crate) fn mutation(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let mut input = seeds[self.below(seeds.len())].clone();
         for _ in 0..=self.below(8) {
             self.change(&mut input, seeds);
@@ -122,4 +122,17 @@ impl Dice {
 
 fn splice(input: &mut Vec<u8>, at: usize, piece: &[u8]) {
     input.splice(at..at, piece.iter().copied());
+}
+
+#[test]
+fn the_mutations_reach_what_a_parser_must_refuse() {
+    let seeds = [br#"{"name":"value","number":12}"#.to_vec(), b"second".to_vec()];
+    let mut dice = Dice::new(1);
+    let inputs: Vec<Vec<u8>> = (0..3_000).map(|_| dice.mutation(&seeds)).collect();
+    let some = |is: &dyn Fn(&Vec<u8>) -> bool| inputs.iter().any(is);
+    assert!(some(&|input| input.contains(&0)));
+    assert!(some(&|input| input.is_empty()) || some(&|input| input.len() < 5));
+    assert!(some(&|input| std::str::from_utf8(input).is_err()));
+    assert!(some(&|input| input.windows(4).any(|part| part == b"null")));
+    assert!(some(&|input| input.starts_with(b"{\"name") && input.windows(3).any(|part| part == b"sec")));
 }
