@@ -101,6 +101,7 @@ fn i09_attack_g02_writes_that_fail_are_answered_503_and_the_same_process_serves_
         let slowest = scene.answers(503, 300);
         println!("longest wait for a 503: {slowest:?}");
         drop(filler);
+        scene.mended(times);
         scene.answers(200, 300);
     }
     scene.end();

@@ -11,7 +11,7 @@ use crate::scene::Scene;
 
 fn can_trace() -> bool {
     let mut trial = Command::new("strace");
-    trial.args(["-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "true"]);
+    trial.args(["-D", "-f", "-qq", "-o", "/dev/null", "true"]);
     if trial.output().is_ok_and(|output| output.status.success()) {
         return true;
     }
@@ -24,7 +24,7 @@ fn can_trace() -> bool {
 fn with_fault(call: &str, fault: &str, when: &str) -> TestGateway {
     let inject = format!("inject={call}:{fault}:when={when}");
     let trace = format!("trace={call}");
-    let quiet = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"];
+    let quiet = ["strace", "-D", "-f", "-qq", "-o", "/dev/null"];
     let wrapper = [&quiet[..], &["-e", &trace, "-e", &inject]].concat();
     TestGateway::of_under(Installation::new(), &wrapper)
 }
@@ -34,8 +34,8 @@ fn fail(call: &str, when: &str) {
     let scene = Scene::start(with_fault(call, "error=EIO", when), Values::Mixed);
     println!("EIO at {call} {when}");
     scene.broken(1);
+    scene.mended(1);
     scene.answers(200, 300);
-    assert!(scene.gateway.log().contains("the store serves again"), "{}", scene.gateway.log());
     scene.end();
 }
 

@@ -32,10 +32,18 @@ impl Scene {
         Self { gateway, world, load, _journals: journals }
     }
 
-    /// Waits until writes have failed so many times, by the structured log.
+    /// Waits until the structured log says so many times that a write failed.
     pub(crate) fn broken(&self, times: usize) {
-        let failed = || self.gateway.log().matches("nothing is served until it is read back").count() >= times;
-        wait_for("a write to fail", || failed().then_some(()));
+        self.says("nothing is served until it is read back", times);
+    }
+
+    /// Waits until it says so many times that the store was reopened and read back.
+    pub(crate) fn mended(&self, times: usize) {
+        self.says("the store serves again", times);
+    }
+
+    fn says(&self, message: &str, times: usize) {
+        wait_for(message, || (self.gateway.log().matches(message).count() >= times).then_some(()));
     }
 
     /// Waits for `count` answers with this status, one after the other or not; the longest that any took.
