@@ -186,7 +186,7 @@ fn decide(
         Prepared::Attempt(attempt) => Ok(attempt),
         Prepared::Trail(mut draft) => {
             let carried = trail::carry_out(gateway, &asked, &mut draft)?;
-            Ok(finish(&mut asked, carried, draft))
+            Ok(finish(&mut asked, carried, *draft))
         }
     });
     attempt.unwrap_or_else(|error| unreadable(ask, caller, &error))
@@ -195,7 +195,7 @@ fn decide(
 /// What a decision came to: all that is to be committed, or an allowed request that reads the trail.
 enum Prepared {
     Attempt(Attempt),
-    Trail(Draft),
+    Trail(Box<Draft>),
 }
 
 /// The store could not be read: closed for a moment, or damaged, which is told and recorded.
@@ -227,7 +227,7 @@ fn prepare(
     }
     Ok(match carry_out(gateway, asked, snapshot, row, &mut draft)? {
         Some(carried) => Prepared::Attempt(finish(asked, carried, draft)),
-        None => Prepared::Trail(draft),
+        None => Prepared::Trail(Box::new(draft)),
     })
 }
 
