@@ -229,7 +229,7 @@ fn audit_verbs_search_prove_export_and_verify() {
     done(revoked);
     failed(&client(&gateway, &admin, &["token", "revoke", "--issuer", "corp", "--jti", "x"], b""), 1, &["Issuer"]);
     assert_eq!(client(&gateway, &admin, &["token", "revoke", "--issuer", "dev"], b"").code, 2);
-    failed(&gateway.installation().run(&["audit", "verify"]), 1, &["the gateway is running"]);
+    done(gateway.installation().run(&["audit", "verify"]));
     let installation = gateway.stop();
     let ran = done(installation.run(&["--output", "json", "audit", "verify", "--decisions"]));
     let verdict: Value = serde_json::from_str(&ran.out).unwrap();
