@@ -315,6 +315,8 @@ impl Gateway {
 
 /// Committed records that no checkpoint covers for longer than this make the gateway unready, in microseconds.
 const UNCOVERED_US_MAX: u64 = 10_000_000;
+/// A record that waits longer than this for the disk, in microseconds.
+const WAITING_US_MAX: u64 = 1_000_000;
 /// Records that the indexes may lag behind.
 const FOLLOWER_LAG_MAX: u64 = 100_000;
 
@@ -322,6 +324,8 @@ fn unready(status: &Status) -> Vec<String> {
     let reasons = [
         (status.mode == Mode::Reopening, "store_reopening"),
         (status.mode == Mode::Lost, "records_lost"),
+        (!status.writing, "log_stopped"),
+        (status.waiting_us > WAITING_US_MAX, "log_stuck"),
         (status.disk == Level::Hard, "disk_hard"),
         (status.disk == Level::Critical, "disk_critical"),
         (status.uncovered_us > UNCOVERED_US_MAX, "checkpoint_late"),

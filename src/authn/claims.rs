@@ -6,9 +6,9 @@
 use serde::Serialize;
 
 use super::issuer::{GroupsRule, Issuer};
-use crate::json::{Json, Object};
 use super::refusal::Cause;
 use super::token::is_id;
+use crate::json::{Json, Object};
 use crate::principal::{Kind, Principal};
 
 /// Most groups and roles together, as the token lists them.

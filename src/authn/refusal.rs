@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::json::{Json, Object};
 use super::revocation::RevocationsUnavailable;
+use crate::json::{Json, Object};
 
 /// Longest copy of a claimed value, in bytes.
 const CLAIMED_BYTES_MAX: usize = 128;

@@ -40,10 +40,7 @@ impl ActionSet {
         is_foreign: &dyn Fn(&str) -> bool,
         findings: &mut Findings,
     ) -> Self {
-        let mut set = Self {
-            named: vec![false; ACTIONS.len()],
-            foreign: Vec::new(),
-        };
+        let mut set = Self { named: vec![false; ACTIONS.len()], foreign: Vec::new() };
         let patterns = node.map(Node::one_or_many).unwrap_or_default();
         if patterns.is_empty() {
             let at = node.map_or(at, |node| node.at);
@@ -88,11 +85,7 @@ impl ActionSet {
             *flag |= fits;
             found |= fits;
         }
-        if found {
-            Ok(())
-        } else {
-            Err((Code::ActionNotExist, nearest(bare)))
-        }
+        if found { Ok(()) } else { Err((Code::ActionNotExist, nearest(bare))) }
     }
 }
 
@@ -112,10 +105,7 @@ fn divide(text: &str) -> Result<(&str, &str), (Code, String)> {
         return bad("an action is `service:Operation`, such as `ssm:GetSecretValue`, or `*`");
     };
     let service_fits = service == "*"
-        || !service.is_empty()
-            && service
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        || !service.is_empty() && service.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !service_fits {
         return bad("the service is a name in lower case or `*` alone");
     }
@@ -126,10 +116,7 @@ fn divide(text: &str) -> Result<(&str, &str), (Code, String)> {
 }
 
 fn nearest(text: &str) -> String {
-    let best = ACTIONS
-        .iter()
-        .map(Action::full_name)
-        .min_by_key(|name| distance(text, name));
+    let best = ACTIONS.iter().map(Action::full_name).min_by_key(|name| distance(text, name));
     format!("matches no action; the nearest is `{}`", best.unwrap_or_default())
 }
 
@@ -141,11 +128,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut left = (i + 1) * 2;
         let mut next = vec![left];
         for (y, up) in b.bytes().zip(row.iter().skip(1)) {
-            let swap = if x == y {
-                0
-            } else {
-                1 + usize::from(!x.eq_ignore_ascii_case(&y))
-            };
+            let swap = if x == y { 0 } else { 1 + usize::from(!x.eq_ignore_ascii_case(&y)) };
             left = (diagonal + swap).min(left + 2).min(up + 2);
             diagonal = *up;
             next.push(left);

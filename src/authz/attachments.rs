@@ -74,16 +74,8 @@ impl Known<'_> {
 
     /// What to write instead of an issuer that is not configured.
     pub(super) fn issuers_message(&self) -> String {
-        let names: Vec<&str> = self
-            .settings
-            .issuers
-            .iter()
-            .map(|issuer| issuer.name.as_str())
-            .collect();
-        format!(
-            "this issuer is not configured; the issuers are `{}`",
-            names.join("`, `")
-        )
+        let names: Vec<&str> = self.settings.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
+        format!("this issuer is not configured; the issuers are `{}`", names.join("`, `"))
     }
 
     /// Reads a principal that the folder names: well formed, of a configured issuer, or defined by the folder.
@@ -94,10 +86,7 @@ impl Known<'_> {
         let principal = Principal::parse(text).map_err(|error| (Code::PrincipalQcsError, error.to_string()))?;
         match principal.issuer() {
             None if SERVICES.iter().any(|name| text.strip_prefix("service/") == Some(*name)) => Ok(principal),
-            None => Err((
-                Code::PrincipalServiceNotExist,
-                format!("the services are `{}`", SERVICES.join("`, `")),
-            )),
+            None => Err((Code::PrincipalServiceNotExist, format!("the services are `{}`", SERVICES.join("`, `")))),
             Some(LOCAL) if self.local.contains(&principal) => Ok(principal),
             Some(LOCAL) => Err((Code::PrincipalQcsNotExist, unknown_local(&principal))),
             Some(issuer) if self.has_issuer(issuer) => Ok(principal),
@@ -108,9 +97,7 @@ impl Known<'_> {
     /// What is wrong with a principal in the vendor's form, or in none.
     pub(super) fn foreign_form(&self, text: &str) -> Refusal {
         let own = &self.settings.place.account;
-        let account = text
-            .strip_prefix("qcs::cam::uin/")
-            .map(|rest| rest.split(':').next().unwrap_or_default());
+        let account = text.strip_prefix("qcs::cam::uin/").map(|rest| rest.split(':').next().unwrap_or_default());
         match account {
             Some(account) if account != own => {
                 (Code::PrincipalQcsCrossError, format!("another account; this gateway's is `{own}`, and principals are written without it"))
@@ -163,11 +150,7 @@ impl Attachments {
     pub(super) fn parse(file: &PolicyFile, known: &mut Known<'_>) -> Result<Self, Vec<Finding>> {
         let mut findings = Findings::of(&file.path);
         let parsed = parse_file(file, known, &mut findings);
-        if findings.is_empty() {
-            Ok(parsed)
-        } else {
-            Err(findings.into_list())
-        }
+        if findings.is_empty() { Ok(parsed) } else { Err(findings.into_list()) }
     }
 
     /// The groups that each principal is directly a member of.
@@ -198,29 +181,18 @@ fn parse_file(file: &PolicyFile, known: &mut Known<'_>, findings: &mut Findings)
     }
     check_version(find(&members, "version"), findings);
     let named = group_names(find(&members, "groups"), known, findings);
-    let groups: Vec<Group> = named
-        .into_iter()
-        .map(|(member, principal)| parse_group(member, principal, known, findings))
-        .collect();
+    let groups: Vec<Group> =
+        named.into_iter().map(|(member, principal)| parse_group(member, principal, known, findings)).collect();
     check_cycles(&groups, findings);
     let attachments = attachment_list(find(&members, "attachments"), known, findings);
     let boundaries = attachment_list(find(&members, "boundaries"), known, findings);
-    Attachments {
-        groups,
-        attachments,
-        boundaries,
-    }
+    Attachments { groups, attachments, boundaries }
 }
 
 fn check_version(node: Option<&Node>, findings: &mut Findings) {
     if !matches!(node, Some(Node { value: Value::Number(text), .. }) if text == "1") {
         let at = node.map_or(START, |node| node.at);
-        findings.add(
-            at,
-            Code::AttachmentError,
-            &node.map(Node::text).unwrap_or_default(),
-            "`version` is the number 1",
-        );
+        findings.add(at, Code::AttachmentError, &node.map(Node::text).unwrap_or_default(), "`version` is the number 1");
     }
 }
 
@@ -232,12 +204,7 @@ fn group_names<'a>(
 ) -> Vec<(&'a Member, Principal)> {
     let Some(node) = node else { return Vec::new() };
     let Some(members) = node.as_object() else {
-        findings.add(
-            node.at,
-            Code::AttachmentError,
-            &node.text(),
-            "`groups` is an object of name and list of members",
-        );
+        findings.add(node.at, Code::AttachmentError, &node.text(), "`groups` is an object of name and list of members");
         return Vec::new();
     };
     let mut groups = Vec::new();
@@ -255,22 +222,13 @@ fn group_names<'a>(
 
 fn parse_group(member: &Member, principal: Principal, known: &Known<'_>, findings: &mut Findings) -> Group {
     let members = placed(&member.node, findings, |text| known.member(text));
-    Group {
-        at: member.at,
-        principal,
-        members,
-    }
+    Group { at: member.at, principal, members }
 }
 
 /// Reads a list of strings, each with its place.
 fn placed<T>(node: &Node, findings: &mut Findings, read: impl Fn(&str) -> Result<T, Refusal>) -> Vec<Placed<T>> {
     let Some(list) = node.as_list() else {
-        findings.add(
-            node.at,
-            Code::AttachmentError,
-            &node.text(),
-            "a list of principals is expected here",
-        );
+        findings.add(node.at, Code::AttachmentError, &node.text(), "a list of principals is expected here");
         return Vec::new();
     };
     let mut all = Vec::new();
@@ -281,11 +239,7 @@ fn placed<T>(node: &Node, findings: &mut Findings, read: impl Fn(&str) -> Result
             None => Err((Code::AttachmentError, "a principal is a string".to_owned())),
         };
         match read {
-            Ok(value) => all.push(Placed {
-                at: node.at,
-                text,
-                value,
-            }),
+            Ok(value) => all.push(Placed { at: node.at, text, value }),
             Err((code, message)) => findings.add(node.at, code, &text, message),
         }
     }
@@ -303,18 +257,13 @@ fn attachment_list(node: Option<&Node>, known: &Known<'_>, findings: &mut Findin
         );
         return Vec::new();
     };
-    list.iter()
-        .filter_map(|node| attachment(node, known, findings))
-        .collect()
+    list.iter().filter_map(|node| attachment(node, known, findings)).collect()
 }
 
 fn attachment(node: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<Attachment> {
     const FORM: &str = "an attachment has `policy` (a name) and `to` (a list) and nothing else";
     let members = node.as_object().unwrap_or_default();
-    for member in members
-        .iter()
-        .filter(|member| !matches!(member.key.as_str(), "policy" | "to"))
-    {
+    for member in members.iter().filter(|member| !matches!(member.key.as_str(), "policy" | "to")) {
         findings.add(member.at, Code::AttachmentError, &member.key, FORM);
     }
     let policy = find(members, "policy").and_then(|node| Some((node, node.as_str()?)));
@@ -322,15 +271,8 @@ fn attachment(node: &Node, known: &Known<'_>, findings: &mut Findings) -> Option
         findings.add(node.at, Code::AttachmentError, &node.text(), FORM);
         return None;
     };
-    let policy = Placed {
-        at: policy.at,
-        text: name.to_owned(),
-        value: (),
-    };
-    Some(Attachment {
-        policy,
-        to: placed(to, findings, |text| known.subject(text)),
-    })
+    let policy = Placed { at: policy.at, text: name.to_owned(), value: () };
+    Some(Attachment { policy, to: placed(to, findings, |text| known.subject(text)) })
 }
 
 /// Refuses groups that are, through others, members of themselves. Without recursion: groups whose members are all
@@ -341,16 +283,11 @@ fn check_cycles(groups: &[Group], findings: &mut Findings) {
     let named: HashSet<&Principal> = groups.iter().map(|group| &group.principal).collect();
     for group in groups {
         let inner = group.members.iter().filter(|member| named.contains(&member.value));
-        let count = inner
-            .map(|member| above.entry(&member.value).or_default().push(&group.principal))
-            .count();
+        let count = inner.map(|member| above.entry(&member.value).or_default().push(&group.principal)).count();
         waiting.insert(&group.principal, count);
     }
-    let mut settled: Vec<&Principal> = groups
-        .iter()
-        .map(|g| &g.principal)
-        .filter(|g| waiting.get(g) == Some(&0))
-        .collect();
+    let mut settled: Vec<&Principal> =
+        groups.iter().map(|g| &g.principal).filter(|g| waiting.get(g) == Some(&0)).collect();
     while let Some(group) = settled.pop() {
         waiting.remove(group);
         for outer in above.get(group).into_iter().flatten() {
@@ -387,11 +324,8 @@ pub(super) fn check_sheddable(all: &Attachments, limits: &[Limits<'_>], settings
             let Subject::Principal(principal) = &to.value else {
                 continue;
             };
-            let token_group = if is_optional_group(principal, settings) {
-                Some(principal)
-            } else {
-                through.get(principal).copied()
-            };
+            let token_group =
+                if is_optional_group(principal, settings) { Some(principal) } else { through.get(principal).copied() };
             if let Some(group) = token_group {
                 let message = format!(
                     "a {} here is shed by a token without groups (`{group}`): set `groups = \"required\"` for that issuer, or attach it to `issuer/<name>`",
@@ -404,12 +338,7 @@ pub(super) fn check_sheddable(all: &Attachments, limits: &[Limits<'_>], settings
 }
 
 fn is_optional_group(principal: &Principal, settings: &Settings) -> bool {
-    let optional = |name: &str| {
-        settings
-            .issuers
-            .iter()
-            .any(|issuer| issuer.name == name && !issuer.groups_required)
-    };
+    let optional = |name: &str| settings.issuers.iter().any(|issuer| issuer.name == name && !issuer.groups_required);
     principal.kind() == Kind::Group && principal.issuer().is_some_and(optional)
 }
 
@@ -418,11 +347,7 @@ fn is_optional_group(principal: &Principal, settings: &Settings) -> bool {
 fn reached_through_optional<'a>(all: &'a Attachments, settings: &Settings) -> HashMap<&'a Principal, &'a Principal> {
     let memberships = all.memberships();
     let mut reached: HashMap<&Principal, &Principal> = HashMap::new();
-    let members = all
-        .groups
-        .iter()
-        .flat_map(|group| &group.members)
-        .map(|member| &member.value);
+    let members = all.groups.iter().flat_map(|group| &group.members).map(|member| &member.value);
     for token_group in members.filter(|member| is_optional_group(member, settings)) {
         let mut next = vec![token_group];
         while let Some(member) = next.pop() {

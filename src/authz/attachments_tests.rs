@@ -4,10 +4,7 @@ use super::*;
 fn parse(text: &str) -> Result<Attachments, Vec<Code>> {
     let settings = settings();
     let local = HashSet::from([Principal::parse("role/local/r").unwrap()]);
-    let mut known = Known {
-        settings: &settings,
-        local,
-    };
+    let mut known = Known { settings: &settings, local };
     let parsed = Attachments::parse(&file("attachments.json", text), &mut known);
     parsed.map_err(|findings| findings.iter().map(|finding| finding.code).collect())
 }
@@ -17,11 +14,7 @@ fn groups(text: &str) -> Result<Attachments, Vec<Code>> {
 }
 
 fn to(subject: &str) -> Vec<Code> {
-    parse(&format!(
-        r#"{{"version":1,"attachments":[{{"policy":"p","to":[{subject}]}}]}}"#
-    ))
-    .err()
-    .unwrap_or_default()
+    parse(&format!(r#"{{"version":1,"attachments":[{{"policy":"p","to":[{subject}]}}]}}"#)).err().unwrap_or_default()
 }
 
 #[test]
@@ -64,26 +57,14 @@ fn attack_d12_unknown_local_names_and_issuers_are_refused_and_unknown_token_grou
 
 #[test]
 fn attack_d09_a_cycle_of_groups_is_refused_at_any_length() {
-    assert_eq!(
-        groups(r#""a":["group/local/a"]"#).unwrap_err(),
-        [Code::PrincipalQcsNotExist]
-    );
-    assert_eq!(
-        groups(r#""a":["group/local/b"],"b":["group/local/a"]"#)
-            .unwrap_err()
-            .len(),
-        2
-    );
+    assert_eq!(groups(r#""a":["group/local/a"]"#).unwrap_err(), [Code::PrincipalQcsNotExist]);
+    assert_eq!(groups(r#""a":["group/local/b"],"b":["group/local/a"]"#).unwrap_err().len(), 2);
     assert!(groups(r#""a":["group/local/b","group/local/c"],"b":["group/local/c"],"c":["user/dev/x"]"#).is_ok());
     let ring = |count: usize, last: &str| -> String {
         let one = |n: usize| {
             format!(
                 r#""g{n}":["{}"]"#,
-                if n + 1 == count {
-                    last.to_owned()
-                } else {
-                    format!("group/local/g{}", n + 1)
-                }
+                if n + 1 == count { last.to_owned() } else { format!("group/local/g{}", n + 1) }
             )
         };
         (0..count).map(one).collect::<Vec<_>>().join(",")
@@ -95,11 +76,7 @@ fn attack_d09_a_cycle_of_groups_is_refused_at_any_length() {
 #[test]
 fn members_are_principals_and_no_services() {
     for member in ["service/ssm", "issuer/corp", "everyone"] {
-        assert_eq!(
-            groups(&format!(r#""g":["{member}"]"#)).unwrap_err(),
-            [Code::PrincipalQcsError],
-            "{member}"
-        );
+        assert_eq!(groups(&format!(r#""g":["{member}"]"#)).unwrap_err(), [Code::PrincipalQcsError], "{member}");
     }
     assert_eq!(groups(r#""":[]"#).unwrap_err(), [Code::PrincipalQcsError]);
     assert_eq!(groups(r#""g":"user/dev/a""#).unwrap_err(), [Code::AttachmentError]);

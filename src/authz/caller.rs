@@ -56,17 +56,11 @@ impl Subjects {
             }
             for member in &group.members {
                 let member = subjects.principal(&member.value);
-                subjects
-                    .node(member)
-                    .into_iter()
-                    .for_each(|node| node.groups.push(number));
+                subjects.node(member).into_iter().for_each(|node| node.groups.push(number));
             }
         }
-        let places: HashMap<&str, u32> = documents
-            .iter()
-            .zip(0..)
-            .map(|(document, place)| (&*document.name, place))
-            .collect();
+        let places: HashMap<&str, u32> =
+            documents.iter().zip(0..).map(|(document, place)| (&*document.name, place)).collect();
         for (list, is_boundary) in [(&attachments.attachments, false), (&attachments.boundaries, true)] {
             for attachment in list {
                 let Some(place) = places.get(attachment.policy.text.as_str()) else {
@@ -75,11 +69,7 @@ impl Subjects {
                 for to in &attachment.to {
                     let number = subjects.number(&to.value);
                     let Some(node) = subjects.node(number) else { continue };
-                    let all = if is_boundary {
-                        &mut node.boundaries
-                    } else {
-                        &mut node.documents
-                    };
+                    let all = if is_boundary { &mut node.boundaries } else { &mut node.documents };
                     all.push(*place);
                 }
             }
@@ -163,10 +153,7 @@ impl Subjects {
             numbers.extend(self.of_tokens(caller.groups));
             numbers.extend(self.of_tokens(caller.roles));
         }
-        if let CredentialForm::Session {
-            assumed_issuer: Some(issuer),
-        } = caller.form
-        {
+        if let CredentialForm::Session { assumed_issuer: Some(issuer) } = caller.form {
             numbers.extend(self.issuers.get(issuer));
         }
         numbers
@@ -175,17 +162,12 @@ impl Subjects {
     /// Groups and roles of token issuers; `local` ones are the folder's to give, never a credential's.
     fn of_tokens<'a>(&'a self, principals: &'a [Principal]) -> impl Iterator<Item = Number> + 'a {
         let of_issuer = |p: &&Principal| matches!(p.kind(), Kind::Group | Kind::Role) && p.issuer() != Some(LOCAL);
-        principals
-            .iter()
-            .filter(of_issuer)
-            .filter_map(|principal| self.principals.get(principal).copied())
+        principals.iter().filter(of_issuer).filter_map(|principal| self.principals.get(principal).copied())
     }
 
     /// The documents attached to a caller that name an action, by place, each with whether its allows count.
     pub(super) fn naming(&self, reached: &Reached, action: usize) -> Vec<Attached> {
-        self.collect(reached, |node| {
-            node.by_action.get(action).map(|places| &**places).unwrap_or_default()
-        })
+        self.collect(reached, |node| node.by_action.get(action).map(|places| &**places).unwrap_or_default())
     }
 
     /// All documents attached to a caller.
@@ -195,10 +177,7 @@ impl Subjects {
 
     /// The boundaries that reach a caller, by place. Each caps it, whatever it names.
     pub(super) fn boundaries(&self, reached: &Reached) -> Vec<u32> {
-        self.collect(reached, |node| &node.boundaries)
-            .into_iter()
-            .map(|(place, _)| place)
-            .collect()
+        self.collect(reached, |node| &node.boundaries).into_iter().map(|(place, _)| place).collect()
     }
 
     fn collect<'a>(&'a self, reached: &Reached, places: impl Fn(&'a Node) -> &'a [u32]) -> Vec<Attached> {

@@ -36,11 +36,7 @@ fn vectors_what_counts_for_a_bearer_token() {
         assert_eq!(counts("", subject, &token), FULL, "{subject}");
     }
     for member in ["group/corp/x", "user/corp/a", "role/corp/q"] {
-        assert_eq!(
-            counts(&format!(r#""y":["{member}"]"#), "group/local/y", &token),
-            FULL,
-            "{member}"
-        );
+        assert_eq!(counts(&format!(r#""y":["{member}"]"#), "group/local/y", &token), FULL, "{member}");
     }
     for subject in ["group/corp/z", "role/corp/x", "issuer/dev", "user/corp/b", "user/dev/a"] {
         assert_eq!(counts("", subject, &token), NOTHING, "{subject}");
@@ -49,9 +45,7 @@ fn vectors_what_counts_for_a_bearer_token() {
 
 #[test]
 fn vectors_c44_what_counts_for_an_access_key() {
-    let key = ask("user/corp/a")
-        .access_key()
-        .restricted(&["group/corp/x", "role/corp/q"]);
+    let key = ask("user/corp/a").access_key().restricted(&["group/corp/x", "role/corp/q"]);
     for subject in ["group/corp/x", "role/corp/q"] {
         assert_eq!(counts("", subject, &key), RESTRICTS, "{subject}");
     }
@@ -60,23 +54,9 @@ fn vectors_c44_what_counts_for_an_access_key() {
     }
     assert_eq!(counts(r#""y":["user/corp/a"]"#, "group/local/y", &key), FULL);
     assert_eq!(counts(r#""y":["group/corp/x"]"#, "group/local/y", &key), RESTRICTS);
-    assert_eq!(
-        counts(r#""y":["group/corp/x"],"z":["group/local/y"]"#, "group/local/z", &key),
-        RESTRICTS
-    );
-    assert_eq!(
-        counts(r#""y":["group/corp/x","user/corp/a"]"#, "group/local/y", &key),
-        FULL,
-        "reached both ways"
-    );
-    assert_eq!(
-        counts(
-            r#""y":["group/corp/x"],"z":["group/local/y","user/corp/a"]"#,
-            "group/local/z",
-            &key
-        ),
-        FULL
-    );
+    assert_eq!(counts(r#""y":["group/corp/x"],"z":["group/local/y"]"#, "group/local/z", &key), RESTRICTS);
+    assert_eq!(counts(r#""y":["group/corp/x","user/corp/a"]"#, "group/local/y", &key), FULL, "reached both ways");
+    assert_eq!(counts(r#""y":["group/corp/x"],"z":["group/local/y","user/corp/a"]"#, "group/local/z", &key), FULL);
 }
 
 #[test]
@@ -89,54 +69,31 @@ fn vectors_c44_what_counts_for_a_session() {
     for subject in ["group/corp/x", "issuer/corp"] {
         assert_eq!(counts("", subject, &session), RESTRICTS, "{subject}");
     }
-    assert_eq!(
-        counts("", "user/corp/a", &session),
-        NOTHING,
-        "whoever took the role is not asked about"
-    );
+    assert_eq!(counts("", "user/corp/a", &session), NOTHING, "whoever took the role is not asked about");
     assert_eq!(counts("", "issuer/dev", &session), NOTHING);
 }
 
 #[test]
 fn a_policy_attached_both_ways_counts_in_full() {
     let key = ask("user/corp/a").access_key().restricted(&["group/corp/x"]);
-    for attachments in [
-        [("p", "group/corp/x"), ("p", "user/corp/a")],
-        [("p", "everyone"), ("p", "group/corp/x")],
-    ] {
+    for attachments in [[("p", "group/corp/x"), ("p", "user/corp/a")], [("p", "everyone"), ("p", "group/corp/x")]] {
         let all = document(&statement("allow", "*"));
-        assert!(key.is_allowed(&loaded(&[
-            ("documents/p.json", &all),
-            ("attachments.json", &attached(&attachments, &[]))
-        ])));
+        assert!(
+            key.is_allowed(&loaded(&[("documents/p.json", &all), ("attachments.json", &attached(&attachments, &[]))]))
+        );
     }
 }
 
 #[test]
 fn groups_and_roles_given_beside_a_key_or_session_only_restrict() {
-    assert_eq!(
-        counts(
-            "",
-            "group/corp/x",
-            &ask("user/corp/a").access_key().groups(&["group/corp/x"])
-        ),
-        RESTRICTS
-    );
-    assert_eq!(
-        counts(
-            "",
-            "role/corp/x",
-            &ask("role/local/r").session(None).roles(&["role/corp/x"])
-        ),
-        RESTRICTS
-    );
+    assert_eq!(counts("", "group/corp/x", &ask("user/corp/a").access_key().groups(&["group/corp/x"])), RESTRICTS);
+    assert_eq!(counts("", "role/corp/x", &ask("role/local/r").session(None).roles(&["role/corp/x"])), RESTRICTS);
 }
 
 #[test]
 fn attack_d09_a_credential_cannot_name_what_the_folder_defines() {
-    let token = ask("user/corp/a")
-        .groups(&["group/local/y", "user/corp/root"])
-        .roles(&["role/local/r", "group/local/y"]);
+    let token =
+        ask("user/corp/a").groups(&["group/local/y", "user/corp/root"]).roles(&["role/local/r", "group/local/y"]);
     assert_eq!(counts(r#""y":["user/corp/z"]"#, "group/local/y", &token), NOTHING);
     for subject in ["role/local/r", "user/corp/root"] {
         assert_eq!(counts("", subject, &token), NOTHING, "{subject}");
@@ -148,24 +105,11 @@ fn attack_d09_a_sub_or_group_spelled_like_another_principal_is_only_itself() {
     for (principal, groups) in [
         ("user/dev/user/corp/a", &[][..]),
         ("user/dev/role/local/r", &[]),
-        (
-            "user/dev/everyone",
-            &["group/dev/local/y", "group/dev/issuer/corp", "group/dev/corp/x"],
-        ),
+        ("user/dev/everyone", &["group/dev/local/y", "group/dev/issuer/corp", "group/dev/corp/x"]),
     ] {
         let token = ask(principal).groups(groups);
-        for subject in [
-            "user/corp/a",
-            "role/local/r",
-            "issuer/corp",
-            "group/corp/x",
-            "group/local/y",
-        ] {
-            assert_eq!(
-                counts(r#""y":["user/corp/z"]"#, subject, &token),
-                NOTHING,
-                "{principal} {subject}"
-            );
+        for subject in ["user/corp/a", "role/local/r", "issuer/corp", "group/corp/x", "group/local/y"] {
+            assert_eq!(counts(r#""y":["user/corp/z"]"#, subject, &token), NOTHING, "{principal} {subject}");
         }
     }
 }
@@ -196,15 +140,9 @@ fn attack_d09_ten_thousand_roles_on_one_caller_are_all_held_against_it() {
     let set = loaded(&[
         ("documents/all.json", &document(&statement("allow", "*"))),
         ("documents/none.json", &document(&statement("deny", "*"))),
-        (
-            "attachments.json",
-            &attached(&[("all", "everyone"), ("none", "role/corp/r9999")], &[]),
-        ),
+        ("attachments.json", &attached(&[("all", "everyone"), ("none", "role/corp/r9999")], &[])),
     ]);
-    assert_eq!(
-        ask("user/corp/a").roles(&names).decide(&set).outcome,
-        Verdict::Deny(Reason::Explicit)
-    );
+    assert_eq!(ask("user/corp/a").roles(&names).decide(&set).outcome, Verdict::Deny(Reason::Explicit));
 }
 
 #[test]
@@ -214,23 +152,13 @@ fn what_the_folder_gives_is_listed_for_the_record() {
     let set = loaded(&[("roles/r.json", role), ("attachments.json", &grouped(groups, &[], &[]))]);
     let given = |ask: Ask| {
         let (groups, roles) = ask.question(None, |question| set.local_groups_and_roles(&question.caller));
-        groups
-            .into_iter()
-            .chain(roles)
-            .map(|principal| principal.to_string())
-            .collect::<Vec<_>>()
+        groups.into_iter().chain(roles).map(|principal| principal.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(
-        given(ask("user/corp/a").groups(&["group/corp/x"])),
-        ["group/local/a", "group/local/b"]
-    );
+    assert_eq!(given(ask("user/corp/a").groups(&["group/corp/x"])), ["group/local/a", "group/local/b"]);
     assert_eq!(
         given(ask("user/corp/a").access_key().restricted(&["group/corp/x"])),
         ["group/local/a", "group/local/b"]
     );
-    assert_eq!(
-        given(ask("role/local/r").session(None)),
-        ["group/local/a", "role/local/r"]
-    );
+    assert_eq!(given(ask("role/local/r").session(None)), ["group/local/a", "role/local/r"]);
     assert!(given(ask("user/corp/a")).is_empty());
 }

@@ -53,10 +53,7 @@ impl Key {
     }
 
     const fn is_tag(self) -> bool {
-        matches!(
-            self,
-            Self::Request(ConditionKey::ResourceTag | ConditionKey::RequestTag)
-        )
+        matches!(self, Self::Request(ConditionKey::ResourceTag | ConditionKey::RequestTag))
     }
 }
 
@@ -118,18 +115,10 @@ impl Clause {
         let values = facts.values(key);
         if let Wanted::Absent(wanted) = self.wanted {
             let empty = matches!(values, []) || matches!(values, [Fact::Text(text)] if text.is_empty());
-            return Ok(if empty == wanted {
-                Outcome::Holds
-            } else {
-                Outcome::Fails
-            });
+            return Ok(if empty == wanted { Outcome::Holds } else { Outcome::Fails });
         }
         if values.is_empty() {
-            return Ok(if self.operator.if_exist {
-                Outcome::Holds
-            } else {
-                Outcome::FailsAbsent
-            });
+            return Ok(if self.operator.if_exist { Outcome::Holds } else { Outcome::FailsAbsent });
         }
         let holds = self.test_all(values, &facts.uin_text)?;
         Ok(if holds { Outcome::Holds } else { Outcome::Fails })
@@ -200,12 +189,9 @@ fn members<'a>(node: &'a Node, what: &str, findings: &mut Findings) -> &'a [Memb
             format!("an empty object of {what} is refused; leave it out"),
         ),
         Some(members) => return members,
-        None => findings.add(
-            node.at,
-            Code::ConditionError,
-            &node.text(),
-            format!("an object of {what} is expected here"),
-        ),
+        None => {
+            findings.add(node.at, Code::ConditionError, &node.text(), format!("an object of {what} is expected here"))
+        }
     }
     &[]
 }
@@ -234,17 +220,10 @@ impl Place<'_> {
         let Some(key) = Key::parse(&member.key, self.keys) else {
             return here(Code::ConditionContentError, &unknown_key(&member.key, self.keys));
         };
-        if operator
-            .comparison
-            .value_type()
-            .is_some_and(|fits| fits != key.value_type())
-        {
+        if operator.comparison.value_type().is_some_and(|fits| fits != key.value_type()) {
             return here(
                 Code::ConditionTypeError,
-                &format!(
-                    "the operator does not fit this key, which is of type {}",
-                    type_name(key.value_type())
-                ),
+                &format!("the operator does not fit this key, which is of type {}", type_name(key.value_type())),
             );
         }
         let null = operator.comparison == Comparison::Null;
@@ -255,10 +234,7 @@ impl Place<'_> {
             );
         }
         if null && nodes.len() > 1 {
-            return here(
-                Code::ConditionContentError,
-                "`null_equal` takes one value, `\"true\"` or `\"false\"`",
-            );
+            return here(Code::ConditionContentError, "`null_equal` takes one value, `\"true\"` or `\"false\"`");
         }
         let wanted = self.wanted(operator.comparison, key, nodes)?;
         Ok(Some(Clause { key, operator, wanted }))

@@ -47,11 +47,7 @@ impl Statement {
     /// # Errors
     /// [`Fault`] if it cannot be decided.
     pub(super) fn holds(&self, facts: &Facts) -> Result<Match<'_>, Fault> {
-        if !self
-            .resources
-            .iter()
-            .any(|resource| resource.matches(facts, self.effect))
-        {
+        if !self.resources.iter().any(|resource| resource.matches(facts, self.effect)) {
             return Ok(Match::Resource);
         }
         for clause in &self.clauses {
@@ -65,17 +61,8 @@ impl Statement {
 
     /// A statement that matches every request or none: what the start-up probe of the frame asks about.
     pub(super) fn probe(effect: StatementEffect, matches: bool) -> Self {
-        let resources = if matches {
-            vec![ResourcePattern::All]
-        } else {
-            Vec::new()
-        };
-        Self {
-            effect,
-            actions: ActionSet::default(),
-            resources,
-            clauses: Vec::new(),
-        }
+        let resources = if matches { vec![ResourcePattern::All] } else { Vec::new() };
+        Self { effect, actions: ActionSet::default(), resources, clauses: Vec::new() }
     }
 }
 
@@ -88,10 +75,7 @@ impl Document {
         let mut findings = Findings::of(&file.path);
         let statements = parse_file(file, settings, &mut findings);
         if findings.is_empty() {
-            return Ok(Self {
-                name: name.into(),
-                statements: statements.into_iter().map(Arc::new).collect(),
-            });
+            return Ok(Self { name: name.into(), statements: statements.into_iter().map(Arc::new).collect() });
         }
         Err(findings.into_list())
     }
@@ -103,9 +87,7 @@ impl Document {
 
     /// Whether a statement of it denies something that keyward has.
     pub(super) fn denies(&self) -> bool {
-        self.statements
-            .iter()
-            .any(|s| s.effect == StatementEffect::Deny && !s.actions.is_foreign())
+        self.statements.iter().any(|s| s.effect == StatementEffect::Deny && !s.actions.is_foreign())
     }
 }
 
@@ -132,33 +114,22 @@ fn parse_file(file: &PolicyFile, settings: &Settings, findings: &mut Findings) -
     }
     check_version(find(&members, "version"), Code::VersionError, findings);
     let statements = statements(find(&members, "statement"), findings);
-    statements
-        .iter()
-        .filter_map(|node| parse_statement(node, settings, findings))
-        .collect()
+    statements.iter().filter_map(|node| parse_statement(node, settings, findings)).collect()
 }
 
 /// Reads a file that holds one JSON object; anything else is a finding of `code`.
 pub(super) fn read_object(file: &PolicyFile, code: Code, findings: &mut Findings) -> Option<Vec<Member>> {
     match json::read(&file.bytes) {
-        Ok(Node {
-            value: Value::Object(members),
-            ..
-        }) => return Some(members),
+        Ok(Node { value: Value::Object(members), .. }) => return Some(members),
         Ok(node) => findings.add(node.at, code, &node.text(), "the file is a JSON object"),
-        Err(errors) => errors
-            .into_iter()
-            .for_each(|error| findings.add(error.at, code, &error.text, error.message)),
+        Err(errors) => errors.into_iter().for_each(|error| findings.add(error.at, code, &error.text, error.message)),
     }
     None
 }
 
 /// The value of a key.
 pub(super) fn find<'a>(members: &'a [Member], key: &str) -> Option<&'a Node> {
-    members
-        .iter()
-        .find(|member| member.key == key)
-        .map(|member| &member.node)
+    members.iter().find(|member| member.key == key).map(|member| &member.node)
 }
 
 fn check_length(bytes: &[u8], settings: &Settings, findings: &mut Findings) {
@@ -177,10 +148,7 @@ fn check_length(bytes: &[u8], settings: &Settings, findings: &mut Findings) {
 /// Checks `"version"`, which is `"2.0"` or `"3.0"`; both mean the same (C2).
 pub(super) fn check_version(node: Option<&Node>, code: Code, findings: &mut Findings) {
     let text = node.map(Node::text).unwrap_or_default();
-    if !node
-        .and_then(Node::as_str)
-        .is_some_and(|version| matches!(version, "2.0" | "3.0"))
-    {
+    if !node.and_then(Node::as_str).is_some_and(|version| matches!(version, "2.0" | "3.0")) {
         let at = node.map_or(START, |node| node.at);
         findings.add(at, code, &text, "`version` is the string `2.0` or `3.0`");
     }
@@ -195,12 +163,7 @@ pub(super) fn statements<'a>(node: Option<&'a Node>, findings: &mut Findings) ->
     if list.is_empty() {
         let at = node.map_or(START, |node| node.at);
         let text = node.map(Node::text).unwrap_or_default();
-        findings.add(
-            at,
-            Code::StatementError,
-            &text,
-            "`statement` is a list of at least one statement",
-        );
+        findings.add(at, Code::StatementError, &text, "`statement` is a list of at least one statement");
     }
     list
 }
@@ -238,31 +201,16 @@ fn parse_statement(node: &Node, settings: &Settings, findings: &mut Findings) ->
         }
     }
     let effect = parse_effect(find(members, "effect"), node.at, findings);
-    let actions = ActionSet::parse(
-        find(members, "action"),
-        node.at,
-        &|service| settings.is_foreign(service),
-        findings,
-    );
+    let actions = ActionSet::parse(find(members, "action"), node.at, &|service| settings.is_foreign(service), findings);
     let resources = parse_resources(find(members, "resource"), node.at, settings, findings);
-    let keys = if actions.is_foreign() {
-        Keys::Foreign
-    } else {
-        Keys::Document
-    };
+    let keys = if actions.is_foreign() { Keys::Foreign } else { Keys::Document };
     let account = &settings.place.account;
-    let clauses = find(members, "condition")
-        .map(|node| condition::parse(node, keys, account, findings))
-        .unwrap_or_default();
+    let clauses =
+        find(members, "condition").map(|node| condition::parse(node, keys, account, findings)).unwrap_or_default();
     let effect = effect?;
     check_reach(&actions, &resources, effect, findings);
     let resources = resources.into_iter().map(|(resource, _)| resource).collect();
-    Some(Statement {
-        effect,
-        actions,
-        resources,
-        clauses,
-    })
+    Some(Statement { effect, actions, resources, clauses })
 }
 
 /// Reads `effect`. casbin compares it with exactly `allow` and `deny` and takes anything else for neither, so
@@ -274,12 +222,7 @@ pub(super) fn parse_effect(node: Option<&Node>, at: Position, findings: &mut Fin
         _ => {}
     }
     let text = node.map(Node::text).unwrap_or_default();
-    findings.add(
-        node.map_or(at, |node| node.at),
-        Code::EffectError,
-        &text,
-        "`effect` is exactly `allow` or `deny`",
-    );
+    findings.add(node.map_or(at, |node| node.at), Code::EffectError, &text, "`effect` is exactly `allow` or `deny`");
     None
 }
 
@@ -292,12 +235,7 @@ fn parse_resources<'a>(
     let nodes = node.map(Node::one_or_many).unwrap_or_default();
     if nodes.is_empty() {
         let at = node.map_or(at, |node| node.at);
-        findings.add(
-            at,
-            Code::ResourceError,
-            "resource",
-            "a statement names at least one resource, such as `*`",
-        );
+        findings.add(at, Code::ResourceError, "resource", "a statement names at least one resource, such as `*`");
     }
     let mut resources = Vec::new();
     for node in nodes {

@@ -2,9 +2,7 @@ use super::super::testing::{document, file, settings, statement};
 use super::*;
 
 fn findings(text: &str) -> Vec<Finding> {
-    Document::parse(&file("documents/p.json", text), "p", &settings())
-        .err()
-        .unwrap_or_default()
+    Document::parse(&file("documents/p.json", text), "p", &settings()).err().unwrap_or_default()
 }
 
 fn codes(text: &str) -> Vec<Code> {
@@ -34,33 +32,17 @@ fn c02_both_versions_mean_the_same_and_no_other_exists() {
 
 #[test]
 fn attack_d03_an_effect_is_exactly_allow_or_deny() {
-    for effect in [
-        "\"Deny\"",
-        "\"DENY\"",
-        "\" deny\"",
-        "\"deny \"",
-        "\"forbid\"",
-        "\"\"",
-        "true",
-        "[\"deny\"]",
-        "null",
-    ] {
+    for effect in ["\"Deny\"", "\"DENY\"", "\" deny\"", "\"deny \"", "\"forbid\"", "\"\"", "true", "[\"deny\"]", "null"]
+    {
         let text = format!(
             "{{\"version\":\"2.0\",\n\"statement\":[{{\"effect\":{effect},\"action\":\"*\",\"resource\":\"*\"}}]}}"
         );
         let findings = findings(&text);
         assert_eq!(findings.len(), 1, "{effect}");
-        assert_eq!(
-            (findings[0].code, findings[0].line, findings[0].column),
-            (Code::EffectError, 2, 24),
-            "{effect}"
-        );
+        assert_eq!((findings[0].code, findings[0].line, findings[0].column), (Code::EffectError, 2, 24), "{effect}");
         assert_eq!(findings[0].file, "documents/p.json");
     }
-    assert_eq!(
-        codes(&document(r#"{"action":"*","resource":"*"}"#)),
-        [Code::EffectError]
-    );
+    assert_eq!(codes(&document(r#"{"action":"*","resource":"*"}"#)), [Code::EffectError]);
 }
 
 #[test]
@@ -78,18 +60,9 @@ fn c01_c03_unknown_elements_are_refused_and_not_ignored() {
 #[test]
 fn a_document_names_no_principal() {
     let principal = r#""principal":{"qcs":["user/dev/a"]},"#;
-    assert_eq!(
-        codes(&document(&GOOD.replacen('{', &format!("{{{principal}"), 1))),
-        [Code::PrincipalError]
-    );
-    assert_eq!(
-        codes(&document(GOOD).replacen('{', &format!("{{{principal}"), 1)),
-        [Code::PrincipalError]
-    );
-    assert_eq!(
-        codes(&document(&GOOD.replacen('{', r#"{"notPrincipal":"*","#, 1))),
-        [Code::StatementError]
-    );
+    assert_eq!(codes(&document(&GOOD.replacen('{', &format!("{{{principal}"), 1))), [Code::PrincipalError]);
+    assert_eq!(codes(&document(GOOD).replacen('{', &format!("{{{principal}"), 1)), [Code::PrincipalError]);
+    assert_eq!(codes(&document(&GOOD.replacen('{', r#"{"notPrincipal":"*","#, 1))), [Code::StatementError]);
 }
 
 #[test]
@@ -103,30 +76,13 @@ fn c05_c06_statements_are_a_list_that_is_not_empty() {
     }
     assert_eq!(codes(r#"{"version":"2.0"}"#), [Code::StatementError]);
     assert_eq!(codes(&document("[]")), [Code::StatementError]);
+    assert_eq!(codes(&document(r#"{"effect":"allow","action":[],"resource":"*"}"#)), [Code::ActionMiss]);
+    assert_eq!(codes(&document(r#"{"effect":"allow","resource":"*"}"#)), [Code::ActionMiss]);
+    assert_eq!(codes(&document(r#"{"effect":"allow","action":"*","resource":[]}"#)), [Code::ResourceError]);
+    assert_eq!(codes(&document(r#"{"effect":"allow","action":"*"}"#)), [Code::ResourceError]);
+    assert_eq!(codes(&document(r#"{"effect":"allow","action":"*","resource":7}"#)), [Code::ResourceError]);
     assert_eq!(
-        codes(&document(r#"{"effect":"allow","action":[],"resource":"*"}"#)),
-        [Code::ActionMiss]
-    );
-    assert_eq!(
-        codes(&document(r#"{"effect":"allow","resource":"*"}"#)),
-        [Code::ActionMiss]
-    );
-    assert_eq!(
-        codes(&document(r#"{"effect":"allow","action":"*","resource":[]}"#)),
-        [Code::ResourceError]
-    );
-    assert_eq!(
-        codes(&document(r#"{"effect":"allow","action":"*"}"#)),
-        [Code::ResourceError]
-    );
-    assert_eq!(
-        codes(&document(r#"{"effect":"allow","action":"*","resource":7}"#)),
-        [Code::ResourceError]
-    );
-    assert_eq!(
-        codes(&document(
-            r#"{"effect":"allow","action":"*","resource":"*","condition":{}}"#
-        )),
+        codes(&document(r#"{"effect":"allow","action":"*","resource":"*","condition":{}}"#)),
         [Code::ConditionError]
     );
 }
@@ -134,21 +90,23 @@ fn c05_c06_statements_are_a_list_that_is_not_empty() {
 #[test]
 fn attack_d04_c04_what_is_not_strict_json_is_refused() {
     let good = document(GOOD);
-    for text in [
-        String::new(),
-        "[]".to_owned(),
-        "\"x\"".to_owned(),
-        format!("\u{feff}{good}"),
-        format!("{good}{good}"),
-        format!("{good}\0"),
-        good.replace("\"version\":\"2.0\",", "\"version\":\"2.0\",\"version\":\"2.0\","),
-        good.replace("\"action\"", "\"\\u0065ffect\":\"deny\",\"action\""),
-        "[".repeat(10_000),
-        document(&GOOD.replace(
-            "\"*\"}",
-            r#""*","condition":{"string_equal":{"qcs:uin":"7"},"string_equal":{"qcs:uin":"8"}}}"#,
-        )),
-    ] {
+    for text in
+        [
+            String::new(),
+            "[]".to_owned(),
+            "\"x\"".to_owned(),
+            format!("\u{feff}{good}"),
+            format!("{good}{good}"),
+            format!("{good}\0"),
+            good.replace("\"version\":\"2.0\",", "\"version\":\"2.0\",\"version\":\"2.0\","),
+            good.replace("\"action\"", "\"\\u0065ffect\":\"deny\",\"action\""),
+            "[".repeat(10_000),
+            document(&GOOD.replace(
+                "\"*\"}",
+                r#""*","condition":{"string_equal":{"qcs:uin":"7"},"string_equal":{"qcs:uin":"8"}}}"#,
+            )),
+        ]
+    {
         let codes = codes(&text);
         assert!(
             !codes.is_empty() && codes.iter().all(|code| *code == Code::PolicyDocumentError),
@@ -157,14 +115,8 @@ fn attack_d04_c04_what_is_not_strict_json_is_refused() {
     }
     let mut bytes = good.into_bytes();
     bytes.extend([b' ', 0xff]);
-    let file = PolicyFile {
-        path: "documents/p.json".to_owned(),
-        bytes,
-    };
-    assert_eq!(
-        Document::parse(&file, "p", &settings()).unwrap_err()[0].code,
-        Code::PolicyDocumentError
-    );
+    let file = PolicyFile { path: "documents/p.json".to_owned(), bytes };
+    assert_eq!(Document::parse(&file, "p", &settings()).unwrap_err()[0].code, Code::PolicyDocumentError);
 }
 
 #[test]
@@ -176,11 +128,8 @@ fn c07_the_size_is_counted_without_white_space_in_characters() {
                 r#"{{"effect":"allow","action":"ssm:GetSecretValue","resource":"qcs::ssm:::secret/creatorUin/*/{name}"}}"#
             )
         };
-        let parts: Vec<String> = name
-            .as_bytes()
-            .chunks(500)
-            .map(|chunk| one(std::str::from_utf8(chunk).unwrap()))
-            .collect();
+        let parts: Vec<String> =
+            name.as_bytes().chunks(500).map(|chunk| one(std::str::from_utf8(chunk).unwrap())).collect();
         document(&parts.join(","))
     };
     let length = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count();
@@ -198,22 +147,19 @@ fn c07_the_size_is_counted_without_white_space_in_characters() {
             .replace("ssm: \t\r\nGet", "ssm:Get"),
     );
     assert_eq!(codes(&filled(count + 1)), [Code::PolicyDocumentLengthOverLimit]);
-    let wide = document(&GOOD.replace(
-        "\"*\"}",
-        &format!(
-            r#""*","condition":{{"string_equal":{{"qcs:uin":"{}"}}}}}}"#,
-            "é".repeat(5_900)
-        ),
-    ));
+    let wide =
+        document(&GOOD.replace(
+            "\"*\"}",
+            &format!(r#""*","condition":{{"string_equal":{{"qcs:uin":"{}"}}}}}}"#, "é".repeat(5_900)),
+        ));
     accepted(&wide);
     assert!(wide.len() > 6_144 * 3 / 2);
-    accepted(&document(&GOOD.replace(
-        "\"*\"}",
-        &format!(
-            r#""*","condition":{{"string_equal":{{"qcs:uin":"{}"}}}}}}"#,
-            " ".repeat(9_000)
+    accepted(&document(
+        &GOOD.replace(
+            "\"*\"}",
+            &format!(r#""*","condition":{{"string_equal":{{"qcs:uin":"{}"}}}}}}"#, " ".repeat(9_000)),
         ),
-    )));
+    ));
     assert_eq!(
         codes(&format!("{}{}", document(GOOD), " ".repeat(FILE_BYTES_MAX))),
         [Code::PolicyDocumentLengthOverLimit]
@@ -223,9 +169,7 @@ fn c07_the_size_is_counted_without_white_space_in_characters() {
 #[test]
 fn c33_a_resource_that_no_action_can_have_is_refused() {
     let with = |effect: &str, action: &str, resource: &str| {
-        document(&format!(
-            r#"{{"effect":"{effect}","action":{action},"resource":"{resource}"}}"#
-        ))
+        document(&format!(r#"{{"effect":"{effect}","action":{action},"resource":"{resource}"}}"#))
     };
     for (effect, action, resource) in [
         ("allow", r#""ssm:ListSecrets""#, "qcs::ssm:::*"),
@@ -243,11 +187,7 @@ fn c33_a_resource_that_no_action_can_have_is_refused() {
         ("allow", r#""*""#, "qcs::ssm:::secret/*"),
         ("allow", r#"["ssm:ListSecrets","ssm:GetSecretValue"]"#, "qcs::ssm:::*"),
         ("allow", r#""kms:Decrypt""#, "qcs::kms:::key/*"),
-        (
-            "allow",
-            r#""cloudaudit:SearchRecords""#,
-            "qcs::ssm:::secret/creatorUin/*/prod/*",
-        ),
+        ("allow", r#""cloudaudit:SearchRecords""#, "qcs::ssm:::secret/creatorUin/*/prod/*"),
     ] {
         accepted(&with(effect, action, resource));
     }
@@ -261,33 +201,15 @@ fn foreign_statements_are_checked_for_syntax_and_have_no_effect() {
         ))
     };
     assert!(!accepted(&foreign("")).denies());
-    accepted(&foreign(
-        r#","condition":{"string_equal":{"cos:prefix":["a",7]},"ip_equal":{"qcs:vpc":"x"}}"#,
-    ));
-    assert_eq!(
-        codes(&foreign(r#","condition":{"string_equals":{"cos:prefix":"a"}}"#)),
-        [Code::ConditionTypeError]
-    );
-    assert_eq!(
-        codes(&foreign(r#","condition":{"string_equal":{"cos:prefix":[]}}"#)),
-        [Code::ConditionContentError]
-    );
-    assert_eq!(
-        codes(&foreign("").replace("qcs::cos:gz", "cos::gz")),
-        [Code::ResourceQcsError]
-    );
+    accepted(&foreign(r#","condition":{"string_equal":{"cos:prefix":["a",7]},"ip_equal":{"qcs:vpc":"x"}}"#));
+    assert_eq!(codes(&foreign(r#","condition":{"string_equals":{"cos:prefix":"a"}}"#)), [Code::ConditionTypeError]);
+    assert_eq!(codes(&foreign(r#","condition":{"string_equal":{"cos:prefix":[]}}"#)), [Code::ConditionContentError]);
+    assert_eq!(codes(&foreign("").replace("qcs::cos:gz", "cos::gz")), [Code::ResourceQcsError]);
     let mixed = r#"{"effect":"deny","action":["cos:GetObject","ssm:GetSecretValue"],"resource":["qcs::cos:::x","qcs::ssm:::*"],"condition":{"string_equal":{"cos:prefix":"a"}}}"#;
-    assert_eq!(
-        codes(&document(mixed)),
-        [Code::ConditionContentError],
-        "a statement with effect has keyward's keys"
-    );
+    assert_eq!(codes(&document(mixed)), [Code::ConditionContentError], "a statement with effect has keyward's keys");
     let unnamed = r#"{"effect":"deny","action":"ssm:GetSecretValue","resource":"qcs::cos:::x"}"#;
     assert_eq!(codes(&document(unnamed)), [Code::ResourceContentError]);
-    assert_eq!(
-        codes(&document(&statement("allow", "cvm:Run"))),
-        [Code::ActionServiceNotExist]
-    );
+    assert_eq!(codes(&document(&statement("allow", "cvm:Run"))), [Code::ActionServiceNotExist]);
 }
 
 #[test]
@@ -295,21 +217,14 @@ fn a_service_of_the_catalogue_cannot_be_made_foreign() {
     let mut settings = settings();
     settings.foreign_services.push("ssm".to_owned());
     let text = document(r#"{"effect":"deny","action":"ssm:GetSecretValue","resource":"qcs::ssm:::*"}"#);
-    assert!(
-        Document::parse(&file("documents/p.json", &text), "p", &settings)
-            .unwrap()
-            .denies()
-    );
+    assert!(Document::parse(&file("documents/p.json", &text), "p", &settings).unwrap().denies());
 }
 
 #[test]
 fn every_finding_names_file_place_and_text_and_all_come_at_once() {
     let text = "{\"version\":\"1\",\n \"statement\":[\n  {\"effect\":\"Deny\",\"action\":\"ssm:Gett\",\n   \"resource\":\"qcs::ssm:gz::*\"},\n  {\"effect\":\"allow\"}]}";
     let all = findings(text);
-    let places: Vec<(Code, u32, u32, &str)> = all
-        .iter()
-        .map(|f| (f.code, f.line, f.column, f.text.as_str()))
-        .collect();
+    let places: Vec<(Code, u32, u32, &str)> = all.iter().map(|f| (f.code, f.line, f.column, f.text.as_str())).collect();
     assert_eq!(
         places,
         [
@@ -322,9 +237,7 @@ fn every_finding_names_file_place_and_text_and_all_come_at_once() {
         ]
     );
     assert!(
-        all[1]
-            .to_string()
-            .starts_with("documents/p.json:3:13: InvalidParameter.EffectError: `Deny`: "),
+        all[1].to_string().starts_with("documents/p.json:3:13: InvalidParameter.EffectError: `Deny`: "),
         "{}",
         all[1]
     );

@@ -93,10 +93,8 @@ impl Engine {
 
     fn with_model(text: &str) -> Result<Self, Fault> {
         let model = caught(|| ready(DefaultModel::from_str(text))?.map_err(|_| Fault::Frame))?;
-        let frames = moka::sync::Cache::builder()
-            .max_capacity(CACHE_BYTES_MAX)
-            .weigher(|_, frame| weigh(frame))
-            .build();
+        let frames =
+            moka::sync::Cache::builder().max_capacity(CACHE_BYTES_MAX).weigher(|_, frame| weigh(frame)).build();
         Ok(Self { model, frames })
     }
 
@@ -112,10 +110,9 @@ impl Engine {
     ) -> Result<Answer, Fault> {
         let frame = match self.frames.get(key) {
             Some(frame) => frame,
-            None => self
-                .frames
-                .try_get_with(key.clone(), || self.build(rows()).map(Arc::new))
-                .map_err(|fault| *fault)?,
+            None => {
+                self.frames.try_get_with(key.clone(), || self.build(rows()).map(Arc::new)).map_err(|fault| *fault)?
+            }
         };
         frame.ask(facts)
     }
@@ -126,11 +123,7 @@ impl Engine {
         use StatementEffect::{Allow, Deny};
         let row = |effect, matches| {
             let statement = Arc::new(Statement::probe(effect, matches));
-            Row {
-                document: None,
-                place: 0,
-                statement,
-            }
+            Row { document: None, place: 0, statement }
         };
         let facts = Rc::new(Facts::probe());
         for (rows, expected) in [
@@ -161,10 +154,7 @@ impl Engine {
         if !enforcer.is_enabled() {
             return Err(Fault::Frame);
         }
-        Ok(Frame {
-            enforcer,
-            rows: rows.into(),
-        })
+        Ok(Frame { enforcer, rows: rows.into() })
     }
 }
 
@@ -178,25 +168,14 @@ impl Frame {
         }
         let allowed = allowed?;
         let first = |effect| state.matched.iter().find(|row| row.statement.effect == effect).cloned();
-        let answer = Answer {
-            allowed,
-            allow: first(StatementEffect::Allow),
-            deny: first(StatementEffect::Deny),
-        };
+        let answer = Answer { allowed, allow: first(StatementEffect::Allow), deny: first(StatementEffect::Deny) };
         // An allow must rest on a statement that the record can name.
-        if answer.allowed && answer.allow.is_none() {
-            Err(Fault::Frame)
-        } else {
-            Ok(answer)
-        }
+        if answer.allowed && answer.allow.is_none() { Err(Fault::Frame) } else { Ok(answer) }
     }
 }
 
 fn weigh(frame: &Arc<Frame>) -> u32 {
-    u32::try_from(frame.rows.len())
-        .unwrap_or(u32::MAX)
-        .saturating_mul(ROW_BYTES)
-        .saturating_add(FRAME_BYTES)
+    u32::try_from(frame.rows.len()).unwrap_or(u32::MAX).saturating_mul(ROW_BYTES).saturating_add(FRAME_BYTES)
 }
 
 /// Runs a part of casbin; a panic in it is a fault like any other.
@@ -237,13 +216,7 @@ impl Call {
     fn enter(rows: Arc<[Row]>, facts: Rc<Facts>) -> Self {
         let serial = SERIAL.get().wrapping_add(1);
         SERIAL.set(serial);
-        let state = CallState {
-            serial,
-            rows,
-            facts,
-            matched: Vec::new(),
-            fault: None,
-        };
+        let state = CallState { serial, rows, facts, matched: Vec::new(), fault: None };
         CURRENT.with(|slot| slot.replace(Some(state)));
         Self { serial }
     }
@@ -264,10 +237,7 @@ impl Drop for Call {
 fn statement_holds(call: Dynamic, row: Dynamic) -> Dynamic {
     let answer = CURRENT.with(|slot| {
         let mut slot = slot.try_borrow_mut().map_err(|_| Fault::Frame)?;
-        let state = slot
-            .as_mut()
-            .filter(|state| call.as_int().ok() == Some(state.serial))
-            .ok_or(Fault::Frame)?;
+        let state = slot.as_mut().filter(|state| call.as_int().ok() == Some(state.serial)).ok_or(Fault::Frame)?;
         let answer = state.holds(&row);
         state.fault = state.fault.or(answer.err());
         answer

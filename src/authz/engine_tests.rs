@@ -11,18 +11,11 @@ use StatementEffect::{Allow, Deny};
 use casbin::{Effector, EffectorStream};
 
 fn row(effect: StatementEffect, matches: bool, place: u32) -> Row {
-    Row {
-        document: Some("d".into()),
-        place,
-        statement: Arc::new(Statement::probe(effect, matches)),
-    }
+    Row { document: Some("d".into()), place, statement: Arc::new(Statement::probe(effect, matches)) }
 }
 
 fn rows(list: &[(StatementEffect, bool)]) -> Vec<Row> {
-    list.iter()
-        .zip(0..)
-        .map(|((effect, matches), place)| row(*effect, *matches, place))
-        .collect()
+    list.iter().zip(0..).map(|((effect, matches), place)| row(*effect, *matches, place)).collect()
 }
 
 fn facts() -> Rc<Facts> {
@@ -30,26 +23,17 @@ fn facts() -> Rc<Facts> {
 }
 
 fn key(number: u32) -> FrameKey {
-    FrameKey {
-        layer: Layer::Identity,
-        action: 0,
-        documents: vec![(number, true)],
-        session: String::new(),
-    }
+    FrameKey { layer: Layer::Identity, action: 0, documents: vec![(number, true)], session: String::new() }
 }
 
 fn answer(model: &str, list: &[(StatementEffect, bool)]) -> Result<bool, Fault> {
     let engine = Engine::with_model(model)?;
-    engine
-        .answer(&key(0), || rows(list), &facts())
-        .map(|answer| answer.allowed)
+    engine.answer(&key(0), || rows(list), &facts()).map(|answer| answer.allowed)
 }
 
 /// casbin as it is, with a matcher of its own and plain text rows.
 fn casbin(matcher: &str, policies: &[&[&str]]) -> Enforcer {
-    let text = MODEL
-        .replace("p = row, eft", "p = obj, eft")
-        .replace("statement_holds(r.call, p.row)", matcher);
+    let text = MODEL.replace("p = row, eft", "p = obj, eft").replace("statement_holds(r.call, p.row)", matcher);
     let mut model = ready(DefaultModel::from_str(&text)).unwrap().unwrap();
     for policy in policies {
         model.add_policy("p", "p", policy.iter().map(|field| (*field).to_owned()).collect());
@@ -66,19 +50,10 @@ fn the_probe_passes_on_the_shipped_model_and_fails_on_others() {
     assert!(Engine::new().is_ok());
     for broken in [
         MODEL.replace(" && !some(where (p.eft == deny))", ""),
-        MODEL.replace(
-            "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
-            "!some(where (p.eft == deny))",
-        ),
-        MODEL.replace(
-            "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
-            "priority(p.eft) || deny",
-        ),
+        MODEL.replace("some(where (p.eft == allow)) && !some(where (p.eft == deny))", "!some(where (p.eft == deny))"),
+        MODEL.replace("some(where (p.eft == allow)) && !some(where (p.eft == deny))", "priority(p.eft) || deny"),
         MODEL.replace("statement_holds(r.call, p.row)", "true"),
-        MODEL.replace(
-            "statement_holds(r.call, p.row)",
-            "1 == 1 || statement_holds(r.call, p.row)",
-        ),
+        MODEL.replace("statement_holds(r.call, p.row)", "1 == 1 || statement_holds(r.call, p.row)"),
         MODEL.replace("statement_holds", "statement_hold"),
         MODEL.replace("p = row, eft", "p = row"),
         MODEL.replace("r = call", "r = call, more"),
@@ -95,25 +70,17 @@ fn how_allow_and_deny_combine_is_casbins_answer_and_nothing_else() {
     let lists = [(Allow, true), (Deny, true)];
     assert_eq!(answer(MODEL, &lists), Ok(false));
     let allow_overrides = MODEL.replace(" && !some(where (p.eft == deny))", "");
-    assert_eq!(
-        answer(&allow_overrides, &lists),
-        Ok(true),
-        "the same rows under another model are decided otherwise"
-    );
-    let first_decides = MODEL.replace(
-        "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
-        "priority(p.eft) || deny",
-    );
+    assert_eq!(answer(&allow_overrides, &lists), Ok(true), "the same rows under another model are decided otherwise");
+    let first_decides =
+        MODEL.replace("some(where (p.eft == allow)) && !some(where (p.eft == deny))", "priority(p.eft) || deny");
     assert_eq!(answer(&first_decides, &lists), Ok(true));
     assert_eq!(answer(&first_decides, &[(Deny, true), (Allow, true)]), Ok(false));
 }
 
 #[test]
 fn an_allow_that_rests_on_no_statement_is_a_fault() {
-    let unless_denied = MODEL.replace(
-        "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
-        "!some(where (p.eft == deny))",
-    );
+    let unless_denied =
+        MODEL.replace("some(where (p.eft == allow)) && !some(where (p.eft == deny))", "!some(where (p.eft == deny))");
     assert_eq!(answer(&unless_denied, &[(Allow, false)]), Err(Fault::Frame));
     let anything = MODEL.replace("statement_holds(r.call, p.row)", "1 == 1");
     assert_eq!(answer(&anything, &[(Allow, false)]), Err(Fault::Frame));
@@ -122,14 +89,7 @@ fn an_allow_that_rests_on_no_statement_is_a_fault() {
 #[test]
 fn the_first_matching_statement_of_each_effect_is_named() {
     let engine = Engine::new().unwrap();
-    let list = [
-        (Allow, false),
-        (Allow, true),
-        (Allow, true),
-        (Deny, false),
-        (Deny, true),
-        (Deny, true),
-    ];
+    let list = [(Allow, false), (Allow, true), (Allow, true), (Deny, false), (Deny, true), (Deny, true)];
     let answer = engine.answer(&key(0), || rows(&list), &facts()).unwrap();
     assert!(!answer.allowed);
     assert_eq!(answer.allow.unwrap().place, 1);
@@ -171,32 +131,19 @@ fn hazard_01_an_effect_that_is_neither_allow_nor_deny_forbids_nothing() {
 
 #[test]
 fn hazards_02_03_04_the_built_in_matchers_are_wrong_and_the_model_uses_none() {
-    assert!(panics(|| casbin("keyMatch(r.call, p.obj)", &[&["secret/*", "allow"]])
-        .enforce(("secretéx",))
-        .is_ok()));
+    assert!(panics(|| casbin("keyMatch(r.call, p.obj)", &[&["secret/*", "allow"]]).enforce(("secretéx",)).is_ok()));
     assert!(
-        casbin("keyMatch(r.call, p.obj)", &[&["secret/*/readonly", "allow"]])
-            .enforce(("secret/prod/db",))
-            .unwrap()
+        casbin("keyMatch(r.call, p.obj)", &[&["secret/*/readonly", "allow"]]).enforce(("secret/prod/db",)).unwrap()
     );
-    assert!(panics(|| casbin("regexMatch(r.call, p.obj)", &[&["(", "allow"]])
-        .enforce(("x",))
-        .is_ok()));
-    assert!(
-        casbin("regexMatch(r.call, p.obj)", &[&["b", "allow"]])
-            .enforce(("abc",))
-            .unwrap()
-    );
+    assert!(panics(|| casbin("regexMatch(r.call, p.obj)", &[&["(", "allow"]]).enforce(("x",)).is_ok()));
+    assert!(casbin("regexMatch(r.call, p.obj)", &[&["b", "allow"]]).enforce(("abc",)).unwrap());
     let matcher = MODEL.lines().find(|line| line.starts_with("m = ")).unwrap();
     assert_eq!(matcher, "m = statement_holds(r.call, p.row)");
 }
 
 #[test]
 fn hazard_06_without_rows_the_matcher_runs_on_blanks_and_a_blank_holds_nothing() {
-    assert!(
-        casbin("1 == 1", &[]).enforce(("x",)).unwrap(),
-        "casbin allows with no policy at all"
-    );
+    assert!(casbin("1 == 1", &[]).enforce(("x",)).unwrap(), "casbin allows with no policy at all");
     assert_eq!(answer(MODEL, &[]), Ok(false));
 }
 
@@ -213,11 +160,7 @@ fn hazard_07_a_row_of_wrong_arity_fails_the_call_and_none_is_made() {
 fn hazard_08_nothing_goes_through_a_csv_loader() {
     let engine = Engine::new().unwrap();
     let odd: Arc<str> = "a,b\n\"c\"\u{feff}#".into();
-    let rows = vec![Row {
-        document: Some(odd.clone()),
-        place: 0,
-        statement: Arc::new(Statement::probe(Allow, true)),
-    }];
+    let rows = vec![Row { document: Some(odd.clone()), place: 0, statement: Arc::new(Statement::probe(Allow, true)) }];
     let answer = engine.answer(&key(0), || rows, &facts()).unwrap();
     assert_eq!(answer.allow.unwrap().document, Some(odd));
 }
@@ -233,31 +176,17 @@ fn hazard_09_enforcement_that_is_off_allows_everything_and_is_on_here() {
 
 #[test]
 fn hazard_10_matcher_text_is_rewritten_and_rows_hold_no_text_of_a_user() {
-    assert!(
-        casbin("r.call == \"r.x\"", &[&["a", "allow"]])
-            .enforce(("r_x",))
-            .unwrap()
-    );
+    assert!(casbin("r.call == \"r.x\"", &[&["a", "allow"]]).enforce(("r_x",)).unwrap());
     let engine = Engine::new().unwrap();
     let frame = engine.build(rows(&[(Allow, true); 12])).unwrap();
     let plain = |field: &String| field.bytes().all(|b| b.is_ascii_digit()) || field == "allow" || field == "deny";
-    assert!(
-        frame
-            .enforcer
-            .get_model()
-            .get_policy("p", "p")
-            .iter()
-            .flatten()
-            .all(plain)
-    );
+    assert!(frame.enforcer.get_model().get_policy("p", "p").iter().flatten().all(plain));
 }
 
 #[test]
 fn hazard_11_attack_d07_an_unknown_effect_expression_panics_and_the_panic_is_a_denial() {
-    let unknown = MODEL.replace(
-        "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
-        "any(where (p.eft == allow))",
-    );
+    let unknown =
+        MODEL.replace("some(where (p.eft == allow)) && !some(where (p.eft == deny))", "any(where (p.eft == allow))");
     assert_eq!(answer(&unknown, &[(Allow, true)]), Err(Fault::Panic));
     assert_eq!(answer(MODEL, &[(Allow, true)]), Ok(true), "the thread goes on deciding");
 }
@@ -285,11 +214,7 @@ fn hazard_13_14_15_what_is_not_used_stays_out_of_the_program() {
         assert!(!production.contains(banned), "{banned}");
     }
     assert!(!MODEL.contains("eval("));
-    assert_eq!(
-        casbin("1 == 1", &[]).enforce((i64::MAX,)).map_err(|_| ()),
-        Err(()),
-        "integers have 32 bits"
-    );
+    assert_eq!(casbin("1 == 1", &[]).enforce((i64::MAX,)).map_err(|_| ()), Err(()), "integers have 32 bits");
 }
 
 #[test]
@@ -316,10 +241,7 @@ fn a_call_outside_its_time_or_with_anothers_serial_is_a_fault() {
 fn attack_d07_a_row_that_cannot_be_decided_fails_the_whole_call() {
     let engine = Engine::new().unwrap();
     let frame = engine.build(rows(&[(Allow, true), (Allow, true)])).unwrap();
-    let short = Frame {
-        enforcer: frame.enforcer,
-        rows: frame.rows.iter().take(1).cloned().collect(),
-    };
+    let short = Frame { enforcer: frame.enforcer, rows: frame.rows.iter().take(1).cloned().collect() };
     assert_eq!(short.ask(&facts()).map(|answer| answer.allowed), Err(Fault::Frame));
 }
 
@@ -369,10 +291,7 @@ impl EffectorStream for ContraryStream {
 
 #[test]
 fn an_answer_of_casbins_that_is_turned_round_turns_the_decision_round() {
-    let mut frame = Engine::new()
-        .unwrap()
-        .build(rows(&[(Allow, true), (Deny, true)]))
-        .unwrap();
+    let mut frame = Engine::new().unwrap().build(rows(&[(Allow, true), (Deny, true)])).unwrap();
     assert!(!frame.ask(&facts()).unwrap().allowed);
     frame.enforcer.set_effector(Box::new(Contrary));
     assert!(frame.ask(&facts()).unwrap().allowed);

@@ -48,22 +48,14 @@ impl PolicySet {
         let facts = Facts::of(question)?;
         let action = place_of(question)?;
         let reached = self.reach(&question.caller);
-        let mut all = Explainer {
-            action,
-            facts: &facts,
-            list: Vec::new(),
-        };
+        let mut all = Explainer { action, facts: &facts, list: Vec::new() };
         for (place, full) in self.subjects().attached(&reached) {
             all.add(Layer::Identity, self.document(place), full)?;
         }
         for place in self.subjects().boundaries(&reached) {
             all.add(Layer::Boundary, self.document(place), true)?;
         }
-        all.add(
-            Layer::Session,
-            question.session_policy.map(|policy| &policy.document),
-            true,
-        )?;
+        all.add(Layer::Session, question.session_policy.map(|policy| &policy.document), true)?;
         Ok(all.list)
     }
 }
@@ -86,13 +78,7 @@ impl Explainer<'_> {
                 why_not(&statement.holds(self.facts)?)
             };
             let name = (layer != Layer::Session).then(|| document.name.to_string());
-            self.list.push(Explanation {
-                layer,
-                document: name,
-                statement: place,
-                effect: statement.effect,
-                why_not,
-            });
+            self.list.push(Explanation { layer, document: name, statement: place, effect: statement.effect, why_not });
         }
         Ok(())
     }

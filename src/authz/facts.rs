@@ -67,22 +67,12 @@ impl Facts {
 
     /// A request about nothing, for the start-up probe of the frame.
     pub(super) const fn probe() -> Self {
-        Self {
-            service: "",
-            object: Object::Nothing,
-            uin: 0,
-            uin_text: String::new(),
-            values: Vec::new(),
-        }
+        Self { service: "", object: Object::Nothing, uin: 0, uin_text: String::new(), values: Vec::new() }
     }
 
     /// The values of a key; none if it is absent.
     pub(super) fn values(&self, key: ConditionKey) -> &[Fact] {
-        self.values
-            .iter()
-            .find(|(known, _)| *known == key)
-            .map(|(_, facts)| facts.as_slice())
-            .unwrap_or_default()
+        self.values.iter().find(|(known, _)| *known == key).map(|(_, facts)| facts.as_slice()).unwrap_or_default()
     }
 
     /// Whether the value of a key is unknown, which is not the same as absent: the secret does not exist.
@@ -96,15 +86,11 @@ fn object(question: &Question<'_>) -> Result<Object, Fault> {
     let own = Some(question.caller.creator.get());
     match (question.action.level, question.target) {
         (Level::Operation | Level::SecretOrOperation, Target::Operation) => Ok(Object::Nothing),
-        (Level::Secret | Level::SecretOrOperation, Target::Secret { creator, name }) => Ok(Object::Secret {
-            creator: creator.map(|number| number.get()),
-            name: name.as_str().to_owned(),
-        }),
+        (Level::Secret | Level::SecretOrOperation, Target::Secret { creator, name }) => {
+            Ok(Object::Secret { creator: creator.map(|number| number.get()), name: name.as_str().to_owned() })
+        }
         (Level::Creation, Target::Secret { creator, name }) if creator.map(|number| number.get()) == own => {
-            Ok(Object::Secret {
-                creator: own,
-                name: name.as_str().to_owned(),
-            })
+            Ok(Object::Secret { creator: own, name: name.as_str().to_owned() })
         }
         (Level::Key, Target::Key { id }) => Ok(Object::Key { id: id.to_owned() }),
         _ => Err(Fault::Target),

@@ -101,14 +101,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}:{}: InvalidParameter.{}: ",
-            self.file,
-            self.line,
-            self.column,
-            self.code.name()
-        )?;
+        write!(f, "{}:{}:{}: InvalidParameter.{}: ", self.file, self.line, self.column, self.code.name())?;
         if !self.text.is_empty() {
             write!(f, "`{}`: ", self.text)?;
         }
@@ -128,10 +121,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn of(file: &str) -> Self {
-        Self {
-            file: file.to_owned(),
-            list: Vec::new(),
-        }
+        Self { file: file.to_owned(), list: Vec::new() }
     }
 
     /// Adds a finding at a place of the file.

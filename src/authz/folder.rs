@@ -63,11 +63,7 @@ fn is_name(name: &str) -> bool {
 /// # Errors
 /// A finding for each file that may not stand in it, cannot be read, is no regular file or leads out of the folder.
 pub fn read_folder(dir: &Path) -> Result<Vec<PolicyFile>, Vec<Finding>> {
-    let mut folder = Folder {
-        root: PathBuf::new(),
-        files: Vec::new(),
-        findings: Vec::new(),
-    };
+    let mut folder = Folder { root: PathBuf::new(), files: Vec::new(), findings: Vec::new() };
     match fs::canonicalize(dir) {
         Ok(root) => folder.root = root,
         Err(error) => folder.refuse("", &format!("the policy folder cannot be read: {error}")),
@@ -140,10 +136,7 @@ impl Folder {
         let mut bytes = Vec::new();
         let read = fs::File::open(real).and_then(|file| file.take(most).read_to_end(&mut bytes));
         match read {
-            Ok(_) => self.files.push(PolicyFile {
-                path: path.to_owned(),
-                bytes,
-            }),
+            Ok(_) => self.files.push(PolicyFile { path: path.to_owned(), bytes }),
             Err(error) => self.refuse(path, &format!("cannot be read: {error}")),
         }
     }
@@ -173,27 +166,9 @@ mod tests {
 
     #[test]
     fn the_files_of_the_set_are_read_in_order_and_tests_left_out() {
-        let dir = folder(&[
-            "roles/r.json",
-            "documents/b.json",
-            "attachments.json",
-            "documents/a.json",
-            "tests/t.json",
-        ]);
-        let paths: Vec<String> = read_folder(dir.path())
-            .unwrap()
-            .into_iter()
-            .map(|file| file.path)
-            .collect();
-        assert_eq!(
-            paths,
-            [
-                "attachments.json",
-                "documents/a.json",
-                "documents/b.json",
-                "roles/r.json"
-            ]
-        );
+        let dir = folder(&["roles/r.json", "documents/b.json", "attachments.json", "documents/a.json", "tests/t.json"]);
+        let paths: Vec<String> = read_folder(dir.path()).unwrap().into_iter().map(|file| file.path).collect();
+        assert_eq!(paths, ["attachments.json", "documents/a.json", "documents/b.json", "roles/r.json"]);
         assert!(read_folder(folder(&[]).path()).unwrap().is_empty());
     }
 
@@ -234,30 +209,16 @@ mod tests {
         let dir = folder(&[]);
         fs::create_dir_all(dir.path().join("documents/a.json")).unwrap();
         fs::create_dir_all(dir.path().join("attachments.json")).unwrap();
-        let fifo = std::process::Command::new("mkfifo")
-            .arg(dir.path().join("documents/f.json"))
-            .status()
-            .unwrap();
+        let fifo = std::process::Command::new("mkfifo").arg(dir.path().join("documents/f.json")).status().unwrap();
         assert!(fifo.success());
-        assert_eq!(
-            refused(&dir),
-            ["attachments.json", "documents/a.json", "documents/f.json"]
-        );
+        assert_eq!(refused(&dir), ["attachments.json", "documents/a.json", "documents/f.json"]);
     }
 
     #[test]
     fn a_huge_file_is_not_read_whole() {
         let dir = folder(&["documents/a.json"]);
-        fs::File::options()
-            .write(true)
-            .open(dir.path().join("documents/a.json"))
-            .unwrap()
-            .set_len(1 << 40)
-            .unwrap();
-        assert_eq!(
-            read_folder(dir.path()).unwrap()[0].bytes.len(),
-            document::FILE_BYTES_MAX + 1
-        );
+        fs::File::options().write(true).open(dir.path().join("documents/a.json")).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(read_folder(dir.path()).unwrap()[0].bytes.len(), document::FILE_BYTES_MAX + 1);
     }
 
     #[test]

@@ -103,12 +103,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Node, Vec<JsonError>> {
         Ok(text) => text,
         Err(error) => return Err(vec![bad_utf8(bytes, error.valid_up_to())]),
     };
-    let mut reader = Reader {
-        rest: text.chars(),
-        at: Position { line: 1, column: 1 },
-        depth: 0,
-        repeated: Vec::new(),
-    };
+    let mut reader = Reader { rest: text.chars(), at: Position { line: 1, column: 1 }, depth: 0, repeated: Vec::new() };
     match reader.document() {
         Ok(node) if reader.repeated.is_empty() => Ok(node),
         Ok(_) => Err(reader.repeated),
@@ -121,16 +116,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Node, Vec<JsonError>> {
 
 fn bad_utf8(bytes: &[u8], valid: usize) -> JsonError {
     let mut at = Position { line: 1, column: 1 };
-    let good = bytes
-        .get(..valid)
-        .and_then(|good| std::str::from_utf8(good).ok())
-        .unwrap_or_default();
+    let good = bytes.get(..valid).and_then(|good| std::str::from_utf8(good).ok()).unwrap_or_default();
     good.chars().for_each(|c| at.pass(c));
-    JsonError {
-        at,
-        text: String::new(),
-        message: "not UTF-8",
-    }
+    JsonError { at, text: String::new(), message: "not UTF-8" }
 }
 
 impl Position {
@@ -177,11 +165,7 @@ impl Reader<'_> {
     }
 
     fn error(&self, message: &'static str) -> JsonError {
-        JsonError {
-            at: self.at,
-            text: self.peek().map(String::from).unwrap_or_default(),
-            message,
-        }
+        JsonError { at: self.at, text: self.peek().map(String::from).unwrap_or_default(), message }
     }
 
     fn document(&mut self) -> Result<Node, JsonError> {
@@ -233,11 +217,7 @@ impl Reader<'_> {
             let member = self.member()?;
             if !keys.insert(member.key.clone()) {
                 let message = "this key stands twice in one object; merge the two";
-                self.repeated.push(JsonError {
-                    at: member.at,
-                    text: member.key.clone(),
-                    message,
-                });
+                self.repeated.push(JsonError { at: member.at, text: member.key.clone(), message });
             }
             members.push(member);
             if !self.another('}')? {
@@ -257,11 +237,7 @@ impl Reader<'_> {
             return Err(self.error("not JSON: `:` is expected after a key"));
         }
         self.skip_space();
-        Ok(Member {
-            at,
-            key,
-            node: self.node()?,
-        })
+        Ok(Member { at, key, node: self.node()? })
     }
 
     fn list(&mut self) -> Result<Value, JsonError> {
@@ -301,11 +277,7 @@ impl Reader<'_> {
             "true" => Ok(Value::Bool(true)),
             "false" => Ok(Value::Bool(false)),
             "null" => Ok(Value::Null),
-            _ => Err(JsonError {
-                at: start,
-                text: word,
-                message: "not JSON: text stands in double quotes",
-            }),
+            _ => Err(JsonError { at: start, text: word, message: "not JSON: text stands in double quotes" }),
         }
     }
 
@@ -340,11 +312,7 @@ impl Reader<'_> {
         while self.peek().is_some_and(|c| c.is_ascii_digit()) {
             text.extend(self.next());
         }
-        if text.len() == before {
-            Err(self.error("not JSON: a digit is expected here"))
-        } else {
-            Ok(())
-        }
+        if text.len() == before { Err(self.error("not JSON: a digit is expected here")) } else { Ok(()) }
     }
 
     fn string(&mut self) -> Result<String, JsonError> {
@@ -490,10 +458,7 @@ mod tests {
 
     #[test]
     fn bad_utf8_is_placed() {
-        assert_eq!(
-            read(b"{\n\xc3\xa9\xff").unwrap_err()[0].at,
-            Position { line: 2, column: 2 }
-        );
+        assert_eq!(read(b"{\n\xc3\xa9\xff").unwrap_err()[0].at, Position { line: 2, column: 2 });
     }
 
     /// The same value through `serde_json`, which keeps the last of repeated keys.

@@ -77,22 +77,15 @@ impl<'a> Read<'a> {
             Ok(FileKind::Role(name)) => Principal::qualified(Kind::Role, LOCAL, name).ok(),
             _ => None,
         });
-        let mut known = Known {
-            settings: self.settings,
-            local: roles.collect(),
-        };
+        let mut known = Known { settings: self.settings, local: roles.collect() };
         for file in kept.iter().filter(|file| file.path == "attachments.json") {
             match Attachments::parse(file, &mut known) {
                 Ok(attachments) => self.attachments = attachments,
                 Err(findings) => self.findings.extend(findings),
             }
         }
-        for file in kept
-            .iter()
-            .filter(|file| matches!(FileKind::of(&file.path), Ok(FileKind::Role(_))))
-        {
-            self.findings
-                .extend(role::check(file, &known, self.settings).err().unwrap_or_default());
+        for file in kept.iter().filter(|file| matches!(FileKind::of(&file.path), Ok(FileKind::Role(_)))) {
+            self.findings.extend(role::check(file, &known, self.settings).err().unwrap_or_default());
         }
     }
 
@@ -118,28 +111,13 @@ impl<'a> Read<'a> {
         for attachment in self.attachments.attachments.iter().chain(&self.attachments.boundaries) {
             if !names.contains(&attachment.policy.text) {
                 let message = "`documents` has no policy of this name";
-                findings.add(
-                    attachment.policy.at,
-                    Code::PolicyIdNotExist,
-                    &attachment.policy.text,
-                    message,
-                );
+                findings.add(attachment.policy.at, Code::PolicyIdNotExist, &attachment.policy.text, message);
             }
         }
         let denying: HashSet<&str> = self.documents.iter().filter(|d| d.denies()).map(|d| &*d.name).collect();
-        let denies = self
-            .attachments
-            .attachments
-            .iter()
-            .filter(|a| denying.contains(a.policy.text.as_str()));
-        let denies = denies.map(|attachment| Limits {
-            attachment,
-            what: "deny",
-        });
-        let boundaries = self.attachments.boundaries.iter().map(|attachment| Limits {
-            attachment,
-            what: "boundary",
-        });
+        let denies = self.attachments.attachments.iter().filter(|a| denying.contains(a.policy.text.as_str()));
+        let denies = denies.map(|attachment| Limits { attachment, what: "deny" });
+        let boundaries = self.attachments.boundaries.iter().map(|attachment| Limits { attachment, what: "boundary" });
         let limits: Vec<Limits<'_>> = denies.chain(boundaries).collect();
         check_sheddable(&self.attachments, &limits, self.settings, &mut findings);
         self.findings.extend(findings.into_list());

@@ -4,12 +4,7 @@ use super::super::{Code, PolicySet, Settings};
 const READ: &str = "ssm:GetSecretValue";
 
 fn codes(files: &[(&str, &str)]) -> Vec<Code> {
-    load(files)
-        .err()
-        .unwrap_or_default()
-        .iter()
-        .map(|finding| finding.code)
-        .collect()
+    load(files).err().unwrap_or_default().iter().map(|finding| finding.code).collect()
 }
 
 #[test]
@@ -30,19 +25,8 @@ fn attack_d12_c45_limits_on_groups_that_a_token_may_leave_out_do_not_load() {
     let refused = [Code::PrincipalGroupOptional];
     assert_eq!(try_load("", "group/dev/x", "deny", false), refused);
     assert_eq!(try_load("", "group/dev/x", "allow", true), refused);
-    assert_eq!(
-        try_load(r#""g":["user/dev/a","group/dev/x"]"#, "group/local/g", "deny", false),
-        refused
-    );
-    assert_eq!(
-        try_load(
-            r#""g":["group/dev/x"],"h":["group/local/g"]"#,
-            "group/local/h",
-            "allow",
-            true
-        ),
-        refused
-    );
+    assert_eq!(try_load(r#""g":["user/dev/a","group/dev/x"]"#, "group/local/g", "deny", false), refused);
+    assert_eq!(try_load(r#""g":["group/dev/x"],"h":["group/local/g"]"#, "group/local/h", "allow", true), refused);
     for (groups, to, policy, boundary) in [
         ("", "group/dev/x", "allow", false),
         ("", "group/corp/x", "deny", false),
@@ -51,12 +35,7 @@ fn attack_d12_c45_limits_on_groups_that_a_token_may_leave_out_do_not_load() {
         ("", "issuer/dev", "deny", true),
         ("", "everyone", "deny", true),
         ("", "group/dev/x", "foreign", false),
-        (
-            r#""g":["user/dev/a","role/dev/x","group/corp/x"],"h":["group/dev/x"]"#,
-            "group/local/g",
-            "deny",
-            true,
-        ),
+        (r#""g":["user/dev/a","role/dev/x","group/corp/x"],"h":["group/dev/x"]"#, "group/local/g", "deny", true),
     ] {
         assert_eq!(try_load(groups, to, policy, boundary), [], "{groups} {to} {policy}");
     }
@@ -65,21 +44,11 @@ fn attack_d12_c45_limits_on_groups_that_a_token_may_leave_out_do_not_load() {
 #[test]
 fn c42_an_attachment_of_a_policy_that_does_not_exist_is_refused() {
     assert_eq!(
-        codes(&[(
-            "attachments.json",
-            &attached(&[("p", "everyone")], &[("q", "everyone")])
-        )]),
+        codes(&[("attachments.json", &attached(&[("p", "everyone")], &[("q", "everyone")]))]),
         [Code::PolicyIdNotExist; 2]
     );
-    let broken = codes(&[
-        ("documents/p.json", "{"),
-        ("attachments.json", &attached(&[("p", "everyone")], &[])),
-    ]);
-    assert_eq!(
-        broken,
-        [Code::PolicyDocumentError],
-        "one that exists and is refused is found once"
-    );
+    let broken = codes(&[("documents/p.json", "{"), ("attachments.json", &attached(&[("p", "everyone")], &[]))]);
+    assert_eq!(broken, [Code::PolicyDocumentError], "one that exists and is refused is found once");
 }
 
 #[test]
@@ -122,11 +91,7 @@ fn the_codes_of_load_errors_are_each_reached_by_a_fixture() {
     let resource = |text: &str| with("\"resource\":\"*\"", &format!("\"resource\":\"{text}\""));
     let reached = [
         p("{"),
-        p(&format!(
-            "{}{}",
-            document(&statement("allow", "*")),
-            " ".repeat(300_000)
-        )),
+        p(&format!("{}{}", document(&statement("allow", "*")), " ".repeat(300_000))),
         with("2.0", "1.0"),
         p(r#"{"version":"2.0","statement":[]}"#),
         with("allow", "Allow"),

@@ -87,16 +87,9 @@ impl Operator {
             Some(_) => return Err("the qualifiers are `for_any_value:` and `for_all_value:`"),
             None => (Qualifier::Bare, text),
         };
-        let (name, if_exist) = rest
-            .strip_suffix("_if_exist")
-            .map_or((rest, false), |name| (name, true));
+        let (name, if_exist) = rest.strip_suffix("_if_exist").map_or((rest, false), |name| (name, true));
         let (comparison, negated) = comparison(name)?;
-        let operator = Self {
-            qualifier,
-            comparison,
-            negated,
-            if_exist,
-        };
+        let operator = Self { qualifier, comparison, negated, if_exist };
         if comparison == Comparison::Null && (if_exist || qualifier != Qualifier::Bare) {
             return Err("`null_equal` has neither qualifier nor `_if_exist`: it is itself the test for absence");
         }
@@ -150,10 +143,7 @@ mod tests {
         assert_eq!(operator.qualifier, Qualifier::All);
         assert_eq!(operator.comparison, Comparison::EqualIgnoreCase);
         assert!(operator.negated && operator.if_exist);
-        assert_eq!(
-            Operator::parse("date_less_than_equal").unwrap().comparison,
-            Comparison::Date(Order::LessOrEqual)
-        );
+        assert_eq!(Operator::parse("date_less_than_equal").unwrap().comparison, Comparison::Date(Order::LessOrEqual));
     }
 
     #[test]

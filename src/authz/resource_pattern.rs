@@ -71,10 +71,7 @@ impl ResourcePattern {
         let service = parse_service(service)?;
         check_region(region, &settings.place.region)?;
         check_account(account, &settings.place.account)?;
-        Ok(Self::Segments {
-            service,
-            last: parse_last(last, service, &settings.place.account)?,
-        })
+        Ok(Self::Segments { service, last: parse_last(last, service, &settings.place.account)? })
     }
 
     /// Whether the request's resource fits. What depends on the creator of a secret that does not exist fits a deny
@@ -113,10 +110,7 @@ impl Last {
         match self {
             Self::Star | Self::EverySecret => true,
             Self::Key(_) => false,
-            Self::Secret {
-                creator: wanted,
-                name: pattern,
-            } => {
+            Self::Secret { creator: wanted, name: pattern } => {
                 let creator_fits = match (wanted, creator) {
                     (CreatorPattern::Any, _) => true,
                     (_, None) => effect == StatementEffect::Deny,
@@ -138,10 +132,7 @@ impl Last {
 }
 
 fn not_six() -> Refusal {
-    (
-        Code::ResourceQcsError,
-        "a resource is `*` or `qcs::<service>:<region>:<account>:<resource>`".to_owned(),
-    )
+    (Code::ResourceQcsError, "a resource is `*` or `qcs::<service>:<region>:<account>:<resource>`".to_owned())
 }
 
 fn check_project(project: &str) -> Result<(), Refusal> {
@@ -158,10 +149,7 @@ fn parse_service(service: &str) -> Result<Option<Service>, Refusal> {
     let known = Service::ALL.into_iter().find(|known| known.name() == service);
     known.map(Some).ok_or_else(|| {
         let names = Service::ALL.map(Service::name).join("`, `");
-        (
-            Code::ResourceServiceNotExist,
-            format!("the service segment is `{names}`, or empty for all"),
-        )
+        (Code::ResourceServiceNotExist, format!("the service segment is `{names}`, or empty for all"))
     })
 }
 
@@ -169,10 +157,7 @@ fn check_region(region: &str, own: &str) -> Result<(), Refusal> {
     if region.is_empty() || region == "*" || region == own {
         return Ok(());
     }
-    Err((
-        Code::ResourceRegionError,
-        format!("the region segment is `{own}`, this gateway's, or empty"),
-    ))
+    Err((Code::ResourceRegionError, format!("the region segment is `{own}`, this gateway's, or empty")))
 }
 
 fn check_account(account: &str, own: &str) -> Result<(), Refusal> {

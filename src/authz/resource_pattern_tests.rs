@@ -10,9 +10,7 @@ fn parse(text: &str) -> Result<ResourcePattern, Refusal> {
 }
 
 fn matches(pattern: &str, effect: StatementEffect, ask: &Ask) -> bool {
-    parse(pattern)
-        .unwrap_or_else(|refusal| panic!("{pattern}: {refusal:?}"))
-        .matches(&ask.facts(), effect)
+    parse(pattern).unwrap_or_else(|refusal| panic!("{pattern}: {refusal:?}")).matches(&ask.facts(), effect)
 }
 
 fn on(creator: u64, name: &str) -> Ask {
@@ -60,32 +58,18 @@ fn vectors_c39_uin_is_the_callers_own_number() {
     assert!(matches(pattern, Allow, &creation));
     assert!(matches("qcs::ssm:::secret/creatorUin/7/*", Allow, &creation));
     assert!(!matches("qcs::ssm:::secret/creatorUin/8/*", Allow, &creation));
-    assert!(matches(
-        "qcs::ssm:::secret/creatorUin/*/p-${uin}-${owner_uin}",
-        Allow,
-        &on(9, "p-7-1")
-    ));
-    assert!(!matches(
-        "qcs::ssm:::secret/creatorUin/*/p-${uin}",
-        Allow,
-        &on(9, "p-9")
-    ));
+    assert!(matches("qcs::ssm:::secret/creatorUin/*/p-${uin}-${owner_uin}", Allow, &on(9, "p-7-1")));
+    assert!(!matches("qcs::ssm:::secret/creatorUin/*/p-${uin}", Allow, &on(9, "p-9")));
 }
 
 #[test]
 fn vectors_attack_d13_c41_a_missing_secret_has_an_unknown_creator() {
     let missing = ask("user/dev/a").missing("prod/db");
-    for pattern in [
-        "qcs::ssm:::secret/creatorUin/${uin}/*",
-        "qcs::ssm:::secret/creatorUin/7/prod/*",
-    ] {
+    for pattern in ["qcs::ssm:::secret/creatorUin/${uin}/*", "qcs::ssm:::secret/creatorUin/7/prod/*"] {
         assert!(!matches(pattern, Allow, &missing), "{pattern}");
         assert!(matches(pattern, Deny, &missing), "{pattern}");
     }
-    assert!(
-        !matches("qcs::ssm:::secret/creatorUin/7/dev/*", Deny, &missing),
-        "the name still has to fit"
-    );
+    assert!(!matches("qcs::ssm:::secret/creatorUin/7/dev/*", Deny, &missing), "the name still has to fit");
     assert!(matches("qcs::ssm:::secret/creatorUin/*/prod/*", Allow, &missing));
     assert!(matches("*", Allow, &missing));
 }
@@ -116,13 +100,7 @@ fn a_search_of_one_secret_is_on_that_secret_and_else_operation_level() {
 #[test]
 fn keys_have_their_own_type_word() {
     let key = ask("service/ssm").key("k1");
-    for pattern in [
-        "*",
-        "qcs::kms:::*",
-        "qcs:::::key/*",
-        "qcs::kms:::key/k1",
-        "qcs::kms:::key/k*",
-    ] {
+    for pattern in ["*", "qcs::kms:::*", "qcs:::::key/*", "qcs::kms:::key/k1", "qcs::kms:::key/k*"] {
         assert!(matches(pattern, Allow, &key), "{pattern}");
     }
     for pattern in ["qcs::kms:::key/k2", "qcs::ssm:::*", "qcs::ssm:::secret/*"] {
@@ -210,10 +188,7 @@ fn the_message_says_what_to_write() {
 
 #[test]
 fn a_foreign_service_is_kept_by_name_and_never_matches() {
-    assert_eq!(
-        parse("qcs::cos:gz:uid/9:anything").unwrap(),
-        ResourcePattern::Foreign("cos".to_owned())
-    );
+    assert_eq!(parse("qcs::cos:gz:uid/9:anything").unwrap(), ResourcePattern::Foreign("cos".to_owned()));
     assert!(!matches("qcs::cos:::*", Deny, &on(7, "x")));
 }
 

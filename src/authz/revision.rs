@@ -43,22 +43,11 @@ impl Settings {
     /// `None` if the bytes are no such frame, or are of another version of the catalogue.
     #[must_use]
     pub fn of_revision(frame: &[u8]) -> Option<Self> {
-        let config: Config = serde_json::from_slice(frame)
-            .ok()
-            .filter(|config: &Config| config.catalogue == CATALOGUE)?;
+        let config: Config =
+            serde_json::from_slice(frame).ok().filter(|config: &Config| config.catalogue == CATALOGUE)?;
         Some(Self {
-            place: Place {
-                region: config.region,
-                account: config.account,
-            },
-            issuers: config
-                .issuers
-                .into_iter()
-                .map(|name| IssuerRule {
-                    name,
-                    groups_required: true,
-                })
-                .collect(),
+            place: Place { region: config.region, account: config.account },
+            issuers: config.issuers.into_iter().map(|name| IssuerRule { name, groups_required: true }).collect(),
             foreign_services: config.foreign_services,
             document_characters_max: usize::MAX,
         })
@@ -68,10 +57,7 @@ impl Settings {
 /// `sha256:` and the hex digest over the frames, sorted by path bytes, each
 /// `be64(length) || path || be64(length) || bytes`.
 pub(super) fn revision(files: &[PolicyFile], config: &[u8]) -> String {
-    let mut frames: Vec<(&str, &[u8])> = files
-        .iter()
-        .map(|file| (file.path.as_str(), file.bytes.as_slice()))
-        .collect();
+    let mut frames: Vec<(&str, &[u8])> = files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())).collect();
     frames.push(("config", config));
     frames.sort_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
     let mut hash = Sha256::new();
@@ -97,11 +83,7 @@ mod tests {
         assert_eq!(revision(&golden_files(), &config), expected);
         let mut reversed = golden_files();
         reversed.reverse();
-        assert_eq!(
-            revision(&reversed, &config),
-            expected,
-            "the order in which files are found does not count"
-        );
+        assert_eq!(revision(&reversed, &config), expected, "the order in which files are found does not count");
     }
 
     #[test]
@@ -110,10 +92,7 @@ mod tests {
         let edit = |from: &str, to: &str| -> Vec<PolicyFile> {
             let replaced = |file: PolicyFile| {
                 let text = String::from_utf8(file.bytes).unwrap().replace(from, to);
-                PolicyFile {
-                    path: file.path,
-                    bytes: text.into_bytes(),
-                }
+                PolicyFile { path: file.path, bytes: text.into_bytes() }
             };
             golden_files().into_iter().map(replaced).collect()
         };
@@ -122,10 +101,7 @@ mod tests {
             revision(&candidate, &config),
             "sha256:26781bfe156bbd7674f8351c717ba781146ebdbcbdda86681d63cbf9a67e030c"
         );
-        let mut before = edit(
-            ",\"boundaries\":[{\"policy\":\"no-prod\",\"to\":[\"group/corp/contractors\"]}]",
-            "",
-        );
+        let mut before = edit(",\"boundaries\":[{\"policy\":\"no-prod\",\"to\":[\"group/corp/contractors\"]}]", "");
         before.retain(|file| file.path != "documents/no-prod.json");
         assert_eq!(
             revision(&before, &config),
@@ -135,19 +111,10 @@ mod tests {
 
     #[test]
     fn framing_keeps_path_and_bytes_apart() {
-        let file = |path: &str, bytes: &str| PolicyFile {
-            path: path.to_owned(),
-            bytes: bytes.as_bytes().to_vec(),
-        };
+        let file = |path: &str, bytes: &str| PolicyFile { path: path.to_owned(), bytes: bytes.as_bytes().to_vec() };
         let config = config_frame(&golden_settings());
-        assert_ne!(
-            revision(&[file("ab", "c")], &config),
-            revision(&[file("a", "bc")], &config)
-        );
-        assert_ne!(
-            revision(&[file("a", "b"), file("c", "d")], &config),
-            revision(&[file("a", "bcd")], &config)
-        );
+        assert_ne!(revision(&[file("ab", "c")], &config), revision(&[file("a", "bc")], &config));
+        assert_ne!(revision(&[file("a", "b"), file("c", "d")], &config), revision(&[file("a", "bcd")], &config));
     }
 
     #[test]

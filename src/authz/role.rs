@@ -19,11 +19,7 @@ use crate::actions::Operation;
 pub(super) fn check(file: &PolicyFile, known: &Known<'_>, settings: &Settings) -> Result<(), Vec<Finding>> {
     let mut findings = Findings::of(&file.path);
     check_file(file, known, settings, &mut findings);
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(findings.into_list())
-    }
+    if findings.is_empty() { Ok(()) } else { Err(findings.into_list()) }
 }
 
 fn check_file(file: &PolicyFile, known: &Known<'_>, settings: &Settings, findings: &mut Findings) {
@@ -34,10 +30,7 @@ fn check_file(file: &PolicyFile, known: &Known<'_>, settings: &Settings, finding
     let Some(members) = read_object(file, Code::AttachmentError, findings) else {
         return;
     };
-    for member in members
-        .iter()
-        .filter(|member| !matches!(member.key.as_str(), "version" | "statement"))
-    {
+    for member in members.iter().filter(|member| !matches!(member.key.as_str(), "version" | "statement")) {
         findings.add(
             member.at,
             Code::AttachmentError,
@@ -81,10 +74,7 @@ fn check_actions(members: &[Member], statement: &Node, findings: &mut Findings) 
     let node = find(members, "action");
     let actions = ActionSet::parse(node, statement.at, &|_| false, findings);
     for (_, action) in actions.rows() {
-        if !matches!(
-            action.operation,
-            Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity
-        ) {
+        if !matches!(action.operation, Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity) {
             let at = node.map_or(statement.at, |node| node.at);
             let message = "a trust policy grants `name/sts:AssumeRole` or `name/sts:AssumeRoleWithWebIdentity`";
             findings.add(at, Code::ActionError, &action.full_name(), message);
@@ -99,23 +89,13 @@ fn check_principal(node: Option<&Node>, statement: &Node, known: &Known<'_>, fin
     let at = node.map_or(statement.at, |node| node.at);
     let members = node.and_then(Node::as_object).unwrap_or_default();
     if members.is_empty() {
-        findings.add(
-            at,
-            Code::PrincipalError,
-            &node.map(Node::text).unwrap_or_default(),
-            FORM,
-        );
+        findings.add(at, Code::PrincipalError, &node.map(Node::text).unwrap_or_default(), FORM);
     }
     let mut federated = false;
     for member in members {
         let names = member.node.one_or_many();
         if names.is_empty() {
-            findings.add(
-                member.at,
-                Code::PrincipalError,
-                &member.key,
-                "at least one principal is expected",
-            );
+            findings.add(member.at, Code::PrincipalError, &member.key, "at least one principal is expected");
         }
         match member.key.as_str() {
             "qcs" => names.iter().for_each(|name| check_name(name, known, findings)),

@@ -5,17 +5,10 @@ use std::collections::HashSet;
 
 fn codes(text: &str) -> Vec<Code> {
     let settings = settings();
-    let local = HashSet::from([
-        Principal::parse("group/local/ops").unwrap(),
-        Principal::parse("role/local/r").unwrap(),
-    ]);
-    let known = Known {
-        settings: &settings,
-        local,
-    };
-    let found = check(&file("roles/r.json", text), &known, &settings)
-        .err()
-        .unwrap_or_default();
+    let local =
+        HashSet::from([Principal::parse("group/local/ops").unwrap(), Principal::parse("role/local/r").unwrap()]);
+    let known = Known { settings: &settings, local };
+    let found = check(&file("roles/r.json", text), &known, &settings).err().unwrap_or_default();
     found.iter().map(|finding| finding.code).collect()
 }
 
@@ -24,9 +17,7 @@ fn role(statement: &str) -> String {
 }
 
 fn assumed_by(principal: &str) -> String {
-    role(&format!(
-        r#"{{"effect":"allow","action":"name/sts:AssumeRole","principal":{principal}}}"#
-    ))
+    role(&format!(r#"{{"effect":"allow","action":"name/sts:AssumeRole","principal":{principal}}}"#))
 }
 
 fn federated(condition: &str) -> String {
@@ -67,14 +58,9 @@ fn other_principals_are_refused_with_their_code() {
         (r#"{"qcs":["service/cvm"]}"#, Code::PrincipalServiceNotExist),
         (r#"{"qcs":["user/dev/"]}"#, Code::PrincipalQcsError),
         (r#"{"federated":["oidc-provider/nope"]}"#, Code::PrincipalQcsNotExist),
-        (
-            r#"{"federated":["qcs::cam::uin/2:oidc-provider/x"]}"#,
-            Code::PrincipalQcsCrossError,
-        ),
+        (r#"{"federated":["qcs::cam::uin/2:oidc-provider/x"]}"#, Code::PrincipalQcsCrossError),
     ] {
-        let text = assumed_by(principal)
-            .replace("}]}", r#","condition":CONDITION}]}"#)
-            .replace("CONDITION", FULL);
+        let text = assumed_by(principal).replace("}]}", r#","condition":CONDITION}]}"#).replace("CONDITION", FULL);
         assert_eq!(codes(&text), [code], "{principal}");
     }
 }
@@ -82,12 +68,7 @@ fn other_principals_are_refused_with_their_code() {
 #[test]
 fn a_web_identity_needs_issuer_audience_and_subject() {
     assert_eq!(codes(&federated(FULL)), []);
-    assert_eq!(
-        codes(&federated(
-            &FULL.replace("]}}", r#"]},"ip_equal":{"qcs:ip":"10.0.0.0/8"}}"#)
-        )),
-        []
-    );
+    assert_eq!(codes(&federated(&FULL.replace("]}}", r#"]},"ip_equal":{"qcs:ip":"10.0.0.0/8"}}"#))), []);
     let like =
         r#"{"string_equal":{"oidc:iss":"https://idp.example","oidc:aud":"keyward"},"string_like":{"oidc:sub":"*"}}"#;
     assert_eq!(codes(&federated(like)), []);
@@ -112,11 +93,7 @@ fn a_web_identity_needs_issuer_audience_and_subject() {
 fn only_the_taking_of_roles_is_granted() {
     for action in ["\"*\"", "\"ssm:GetSecretValue\"", "\"sts:*\"", "\"cos:GetObject\""] {
         let text = assumed_by(r#"{"qcs":["user/dev/a"]}"#).replace("\"name/sts:AssumeRole\"", action);
-        let expected = if action.contains("cos") {
-            Code::ActionServiceNotExist
-        } else {
-            Code::ActionError
-        };
+        let expected = if action.contains("cos") { Code::ActionServiceNotExist } else { Code::ActionError };
         assert_eq!(codes(&text), [expected], "{action}");
     }
 }
@@ -127,18 +104,9 @@ fn the_file_is_strict() {
     for (text, code) in [
         ("{".to_owned(), Code::AttachmentError),
         (good.replace("\"2.0\"", "2"), Code::AttachmentError),
-        (
-            good.replace("{\"version\"", "{\"x\":1,\"version\""),
-            Code::AttachmentError,
-        ),
-        (
-            good.replace("\"effect\":\"allow\"", "\"effect\":\"allow\",\"resource\":\"*\""),
-            Code::AttachmentError,
-        ),
-        (
-            good.replace("\"effect\":\"allow\"", "\"effect\":\"allow\",\"effect\":\"allow\""),
-            Code::AttachmentError,
-        ),
+        (good.replace("{\"version\"", "{\"x\":1,\"version\""), Code::AttachmentError),
+        (good.replace("\"effect\":\"allow\"", "\"effect\":\"allow\",\"resource\":\"*\""), Code::AttachmentError),
+        (good.replace("\"effect\":\"allow\"", "\"effect\":\"allow\",\"effect\":\"allow\""), Code::AttachmentError),
         (good.replace("\"allow\"", "\"Allow\""), Code::EffectError),
         (r#"{"version":"2.0","statement":[]}"#.to_owned(), Code::StatementError),
         (role("7"), Code::StatementError),

@@ -20,10 +20,7 @@ impl SessionPolicy {
     /// # Errors
     /// Everything that is wrong with it, at once; the file is called `session_policy`.
     pub fn parse(bytes: &[u8], settings: &Settings) -> Result<Self, Vec<Finding>> {
-        let file = PolicyFile {
-            path: "session_policy".to_owned(),
-            bytes: bytes.to_owned(),
-        };
+        let file = PolicyFile { path: "session_policy".to_owned(), bytes: bytes.to_owned() };
         let document = Document::parse(&file, "session_policy", settings)?;
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
         Ok(Self { file, digest, document })

@@ -28,9 +28,7 @@ pub struct PolicySet {
 
 impl fmt::Debug for PolicySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicySet")
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
+        f.debug_struct("PolicySet").field("revision", &self.revision).finish_non_exhaustive()
     }
 }
 
@@ -47,14 +45,7 @@ impl PolicySet {
                 let config = revision::config_frame(settings);
                 let subjects = Subjects::of(&read.attachments, &read.documents);
                 let revision = revision::revision(&read.files, &config);
-                Ok(Self {
-                    revision,
-                    config,
-                    files: read.files,
-                    documents: read.documents,
-                    subjects,
-                    engine,
-                })
+                Ok(Self { revision, config, files: read.files, documents: read.documents, subjects, engine })
             }
             Ok(_) => Err(read.findings),
             Err(fault) => {
@@ -92,10 +83,7 @@ impl PolicySet {
     pub fn local_groups_and_roles(&self, caller: &Caller<'_>) -> (Vec<Principal>, Vec<Principal>) {
         let principal = caller.principal;
         let is_role = principal.kind() == Kind::Role && principal.issuer() == Some(LOCAL);
-        (
-            self.subjects.groups(&self.subjects.reach(caller)),
-            is_role.then(|| principal.clone()).into_iter().collect(),
-        )
+        (self.subjects.groups(&self.subjects.reach(caller)), is_role.then(|| principal.clone()).into_iter().collect())
     }
 
     /// Decides. It never fails: what cannot be decided is denied, with [`Verdict::Error`].
@@ -104,10 +92,7 @@ impl PolicySet {
     #[must_use]
     pub fn decide(&self, question: &Question<'_>) -> Decision {
         self.layers(question).map_or_else(
-            |fault| Decision {
-                outcome: Verdict::Error(fault),
-                layers: Vec::new(),
-            },
+            |fault| Decision { outcome: Verdict::Error(fault), layers: Vec::new() },
             |layers| combine(&layers),
         )
     }
@@ -120,22 +105,10 @@ impl PolicySet {
         let mut layers = Vec::new();
         let mut ask = |layer, documents: Vec<(u32, bool)>, session: Option<&SessionPolicy>| {
             let digest = session.map(|policy| policy.digest().to_owned()).unwrap_or_default();
-            let key = FrameKey {
-                layer,
-                action,
-                documents,
-                session: digest,
-            };
-            let rows = || {
-                session.map_or_else(
-                    || self.rows(&key),
-                    |policy| rows_of(&policy.document, action, None, true),
-                )
-            };
-            layers.push(LayerAnswer {
-                layer,
-                answer: self.engine.answer(&key, rows, &facts)?,
-            });
+            let key = FrameKey { layer, action, documents, session: digest };
+            let rows =
+                || session.map_or_else(|| self.rows(&key), |policy| rows_of(&policy.document, action, None, true));
+            layers.push(LayerAnswer { layer, answer: self.engine.answer(&key, rows, &facts)? });
             Ok(())
         };
         ask(Layer::Identity, self.subjects.naming(&reached, action), None)?;
@@ -176,10 +149,7 @@ impl PolicySet {
 /// The action's place in the catalogue.
 pub(super) fn place_of(question: &Question<'_>) -> Result<usize, Fault> {
     let operation = question.action.operation;
-    ACTIONS
-        .iter()
-        .position(|action| action.operation == operation)
-        .ok_or(Fault::Target)
+    ACTIONS.iter().position(|action| action.operation == operation).ok_or(Fault::Target)
 }
 
 fn rows_of(document: &Document, action: usize, name: Option<&std::sync::Arc<str>>, full: bool) -> Vec<Row> {
@@ -187,11 +157,7 @@ fn rows_of(document: &Document, action: usize, name: Option<&std::sync::Arc<str>
     let statements = document.statements.iter().zip(0..);
     statements
         .filter(|(statement, _)| statement.actions.names(action) && counts(statement.effect))
-        .map(|(statement, place)| Row {
-            document: name.cloned(),
-            place,
-            statement: statement.clone(),
-        })
+        .map(|(statement, place)| Row { document: name.cloned(), place, statement: statement.clone() })
         .collect()
 }
 
@@ -204,28 +170,20 @@ struct LayerAnswer {
 fn combine(layers: &[LayerAnswer]) -> Decision {
     let refusing = || layers.iter().filter(|layer| !layer.answer.allowed);
     if refusing().next().is_none() {
-        let allows = layers
-            .iter()
-            .filter_map(|layer| layer.answer.allow.as_ref().map(|row| deciding(layer.layer, row)));
-        return Decision {
-            outcome: Verdict::Allow,
-            layers: allows.collect(),
-        };
+        let allows =
+            layers.iter().filter_map(|layer| layer.answer.allow.as_ref().map(|row| deciding(layer.layer, row)));
+        return Decision { outcome: Verdict::Allow, layers: allows.collect() };
     }
     let denies = refusing().filter_map(|layer| layer.answer.deny.as_ref().map(|row| deciding(layer.layer, row)));
     let (outcome, mut statements): (_, Vec<DecidingStatement>) = match denies.collect::<Vec<_>>() {
-        denies if denies.is_empty() => (
-            Verdict::Deny(Reason::Default),
-            refusing().map(|layer| lacking(layer.layer)).collect(),
-        ),
+        denies if denies.is_empty() => {
+            (Verdict::Deny(Reason::Default), refusing().map(|layer| lacking(layer.layer)).collect())
+        }
         denies => (Verdict::Deny(Reason::Explicit), denies),
     };
     // Boundaries are several answers of one layer, in the order of document bytes: the first speaks for it.
     statements.dedup_by_key(|statement| statement.layer);
-    Decision {
-        outcome,
-        layers: statements,
-    }
+    Decision { outcome, layers: statements }
 }
 
 fn deciding(layer: Layer, row: &Row) -> DecidingStatement {
@@ -238,12 +196,7 @@ fn deciding(layer: Layer, row: &Row) -> DecidingStatement {
 }
 
 fn lacking(layer: Layer) -> DecidingStatement {
-    DecidingStatement {
-        layer,
-        effect: StatementEffect::Deny,
-        document: None,
-        statement: None,
-    }
+    DecidingStatement { layer, effect: StatementEffect::Deny, document: None, statement: None }
 }
 
 #[cfg(test)]

@@ -6,12 +6,7 @@ use crate::actions::{ConditionKey, by_name};
 use StatementEffect::{Allow, Deny};
 
 fn decided(layer: Layer, effect: StatementEffect, document: &str, place: u32) -> DecidingStatement {
-    DecidingStatement {
-        layer,
-        effect,
-        document: Some(document.to_owned()),
-        statement: Some(place),
-    }
+    DecidingStatement { layer, effect, document: Some(document.to_owned()), statement: Some(place) }
 }
 
 fn me() -> Ask {
@@ -25,12 +20,7 @@ fn attack_d02_nothing_attached_is_a_default_deny_without_statement() {
     let empty = loaded(&[]);
     let lacking = Decision {
         outcome: Verdict::Deny(Reason::Default),
-        layers: vec![DecidingStatement {
-            layer: Layer::Identity,
-            effect: Deny,
-            document: None,
-            statement: None,
-        }],
+        layers: vec![DecidingStatement { layer: Layer::Identity, effect: Deny, document: None, statement: None }],
     };
     assert_eq!(me().decide(&empty), lacking);
     let unattached = loaded(&[("documents/p.json", &document(&statement("allow", "*")))]);
@@ -40,11 +30,7 @@ fn attack_d02_nothing_attached_is_a_default_deny_without_statement() {
         ("attachments.json", &attached(&[("p", "user/dev/b")], &[])),
     ]);
     assert_eq!(me().decide(&of_another), lacking);
-    assert_eq!(
-        ask("service/ssm").decide(&one_document(&statement("allow", "*"))),
-        lacking,
-        "everyone is no service"
-    );
+    assert_eq!(ask("service/ssm").decide(&one_document(&statement("allow", "*"))), lacking, "everyone is no service");
 }
 
 #[test]
@@ -60,10 +46,7 @@ fn attack_d01_a_deny_wins_in_every_order_of_statements_and_documents() {
         let set = loaded(&[
             (&format!("documents/{allowing}.json"), &document(&narrow)),
             (&format!("documents/{denying}.json"), &document(&broad)),
-            (
-                "attachments.json",
-                &attached(&[(allowing, "user/dev/a"), (denying, "everyone")], &[]),
-            ),
+            ("attachments.json", &attached(&[(allowing, "user/dev/a"), (denying, "everyone")], &[])),
         ]);
         assert_eq!(
             me().decide(&set),
@@ -77,53 +60,32 @@ fn attack_d01_a_deny_wins_in_every_order_of_statements_and_documents() {
 
 #[test]
 fn an_allow_names_the_first_matching_statement_by_document_bytes_and_place() {
-    let two = format!(
-        "{},{},{}",
-        statement("allow", "kms:*"),
-        statement("allow", READ),
-        statement("allow", "*")
-    );
+    let two = format!("{},{},{}", statement("allow", "kms:*"), statement("allow", READ), statement("allow", "*"));
     let set = loaded(&[
         ("documents/b.json", &document(&statement("allow", "*"))),
         ("documents/a-b.json", &document(&statement("allow", "*"))),
         ("documents/a.json", &document(&two)),
-        (
-            "attachments.json",
-            &attached(&[("b", "everyone"), ("a-b", "user/dev/a"), ("a", "issuer/dev")], &[]),
-        ),
+        ("attachments.json", &attached(&[("b", "everyone"), ("a-b", "user/dev/a"), ("a", "issuer/dev")], &[])),
     ]);
     assert_eq!(
         me().decide(&set),
-        Decision {
-            outcome: Verdict::Allow,
-            layers: vec![decided(Layer::Identity, Allow, "a", 1)]
-        }
+        Decision { outcome: Verdict::Allow, layers: vec![decided(Layer::Identity, Allow, "a", 1)] }
     );
 }
 
 fn layered(identity: &str, boundaries: &[(&str, &str)]) -> PolicySet {
     let mut files = vec![("documents/id.json".to_owned(), document(identity))];
-    files.extend(
-        boundaries
-            .iter()
-            .map(|(name, text)| (format!("documents/{name}.json"), document(text))),
-    );
+    files.extend(boundaries.iter().map(|(name, text)| (format!("documents/{name}.json"), document(text))));
     let capped: Vec<(&str, &str)> = boundaries.iter().map(|(name, _)| (*name, "everyone")).collect();
     files.push(("attachments.json".to_owned(), attached(&[("id", "everyone")], &capped)));
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(path, text)| (path.as_str(), text.as_str()))
-        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     loaded(&files)
 }
 
 #[test]
 fn c36_every_boundary_must_allow_and_never_grants() {
     let all = statement("allow", "*");
-    let set = layered(
-        &all,
-        &[("b2", &all), ("b1", &format!("{},{all}", statement("deny", "kms:*")))],
-    );
+    let set = layered(&all, &[("b2", &all), ("b1", &format!("{},{all}", statement("deny", "kms:*")))]);
     assert_eq!(
         me().decide(&set),
         Decision {
@@ -135,38 +97,17 @@ fn c36_every_boundary_must_allow_and_never_grants() {
             ]
         }
     );
-    let silent = layered(
-        &all,
-        &[
-            ("b1", &all),
-            ("b2", &statement("allow", "kms:*")),
-            ("b3", &statement("allow", "cam:*")),
-        ],
-    );
-    let lacking = |layer| DecidingStatement {
-        layer,
-        effect: Deny,
-        document: None,
-        statement: None,
-    };
+    let silent =
+        layered(&all, &[("b1", &all), ("b2", &statement("allow", "kms:*")), ("b3", &statement("allow", "cam:*"))]);
+    let lacking = |layer| DecidingStatement { layer, effect: Deny, document: None, statement: None };
     assert_eq!(
         me().decide(&silent),
-        Decision {
-            outcome: Verdict::Deny(Reason::Default),
-            layers: vec![lacking(Layer::Boundary)]
-        }
+        Decision { outcome: Verdict::Deny(Reason::Default), layers: vec![lacking(Layer::Boundary)] }
     );
     let alone = layered(&statement("allow", "kms:*"), &[("b1", &all)]);
-    assert_eq!(
-        me().decide(&alone).layers,
-        [lacking(Layer::Identity)],
-        "a boundary caps and grants nothing"
-    );
+    assert_eq!(me().decide(&alone).layers, [lacking(Layer::Identity)], "a boundary caps and grants nothing");
     let neither = layered(&statement("allow", "kms:*"), &[("b1", &statement("allow", "kms:*"))]);
-    assert_eq!(
-        me().decide(&neither).layers,
-        [lacking(Layer::Identity), lacking(Layer::Boundary)]
-    );
+    assert_eq!(me().decide(&neither).layers, [lacking(Layer::Identity), lacking(Layer::Boundary)]);
 }
 
 #[test]
@@ -177,16 +118,10 @@ fn an_explicit_deny_names_the_first_of_each_layer_that_has_one() {
         me().decide(&both),
         Decision {
             outcome: Verdict::Deny(Reason::Explicit),
-            layers: vec![
-                decided(Layer::Identity, Deny, "id", 0),
-                decided(Layer::Boundary, Deny, "b2", 0)
-            ]
+            layers: vec![decided(Layer::Identity, Deny, "id", 0), decided(Layer::Boundary, Deny, "b2", 0)]
         }
     );
-    let one = layered(
-        &statement("allow", "kms:*"),
-        &[("b1", &format!("{},{deny}", statement("allow", "*")))],
-    );
+    let one = layered(&statement("allow", "kms:*"), &[("b1", &format!("{},{deny}", statement("allow", "*")))]);
     assert_eq!(
         me().decide(&one).layers,
         [decided(Layer::Boundary, Deny, "b1", 1)],
@@ -198,12 +133,8 @@ fn an_explicit_deny_names_the_first_of_each_layer_that_has_one() {
 fn a_session_policy_is_a_layer_of_its_own() {
     let set = one_document(&statement("allow", "*"));
     let session = |statements: &str| SessionPolicy::parse(document(statements).as_bytes(), &settings()).unwrap();
-    let statement_of = |effect, place| DecidingStatement {
-        layer: Layer::Session,
-        effect,
-        document: None,
-        statement: place,
-    };
+    let statement_of =
+        |effect, place| DecidingStatement { layer: Layer::Session, effect, document: None, statement: place };
     let allowing = session(&format!("{},{}", statement("allow", "kms:*"), statement("allow", READ)));
     assert_eq!(
         me().decide_with(&set, &allowing).layers,
@@ -211,18 +142,12 @@ fn a_session_policy_is_a_layer_of_its_own() {
     );
     assert_eq!(
         me().decide_with(&set, &session(&statement("allow", "kms:*"))),
-        Decision {
-            outcome: Verdict::Deny(Reason::Default),
-            layers: vec![statement_of(Deny, None)]
-        }
+        Decision { outcome: Verdict::Deny(Reason::Default), layers: vec![statement_of(Deny, None)] }
     );
     let denying = session(&format!("{},{}", statement("allow", "*"), statement("deny", READ)));
     assert_eq!(
         me().decide_with(&set, &denying),
-        Decision {
-            outcome: Verdict::Deny(Reason::Explicit),
-            layers: vec![statement_of(Deny, Some(1))]
-        }
+        Decision { outcome: Verdict::Deny(Reason::Explicit), layers: vec![statement_of(Deny, Some(1))] }
     );
     assert_eq!(
         me().decide_with(&loaded(&[]), &allowing).outcome,
@@ -234,10 +159,7 @@ fn a_session_policy_is_a_layer_of_its_own() {
 #[test]
 fn a_session_policy_is_parsed_as_strictly_as_a_document_and_named_by_its_digest() {
     let text = r#"{"version":"2.0","statement":[{"effect":"Allow","action":"*","resource":"*"}]}"#;
-    assert_eq!(
-        SessionPolicy::parse(text.as_bytes(), &settings()).unwrap_err()[0].code,
-        Code::EffectError
-    );
+    assert_eq!(SessionPolicy::parse(text.as_bytes(), &settings()).unwrap_err()[0].code, Code::EffectError);
     let good = SessionPolicy::parse(text.replace("Allow", "allow").as_bytes(), &settings()).unwrap();
     assert_eq!(good.digest().len(), 71);
     assert_eq!(good.bytes().len(), text.len());
@@ -246,15 +168,9 @@ fn a_session_policy_is_parsed_as_strictly_as_a_document_and_named_by_its_digest(
 #[test]
 fn the_published_set_decides_as_its_sample_records_say() {
     let set = PolicySet::load(&golden_files(), &golden_settings()).unwrap();
-    assert_eq!(
-        set.revision(),
-        "sha256:f69fb5b4f95a9052c6a5bbae0524f025122d765928d83fb4f2982096e27fde1d"
-    );
+    assert_eq!(set.revision(), "sha256:f69fb5b4f95a9052c6a5bbae0524f025122d765928d83fb4f2982096e27fde1d");
     let tags = ["env&prod", "team&pay"];
-    let on = |ask: Ask, name: &str| {
-        ask.secret(3_067_215_483_350_917, name)
-            .with(ConditionKey::ResourceTag, &tags)
-    };
+    let on = |ask: Ask, name: &str| ask.secret(3_067_215_483_350_917, name).with(ConditionKey::ResourceTag, &tags);
     let billing = || {
         ask("user/dev/svc-billing")
             .groups(&["group/dev/billing"])
@@ -264,17 +180,11 @@ fn the_published_set_decides_as_its_sample_records_say() {
     let read = decided(Layer::Identity, Allow, "payments-read", 1);
     assert_eq!(
         on(billing(), "prod/pay/db-password").decide(&set),
-        Decision {
-            outcome: Verdict::Allow,
-            layers: vec![read.clone()]
-        }
+        Decision { outcome: Verdict::Allow, layers: vec![read.clone()] }
     );
     assert_eq!(
         billing().missing("prod/pay/db-passwd").decide(&set),
-        Decision {
-            outcome: Verdict::Allow,
-            layers: vec![read.clone()]
-        }
+        Decision { outcome: Verdict::Allow, layers: vec![read.clone()] }
     );
     let doe = ask("user/corp/j.doe")
         .groups(&["group/corp/contractors", "group/corp/payments-team"])
@@ -286,20 +196,13 @@ fn the_published_set_decides_as_its_sample_records_say() {
             layers: vec![decided(Layer::Boundary, Deny, "no-prod", 1)]
         }
     );
-    let lee = ask("user/corp/r.lee")
-        .groups(&["group/corp/payments-ops"])
-        .creator(3_067_215_483_350_917);
+    let lee = ask("user/corp/r.lee").groups(&["group/corp/payments-ops"]).creator(3_067_215_483_350_917);
     let created = lee
         .secret(3_067_215_483_350_917, "prod/pay/db-password")
         .with(ConditionKey::CreateUin, &[])
         .action("CreateSecret");
-    assert_eq!(
-        created.decide(&set).layers,
-        [decided(Layer::Identity, Allow, "payments-write", 0)]
-    );
-    let reader = ask("role/local/reader")
-        .session(Some("dev"))
-        .restricted(&["group/dev/deployers"]);
+    assert_eq!(created.decide(&set).layers, [decided(Layer::Identity, Allow, "payments-write", 0)]);
+    let reader = ask("role/local/reader").session(Some("dev")).restricted(&["group/dev/deployers"]);
     assert_eq!(on(reader, "prod/pay/db-password").decide(&set).layers, [read]);
 }
 
@@ -321,21 +224,9 @@ fn attack_d13_c41_a_missing_secret_is_refused_like_one_of_another_creator() {
         conditioned(r#"{"for_all_value:string_not_equal_if_exist":{"qcs:resource_tag":"env&prod"}}"#),
     ] {
         let allowing = one_document(&text.replace("EFFECT", "allow"));
-        assert_eq!(
-            me().missing("prod/db").decide(&allowing).outcome,
-            Verdict::Deny(Reason::Default),
-            "{text}"
-        );
-        let denying = one_document(&format!(
-            "{},{}",
-            statement("allow", "*"),
-            text.replace("EFFECT", "deny")
-        ));
-        assert_eq!(
-            me().missing("prod/db").decide(&denying).outcome,
-            Verdict::Deny(Reason::Explicit),
-            "{text}"
-        );
+        assert_eq!(me().missing("prod/db").decide(&allowing).outcome, Verdict::Deny(Reason::Default), "{text}");
+        let denying = one_document(&format!("{},{}", statement("allow", "*"), text.replace("EFFECT", "deny")));
+        assert_eq!(me().missing("prod/db").decide(&denying).outcome, Verdict::Deny(Reason::Explicit), "{text}");
     }
     let whatever = one_document(&on("*").replace("EFFECT", "allow"));
     assert_eq!(me().missing("prod/db").decide(&whatever).outcome, Verdict::Allow);
@@ -354,15 +245,10 @@ fn attack_d13_c41_a_missing_secret_is_refused_like_one_of_another_creator() {
 #[test]
 fn attack_d07_what_cannot_be_decided_is_denied_as_an_error() {
     let set = one_document(&statement("allow", "*"));
-    let error = |fault| Decision {
-        outcome: Verdict::Error(fault),
-        layers: Vec::new(),
-    };
-    for (key, value) in [
-        (ConditionKey::CurrentTime, "now"),
-        (ConditionKey::Ip, "host"),
-        (ConditionKey::SecureTransport, "yes"),
-    ] {
+    let error = |fault| Decision { outcome: Verdict::Error(fault), layers: Vec::new() };
+    for (key, value) in
+        [(ConditionKey::CurrentTime, "now"), (ConditionKey::Ip, "host"), (ConditionKey::SecureTransport, "yes")]
+    {
         assert_eq!(me().with(key, &[value]).decide(&set), error(Fault::Context), "{key:?}");
     }
     for wrong in [
@@ -388,10 +274,7 @@ fn keys_are_decrypted_under_the_services_own_grant() {
             &document(r#"{"effect":"allow","action":["kms:GenerateDataKey","kms:Decrypt"],"resource":"*"}"#),
         ),
         ("roles/SSM_QCSRole.json", role),
-        (
-            "attachments.json",
-            &attached(&[("QcloudAccessForSSMRole", "role/local/SSM_QCSRole")], &[]),
-        ),
+        ("attachments.json", &attached(&[("QcloudAccessForSSMRole", "role/local/SSM_QCSRole")], &[])),
     ]);
     assert!(ask("role/local/SSM_QCSRole").session(None).key("k1").is_allowed(&set));
     assert!(!ask("service/ssm").key("k1").is_allowed(&set));
@@ -430,17 +313,7 @@ fn an_explanation_says_for_each_attached_statement_why_it_did_not_apply() {
     };
     let absent = Some(WhyNot::KeyAbsent("qcs:resource_tag"));
     let elsewhere = Some(WhyNot::Condition("qcs:ip"));
-    assert_eq!(
-        reasons(&me()),
-        [
-            Some(WhyNot::Action),
-            Some(WhyNot::Resource),
-            absent,
-            elsewhere,
-            None,
-            None
-        ]
-    );
+    assert_eq!(reasons(&me()), [Some(WhyNot::Action), Some(WhyNot::Resource), absent, elsewhere, None, None]);
     assert_eq!(
         reasons(&me().missing("prod/db")),
         [
@@ -454,10 +327,7 @@ fn an_explanation_says_for_each_attached_statement_why_it_did_not_apply() {
     );
     let restricted = loaded(&[
         ("documents/p.json", &document(&statement("allow", "*"))),
-        (
-            "attachments.json",
-            &attached(&[("p", "group/corp/x")], &[("p", "everyone")]),
-        ),
+        ("attachments.json", &attached(&[("p", "group/corp/x")], &[("p", "everyone")])),
     ]);
     let key = ask("user/corp/a").access_key().restricted(&["group/corp/x"]);
     let all = key.question(None, |question| restricted.explain(question)).unwrap();
@@ -511,29 +381,15 @@ fn one_set_is_asked_from_many_threads_at_once() {
 #[test]
 fn statements_that_do_not_concern_caller_and_action_are_never_rows() {
     let set = loaded(&[
-        (
-            "documents/a.json",
-            &document(&format!("{},{}", statement("allow", "kms:*"), statement("allow", READ))),
-        ),
+        ("documents/a.json", &document(&format!("{},{}", statement("allow", "kms:*"), statement("allow", READ)))),
         ("documents/b.json", &document(&statement("allow", "kms:*"))),
         ("documents/c.json", &document(&statement("deny", "*"))),
-        (
-            "attachments.json",
-            &attached(&[("a", "everyone"), ("b", "everyone"), ("c", "user/dev/z")], &[]),
-        ),
+        ("attachments.json", &attached(&[("a", "everyone"), ("b", "everyone"), ("c", "user/dev/z")], &[])),
     ]);
-    let action = ACTIONS
-        .iter()
-        .position(|action| *action == *by_name("GetSecretValue").unwrap())
-        .unwrap();
+    let action = ACTIONS.iter().position(|action| *action == *by_name("GetSecretValue").unwrap()).unwrap();
     let reached = me().question(None, |question| set.reach(&question.caller));
     let documents = set.subjects().naming(&reached, action);
     assert_eq!(documents, [(0, true)]);
-    let rows = set.rows(&FrameKey {
-        layer: Layer::Identity,
-        action,
-        documents,
-        session: String::new(),
-    });
+    let rows = set.rows(&FrameKey { layer: Layer::Identity, action, documents, session: String::new() });
     assert_eq!(rows.iter().map(|row| row.place).collect::<Vec<_>>(), [1]);
 }

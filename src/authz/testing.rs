@@ -11,23 +11,14 @@ use crate::resource::{CreatorNumber, Place, SecretName};
 
 /// A file of the policy folder.
 pub(super) fn file(path: &str, text: &str) -> PolicyFile {
-    PolicyFile {
-        path: path.to_owned(),
-        bytes: text.as_bytes().to_vec(),
-    }
+    PolicyFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() }
 }
 
 /// Account 1, region ap-guangzhou; issuer `corp` requires groups, `dev` does not; `cos` is foreign.
 pub(super) fn settings() -> Settings {
-    let issuer = |name: &str, groups_required| IssuerRule {
-        name: name.to_owned(),
-        groups_required,
-    };
+    let issuer = |name: &str, groups_required| IssuerRule { name: name.to_owned(), groups_required };
     Settings {
-        place: Place {
-            region: "ap-guangzhou".to_owned(),
-            account: "1".to_owned(),
-        },
+        place: Place { region: "ap-guangzhou".to_owned(), account: "1".to_owned() },
         issuers: vec![issuer("dev", false), issuer("corp", true)],
         foreign_services: vec!["cos".to_owned()],
         document_characters_max: 6_144,
@@ -37,10 +28,7 @@ pub(super) fn settings() -> Settings {
 /// The settings of the published policy revision.
 pub(super) fn golden_settings() -> Settings {
     Settings {
-        place: Place {
-            region: "local".to_owned(),
-            account: "100000000001".to_owned(),
-        },
+        place: Place { region: "local".to_owned(), account: "100000000001".to_owned() },
         foreign_services: Vec::new(),
         ..settings()
     }
@@ -77,10 +65,7 @@ pub(super) fn golden_files() -> Vec<PolicyFile> {
 
 /// A set of one document `p`, attached to everyone, with these statements.
 pub(super) fn one_document(statements: &str) -> PolicySet {
-    loaded(&[
-        ("documents/p.json", &document(statements)),
-        ("attachments.json", &attached(&[("p", "everyone")], &[])),
-    ])
+    loaded(&[("documents/p.json", &document(statements)), ("attachments.json", &attached(&[("p", "everyone")], &[]))])
 }
 
 /// A document with these statements.
@@ -99,11 +84,7 @@ pub(super) fn attached(attachments: &[(&str, &str)], boundaries: &[(&str, &str)]
         let one = |(policy, to): &(&str, &str)| format!(r#"{{"policy":"{policy}","to":["{to}"]}}"#);
         all.iter().map(one).collect::<Vec<_>>().join(",")
     };
-    format!(
-        r#"{{"version":1,"attachments":[{}],"boundaries":[{}]}}"#,
-        list(attachments),
-        list(boundaries)
-    )
+    format!(r#"{{"version":1,"attachments":[{}],"boundaries":[{}]}}"#, list(attachments), list(boundaries))
 }
 
 /// An `attachments.json` with groups.
@@ -162,10 +143,7 @@ pub(super) fn ask(principal: &str) -> Ask {
         (ConditionKey::SecureTransport, "true"),
         (ConditionKey::CreateUin, "7"),
     ];
-    let values = values
-        .into_iter()
-        .map(|(key, value)| (key, vec![value.to_owned()]))
-        .collect();
+    let values = values.into_iter().map(|(key, value)| (key, vec![value.to_owned()])).collect();
     Ask {
         principal: Principal::parse(principal).unwrap(),
         groups: Vec::new(),
@@ -240,9 +218,7 @@ impl Ask {
     pub(super) fn with(mut self, key: ConditionKey, values: &[&str]) -> Self {
         self.context.values.remove(&key);
         if !values.is_empty() {
-            self.context
-                .values
-                .insert(key, values.iter().map(|value| (*value).to_owned()).collect());
+            self.context.values.insert(key, values.iter().map(|value| (*value).to_owned()).collect());
         }
         self
     }
@@ -251,10 +227,7 @@ impl Ask {
     pub(super) fn question<T>(&self, session: Option<&SessionPolicy>, use_it: impl FnOnce(&Question<'_>) -> T) -> T {
         let target = match &self.target {
             AskTarget::Operation => Target::Operation,
-            AskTarget::Secret(creator, name) => Target::Secret {
-                creator: creator.and_then(CreatorNumber::new),
-                name,
-            },
+            AskTarget::Secret(creator, name) => Target::Secret { creator: creator.and_then(CreatorNumber::new), name },
             AskTarget::Key(id) => Target::Key { id },
         };
         use_it(&Question {

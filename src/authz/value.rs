@@ -13,12 +13,9 @@ const FRACTION_DIGITS: usize = 9;
 /// time with offset; no fractions, no leap second (C30).
 pub(super) fn parse_date(text: &str) -> Option<i64> {
     let (date, rest) = text.split_at_checked(10)?;
-    let date = NaiveDate::from_ymd_opt(
-        i32::try_from(digits(date, 0, 4)?).ok()?,
-        digits(date, 5, 2)?,
-        digits(date, 8, 2)?,
-    )
-    .filter(|_| date.get(4..5) == Some("-") && date.get(7..8) == Some("-"))?;
+    let date =
+        NaiveDate::from_ymd_opt(i32::try_from(digits(date, 0, 4)?).ok()?, digits(date, 5, 2)?, digits(date, 8, 2)?)
+            .filter(|_| date.get(4..5) == Some("-") && date.get(7..8) == Some("-"))?;
     let (clock, zone) = match rest.strip_prefix('T') {
         Some(rest) => match rest.strip_prefix(' ') {
             Some(rest) => (rest.strip_suffix('Z')?, "Z"),
@@ -53,18 +50,13 @@ fn parse_offset(text: &str) -> Option<i64> {
 /// The number that `count` decimal digits from `start` on write.
 fn digits(text: &str, start: usize, count: usize) -> Option<u32> {
     let part = text.get(start..start.checked_add(count)?)?;
-    part.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| part.parse().ok())
-        .flatten()
+    part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok()).flatten()
 }
 
 /// A decimal `-?[0-9]{1,18}(\.[0-9]{1,9})?`, exactly, in units of 10^-9 (C31).
 pub(super) fn parse_decimal(text: &str) -> Option<i128> {
     let (sign, plain) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let (whole, fraction) = plain
-        .split_once('.')
-        .map_or((plain, None), |(whole, fraction)| (whole, Some(fraction)));
+    let (whole, fraction) = plain.split_once('.').map_or((plain, None), |(whole, fraction)| (whole, Some(fraction)));
     let fits =
         |digits: &str, most: usize| (1..=most).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     if !fits(whole, 18) || fraction.is_some_and(|fraction| !fits(fraction, FRACTION_DIGITS)) {
@@ -93,11 +85,7 @@ pub(super) fn parse_range(text: &str) -> Option<IpNet> {
     let unmapped = parse_address(address)?;
     let plain = prefix.bytes().all(|b| b.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
     let length = prefix.parse::<u8>().ok().filter(|_| plain)?;
-    let length = if written == unmapped {
-        length
-    } else {
-        length.checked_sub(96)?
-    };
+    let length = if written == unmapped { length } else { length.checked_sub(96)? };
     IpNet::new(unmapped, length).ok().map(|range| range.trunc())
 }
 
@@ -159,10 +147,7 @@ mod tests {
         assert_eq!(parse_decimal("7"), Some(7_000_000_000));
         assert_eq!(parse_decimal("-0.000000001"), Some(-1));
         assert_eq!(parse_decimal("007.50"), Some(7_500_000_000));
-        assert_eq!(
-            parse_decimal("999999999999999999.999999999"),
-            Some(999_999_999_999_999_999_999_999_999)
-        );
+        assert_eq!(parse_decimal("999999999999999999.999999999"), Some(999_999_999_999_999_999_999_999_999));
         for text in [
             "",
             "-",
@@ -187,17 +172,7 @@ mod tests {
     fn c28_addresses_are_unmapped_and_strict() {
         assert_eq!(parse_address("::ffff:10.1.2.3"), parse_address("10.1.2.3"));
         assert_eq!(parse_address("2001:DB8::1"), parse_address("2001:db8:0:0::1"));
-        for text in [
-            "",
-            "10.1.2",
-            "10.1.2.03",
-            "10.1.2.256",
-            "fe80::1%eth0",
-            "[::1]",
-            " ::1",
-            "10.1.2.3/32",
-            ":::",
-        ] {
+        for text in ["", "10.1.2", "10.1.2.03", "10.1.2.256", "fe80::1%eth0", "[::1]", " ::1", "10.1.2.3/32", ":::"] {
             assert_eq!(parse_address(text), None, "{text}");
         }
     }

@@ -83,11 +83,7 @@ impl Text {
             let Some((head, tail)) = rest.split_at_checked(wanted.len()) else {
                 return false;
             };
-            let same = if ignore_case {
-                head.eq_ignore_ascii_case(wanted)
-            } else {
-                head == wanted
-            };
+            let same = if ignore_case { head.eq_ignore_ascii_case(wanted) } else { head == wanted };
             if !same {
                 return false;
             }
@@ -103,14 +99,8 @@ mod tests {
 
     #[test]
     fn variables_are_found_and_others_refused() {
-        assert_eq!(
-            divide("a${uin}b").unwrap(),
-            [Piece::Written("a"), Piece::Uin, Piece::Written("b")]
-        );
-        assert_eq!(
-            divide("${owner_uin}${app_id}").unwrap(),
-            [Piece::Account, Piece::Account]
-        );
+        assert_eq!(divide("a${uin}b").unwrap(), [Piece::Written("a"), Piece::Uin, Piece::Written("b")]);
+        assert_eq!(divide("${owner_uin}${app_id}").unwrap(), [Piece::Account, Piece::Account]);
         assert_eq!(divide("$uin}{$").unwrap(), [Piece::Written("$uin}{$")]);
         assert_eq!(divide("${uin"), Err(VariableError::Unclosed));
         for text in ["${}", "${Uin}", "${ uin}", "${qcs:user}", "${a${uin}}", "${*}"] {

@@ -63,12 +63,6 @@ impl Builder {
         self
     }
 
-    /// Installs in this directory, which must not exist.
-    pub(crate) fn at(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.at = Some(dir.into());
-        self
-    }
-
     /// Makes the installation without starting anything.
     pub(crate) fn install(self) -> Installation {
         let installation = self.at.as_deref().map_or_else(Installation::new, Installation::new_at);

@@ -32,9 +32,7 @@ fn base64(bytes: &[u8]) -> String {
 /// A record like number 2 to 6 of the sample, at its own place and time.
 fn record(template: &str, index: u64) -> String {
     let value: serde_json::Value = serde_json::from_str(template).expect("a sample record");
-    let serde_json::Value::Object(mut fields) = value else {
-        panic!("a sample record")
-    };
+    let serde_json::Value::Object(mut fields) = value else { panic!("a sample record") };
     fields.insert("index".into(), index.into());
     fields.insert("time".into(), (1_767_225_600_000_000 + index).into());
     fields.insert("request".into(), format!("00000000-0000-4000-8000-{index:012x}").into());
@@ -53,10 +51,7 @@ fn make_log(file: &File) -> (Vkey, u64) {
     let (mut tree, mut leaves, mut bytes) = (Frontier::default(), String::new(), 0);
     let mut out = BufWriter::new(file);
     for index in 0..RECORDS {
-        let text = record(
-            templates[usize::try_from(index).expect("small") % templates.len()],
-            index,
-        );
+        let text = record(templates[usize::try_from(index).expect("small") % templates.len()], index);
         tree.push(leaf(text.as_bytes()));
         leaves.push_str(&base64(&leaf(text.as_bytes())));
         leaves.push('\n');
@@ -92,16 +87,7 @@ fn plain(file: &File, bytes: u64, threads: u64) {
 
 fn checked(file: &File, key: &Vkey, threads: usize) {
     let keys = std::slice::from_ref(key);
-    let report = verify(
-        file,
-        &Options {
-            keys,
-            since: &[],
-            threads,
-            progress: &|_| {},
-        },
-    )
-    .expect("a verdict");
+    let report = verify(file, &Options { keys, since: &[], threads, progress: &|_| {} }).expect("a verdict");
     assert!(report.is_valid(), "{:?}", report.findings);
 }
 
@@ -109,24 +95,14 @@ fn checked(file: &File, key: &Vkey, threads: usize) {
 fn on_processor() -> Duration {
     let figures =
         std::fs::read_to_string("/proc/thread-self/schedstat").expect("a Linux kernel with scheduler figures");
-    Duration::from_nanos(
-        figures
-            .split(' ')
-            .next()
-            .and_then(|figure| figure.parse().ok())
-            .expect("nanoseconds"),
-    )
+    Duration::from_nanos(figures.split(' ').next().and_then(|figure| figure.parse().ok()).expect("nanoseconds"))
 }
 
 /// How long a run takes: on the processor if this thread does all, else on the clock.
 fn time(threads: u64, run: impl FnOnce()) -> Duration {
     let (start, before) = (Instant::now(), on_processor());
     run();
-    if threads == 1 {
-        on_processor().saturating_sub(before)
-    } else {
-        start.elapsed()
-    }
+    if threads == 1 { on_processor().saturating_sub(before) } else { start.elapsed() }
 }
 
 fn main() {
@@ -135,9 +111,7 @@ fn main() {
     for threads in [1, 2] {
         // In turn, and the shortest of each: what else the machine does falls on both.
         let round = |_| {
-            let verified = time(threads, || {
-                checked(&file, &key, usize::try_from(threads).expect("small"))
-            });
+            let verified = time(threads, || checked(&file, &key, usize::try_from(threads).expect("small")));
             (time(threads, || plain(&file, bytes, threads)), verified)
         };
         let (hashed, verified): (Vec<_>, Vec<_>) = (0..ROUNDS).map(round).unzip();

@@ -116,17 +116,10 @@ impl<'a> Pass<'a> {
     }
 
     fn object(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
-        let deeper = depth
-            .checked_add(1)
-            .filter(|depth| *depth <= DEPTH_MAX)
-            .ok_or(NotCanonical)?;
+        let deeper = depth.checked_add(1).filter(|depth| *depth <= DEPTH_MAX).ok_or(NotCanonical)?;
         self.expect(b'{')?;
         let mut fits = !matches!(shape, Shape::Text | Shape::Integer | Shape::EveryElement(_));
-        let mut known = if let Shape::Members(known) = shape {
-            known.iter()
-        } else {
-            [].iter()
-        };
+        let mut known = if let Shape::Members(known) = shape { known.iter() } else { [].iter() };
         let mut last = None;
         while let Some(member) = self.next_member(&mut known, &mut last)? {
             let of_member = match (member, shape) {
@@ -158,10 +151,7 @@ impl<'a> Pass<'a> {
             self.expect(b',')?;
         }
         if let Some(field) = self.known_key(known) {
-            *last = Some(Inside {
-                bytes: field.name().as_bytes(),
-                escaped: false,
-            });
+            *last = Some(Inside { bytes: field.name().as_bytes(), escaped: false });
             return Ok(Some(Member::Known(field)));
         }
         *known = [].iter();
@@ -169,11 +159,7 @@ impl<'a> Pass<'a> {
         self.expect(b':')?;
         let ascends = last.is_none_or(|last| key.follows(last));
         *last = Some(key);
-        if ascends && key.bytes.is_ascii() {
-            Ok(Some(Member::Other(key.bytes)))
-        } else {
-            Err(NotCanonical)
-        }
+        if ascends && key.bytes.is_ascii() { Ok(Some(Member::Other(key.bytes))) } else { Err(NotCanonical) }
     }
 
     /// Steps over a key that is one of those, without a look at each of its bytes: names ascend, so it does.
@@ -199,10 +185,7 @@ impl<'a> Pass<'a> {
     }
 
     fn array(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
-        let deeper = depth
-            .checked_add(1)
-            .filter(|depth| *depth <= DEPTH_MAX)
-            .ok_or(NotCanonical)?;
+        let deeper = depth.checked_add(1).filter(|depth| *depth <= DEPTH_MAX).ok_or(NotCanonical)?;
         self.expect(b'[')?;
         let (mut fits, each) = match shape {
             Shape::EveryElement(each) => (true, *each),
@@ -227,12 +210,7 @@ impl<'a> Pass<'a> {
     }
 
     fn integer(&mut self) -> Result<(), NotCanonical> {
-        let digits = self
-            .rest
-            .iter()
-            .take(17)
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let digits = self.rest.iter().take(17).take_while(|byte| byte.is_ascii_digit()).count();
         let (text, rest) = self.rest.split_at_checked(digits).ok_or(NotCanonical)?;
         self.rest = rest;
         let short = text == b"0" || !text.starts_with(b"0");
@@ -257,10 +235,7 @@ impl<'a> Pass<'a> {
             escaped = true;
         }
         let length = inside.len().saturating_sub(rest.len());
-        inside
-            .get(..length)
-            .map(|bytes| Inside { bytes, escaped })
-            .ok_or(NotCanonical)
+        inside.get(..length).map(|bytes| Inside { bytes, escaped }).ok_or(NotCanonical)
     }
 }
 
@@ -293,10 +268,7 @@ fn skip_plain(mut rest: &[u8]) -> &[u8] {
         }
         rest = behind;
     }
-    let plain = rest
-        .iter()
-        .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
-        .count();
+    let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)).count();
     rest.get(plain..).unwrap_or_default()
 }
 
@@ -350,9 +322,7 @@ fn unescape_one(bytes: &mut impl Iterator<Item = u8>) -> u8 {
         b't' => b'\t',
         b'u' => {
             let digits = bytes.skip(2).take(2);
-            digits.fold(0, |code, character| {
-                code << 4 | crate::hex::digit(character).unwrap_or_default()
-            })
+            digits.fold(0, |code, character| code << 4 | crate::hex::digit(character).unwrap_or_default())
         }
         itself => itself,
     }

@@ -23,10 +23,7 @@ pub(crate) struct KeyRanges {
 impl KeyRanges {
     /// Adds a checkpoint; before the first change.
     pub(crate) fn watch(&mut self, checkpoint: &Checkpoint) {
-        self.watched.push(Watched {
-            checkpoint: checkpoint.clone(),
-            wanted: Vec::new(),
-        });
+        self.watched.push(Watched { checkpoint: checkpoint.clone(), wanted: Vec::new() });
     }
 
     /// Takes in the change that record `index` makes.

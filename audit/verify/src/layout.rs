@@ -37,11 +37,7 @@ impl Layout {
             to = from;
         }
         Ok(match found.as_slice() {
-            [note_end, _, records_end, ..] => Some(Self {
-                records_end: *records_end,
-                note_end: *note_end,
-                file_end,
-            }),
+            [note_end, _, records_end, ..] => Some(Self { records_end: *records_end, note_end: *note_end, file_end }),
             _ => None,
         })
     }

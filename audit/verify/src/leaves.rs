@@ -24,14 +24,7 @@ pub(crate) struct LeafLines<'a> {
 impl<'a> LeafLines<'a> {
     /// Lines between two places of the file.
     pub(crate) fn new(source: &'a dyn Source, start: u64, end: u64) -> Self {
-        Self {
-            source,
-            start,
-            end,
-            next: 0,
-            buffer: Vec::new(),
-            used: 0,
-        }
+        Self { source, start, end, next: 0, buffer: Vec::new(), used: 0 }
     }
 
     /// The next leaf; nothing behind the last, or from a malformed line on.
@@ -63,10 +56,7 @@ impl<'a> LeafLines<'a> {
 
     /// The leaf of line `number`, if it is there.
     pub(crate) fn at(&self, number: u64) -> io::Result<Option<Digest>> {
-        let mut one = Self {
-            next: number,
-            ..Self::new(self.source, self.start, self.end)
-        };
+        let mut one = Self { next: number, ..Self::new(self.source, self.start, self.end) };
         one.next()
     }
 

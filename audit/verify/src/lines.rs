@@ -96,16 +96,8 @@ fn chunk(source: &dyn Source, number: u64, end: u64, buffer: &mut Vec<u8>) -> io
 
 fn check_line(offset: u64, bytes: &[u8]) -> Line {
     let record = Record::check(bytes);
-    let ruled = record
-        .as_ref()
-        .is_ok_and(|record| record.kind.is_ruled())
-        .then(|| Box::from(bytes));
-    Line {
-        offset,
-        leaf: leaf(bytes),
-        record,
-        ruled,
-    }
+    let ruled = record.as_ref().is_ok_and(|record| record.kind.is_ruled()).then(|| Box::from(bytes));
+    Line { offset, leaf: leaf(bytes), record, ruled }
 }
 
 /// A line longer than any record: hashed in pieces, so that it cannot fill the memory.
@@ -121,10 +113,5 @@ fn long_line(source: &dyn Source, offset: u64, end: u64) -> io::Result<Line> {
         }
         at = at.saturating_add(count(bytes.len()));
     }
-    Ok(Line {
-        offset,
-        leaf: hasher.finalize().into(),
-        record: Err(RecordFault::TooLarge),
-        ruled: None,
-    })
+    Ok(Line { offset, leaf: hasher.finalize().into(), record: Err(RecordFault::TooLarge), ruled: None })
 }

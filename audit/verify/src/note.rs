@@ -81,15 +81,8 @@ impl Vkey {
             return Err(NoteError::KeyType);
         }
         let bytes: [u8; 32] = key.try_into().map_err(|_| NoteError::Vkey)?;
-        let key = is_reduced(&bytes)
-            .then(|| VerifyingKey::from_bytes(&bytes).ok())
-            .flatten();
-        key.map(|key| Self {
-            name: name.to_owned(),
-            id,
-            key,
-        })
-        .ok_or(NoteError::Vkey)
+        let key = is_reduced(&bytes).then(|| VerifyingKey::from_bytes(&bytes).ok()).flatten();
+        key.map(|key| Self { name: name.to_owned(), id, key }).ok_or(NoteError::Vkey)
     }
 
     /// The vkeys of a file, one a line; empty lines do not count.
@@ -99,10 +92,7 @@ impl Vkey {
     pub fn parse_file(text: &str) -> Result<Vec<Self>, NoteError> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let keys: Vec<Self> = lines.map(Self::parse).collect::<Result<_, _>>()?;
-        let twice = keys
-            .iter()
-            .enumerate()
-            .any(|(n, key)| keys.iter().skip(n.saturating_add(1)).any(|k| k.is(key)));
+        let twice = keys.iter().enumerate().any(|(n, key)| keys.iter().skip(n.saturating_add(1)).any(|k| k.is(key)));
         match (keys.is_empty(), twice) {
             (true, _) => Err(NoteError::NoKnownKey),
             (_, true) => Err(NoteError::Repeated),
@@ -174,10 +164,7 @@ impl Checkpoint {
         let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::NotACheckpoint)?;
         let [origin, size, root] = head_lines(text)?;
         let checkpoint = Self {
-            origin: Some(origin)
-                .filter(|name| is_name(name))
-                .ok_or(NoteError::NotACheckpoint)?
-                .to_owned(),
+            origin: Some(origin).filter(|name| is_name(name)).ok_or(NoteError::NotACheckpoint)?.to_owned(),
             size: parse_size(size).ok_or(NoteError::NotACheckpoint)?,
             root: unbase64_digest(root.as_bytes()).ok_or(NoteError::NotACheckpoint)?,
             text: format!("{text}\n"),
@@ -200,11 +187,7 @@ impl Checkpoint {
             }
             of_origin |= key.name == self.origin;
         }
-        if of_origin {
-            Ok(self)
-        } else {
-            Err(NoteError::NoKnownKey)
-        }
+        if of_origin { Ok(self) } else { Err(NoteError::NoKnownKey) }
     }
 
     /// Whether the note carries a good signature of `key`, and `key` bears the origin's name.
@@ -256,10 +239,7 @@ fn parse_size(text: &str) -> Option<u64> {
 
 fn signature_lines(text: &str) -> Result<Vec<SignatureLine>, NoteError> {
     let lines = text.strip_suffix('\n').ok_or(NoteError::SignatureLine)?;
-    lines
-        .split('\n')
-        .map(|line| signature_line(line).ok_or(NoteError::SignatureLine))
-        .collect()
+    lines.split('\n').map(|line| signature_line(line).ok_or(NoteError::SignatureLine)).collect()
 }
 
 fn signature_line(line: &str) -> Option<SignatureLine> {
@@ -267,9 +247,5 @@ fn signature_line(line: &str) -> Option<SignatureLine> {
     let bytes = unbase64(encoded.as_bytes())?;
     let (id, signature) = bytes.split_first_chunk::<4>()?;
     let whole = is_name(name) && !signature.is_empty();
-    whole.then(|| SignatureLine {
-        name: name.to_owned(),
-        id: *id,
-        signature: signature.to_vec(),
-    })
+    whole.then(|| SignatureLine { name: name.to_owned(), id: *id, signature: signature.to_vec() })
 }

@@ -27,12 +27,7 @@ const CREDENTIAL: Shape = Shape::Members(&[
     ("jti", TEXT),
     ("kid", TEXT),
 ]);
-const LAYER: Shape = Shape::Members(&[
-    ("document", TEXT),
-    ("effect", TEXT),
-    ("layer", TEXT),
-    ("statement", INTEGER),
-]);
+const LAYER: Shape = Shape::Members(&[("document", TEXT), ("effect", TEXT), ("layer", TEXT), ("statement", INTEGER)]);
 const POLICY: Shape = Shape::Members(&[
     ("layers", Shape::EveryElement(&LAYER)),
     ("revision", TEXT),
@@ -282,15 +277,7 @@ impl Gathered {
         present(self.version, "version")?;
         belongs(self.answers.is_some(), kind == Kind::OUTCOME, "answers")?;
         belongs(self.outcome, kind != Kind::SEAL, "outcome")?;
-        Ok(Record {
-            index,
-            epoch,
-            time_us,
-            kind,
-            request,
-            item: self.item,
-            answers: self.answers,
-        })
+        Ok(Record { index, epoch, time_us, kind, request, item: self.item, answers: self.answers })
     }
 }
 

@@ -61,10 +61,7 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, place: Place, reason: impl Into<String>) {
-        self.findings.push(Finding {
-            place,
-            reason: reason.into(),
-        });
+        self.findings.push(Finding { place, reason: reason.into() });
     }
 
     /// The report as one JSON object.
@@ -72,21 +69,12 @@ impl Report {
     pub fn json(&self) -> String {
         // Reasons and roots hold neither quotes, backslashes nor control characters.
         let finding = |finding: &Finding| {
-            let index = if let Place::Index(index) = finding.place {
-                format!("\"index\":{index},")
-            } else {
-                String::new()
-            };
-            format!(
-                "{{{index}\"place\":\"{}\",\"reason\":\"{}\"}}",
-                finding.place, finding.reason
-            )
+            let index =
+                if let Place::Index(index) = finding.place { format!("\"index\":{index},") } else { String::new() };
+            format!("{{{index}\"place\":\"{}\",\"reason\":\"{}\"}}", finding.place, finding.reason)
         };
         let findings: Vec<String> = self.findings.iter().map(finding).collect();
-        let head = self
-            .head
-            .as_ref()
-            .map(|(size, root)| format!(",\"records\":{size},\"root\":\"{root}\""));
+        let head = self.head.as_ref().map(|(size, root)| format!(",\"records\":{size},\"root\":\"{root}\""));
         let (findings, head) = (findings.join(","), head.unwrap_or_default());
         format!("{{\"findings\":[{findings}]{head},\"valid\":{}}}", self.is_valid())
     }

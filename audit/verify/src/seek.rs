@@ -36,11 +36,7 @@ fn record_from(source: &dyn Source, from: u64, end: u64) -> io::Result<Option<Fo
     let first = from.saturating_sub(1);
     let bytes = read_range(source, first, first.saturating_add(room).min(end))?;
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let skipped = if from == 0 {
-        0
-    } else {
-        lines.next().map_or(0, <[u8]>::len)
-    };
+    let skipped = if from == 0 { 0 } else { lines.next().map_or(0, <[u8]>::len) };
     let start = first.saturating_add(count(skipped));
     let Some(line) = lines.next() else { return Ok(None) };
     let record = line.strip_suffix(b"\n").and_then(|line| Record::check(line).ok());

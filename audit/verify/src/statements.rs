@@ -24,11 +24,7 @@ pub(crate) struct Change {
 /// A clock step's `after` is its own time.
 pub(crate) fn clock_step(record: &[u8], time_us: u64) -> Result<(), &'static str> {
     let after = parameter(record, "after").and_then(integer);
-    if after == Some(time_us) {
-        Ok(())
-    } else {
-        Err("clock_step: `after` is not its time")
-    }
+    if after == Some(time_us) { Ok(()) } else { Err("clock_step: `after` is not its time") }
 }
 
 /// A seal tells size, root and counts of the log before it; the chain that it tells is handed back.
@@ -53,9 +49,7 @@ pub(crate) fn seal<'a>(
     if !says("root", &format!("\"{}\"", hex(&head.root))) {
         return Err("seal: the root differs");
     }
-    Ok(parameter(record, "chain")
-        .and_then(text)
-        .and_then(|chain| unhex(&chain)))
+    Ok(parameter(record, "chain").and_then(text).and_then(|chain| unhex(&chain)))
 }
 
 /// A key rotation is signed by the old key and the new one, both of the same origin.
@@ -119,26 +113,17 @@ pub(crate) fn loss(record: &[u8], head: &Head) -> Result<Change, &'static str> {
 
 impl Change {
     fn parse(old: &str, new: &str) -> Option<Self> {
-        Some(Self {
-            old: Vkey::parse(old).ok()?,
-            new: Vkey::parse(new).ok()?,
-        })
+        Some(Self { old: Vkey::parse(old).ok()?, new: Vkey::parse(new).ok()? })
     }
 }
 
 fn parse_head(value: &[u8]) -> Option<Head> {
     let digest = |name| member(value, name).and_then(text).and_then(|digits| unhex(&digits));
-    Some(Head {
-        size: member(value, "size").and_then(integer)?,
-        root: digest("root")?,
-        chain: digest("chain")?,
-    })
+    Some(Head { size: member(value, "size").and_then(integer)?, root: digest("root")?, chain: digest("chain")? })
 }
 
 fn signed(key: &Vkey, statement: &str, signature: Option<&[u8]>) -> bool {
-    let signature = signature
-        .and_then(text)
-        .and_then(|signature| unbase64(signature.as_bytes()));
+    let signature = signature.and_then(text).and_then(|signature| unbase64(signature.as_bytes()));
     signature.is_some_and(|signature| key.verifies(statement.as_bytes(), &signature))
 }
 

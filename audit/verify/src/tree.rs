@@ -63,12 +63,7 @@ impl Frontier {
     /// The root of the tree: the subtrees folded from the right; `H("")` of none.
     #[must_use]
     pub fn root(&self) -> Digest {
-        let folded = self
-            .roots
-            .iter()
-            .rev()
-            .copied()
-            .reduce(|right, left| node(&left, &right));
+        let folded = self.roots.iter().rev().copied().reduce(|right, left| node(&left, &right));
         folded.unwrap_or_else(|| hash(&[]))
     }
 }
@@ -111,30 +106,12 @@ mod tests {
             chain = chain_next(&chain, &leaf(entry));
             seen.push(hex(&tree.root()));
         }
-        assert_eq!(
-            seen[0],
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
-        assert_eq!(
-            seen[1],
-            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-        );
-        assert_eq!(
-            seen[3],
-            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"
-        );
-        assert_eq!(
-            seen[7],
-            "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c"
-        );
-        assert_eq!(
-            seen[8],
-            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
-        );
-        assert_eq!(
-            hex(&chain),
-            "83d1be0a6f3b06c91a013db7886c349a79181d1c3bec69366c38f19ae9a686d2"
-        );
+        assert_eq!(seen[0], "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(seen[1], "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
+        assert_eq!(seen[3], "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77");
+        assert_eq!(seen[7], "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c");
+        assert_eq!(seen[8], "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+        assert_eq!(hex(&chain), "83d1be0a6f3b06c91a013db7886c349a79181d1c3bec69366c38f19ae9a686d2");
     }
 
     #[test]

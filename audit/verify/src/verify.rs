@@ -162,13 +162,7 @@ impl<'a> Comparison<'a> {
         let place = self.tree.size();
         let mut records = self.tree.clone();
         record.into_iter().for_each(|leaf| records.push(leaf));
-        self.difference = Some(Difference {
-            place,
-            record,
-            line,
-            displaced: false,
-            records,
-        });
+        self.difference = Some(Difference { place, record, line, displaced: false, records });
     }
 
     fn take_leaf(&mut self, leaf: Option<Digest>) {
@@ -189,10 +183,8 @@ impl<'a> Comparison<'a> {
     fn judge(mut self, report: &mut Report) -> io::Result<()> {
         let (size, root) = (self.note.size(), self.note.root());
         let folds = self.leaves.is_whole() && self.tree.size() == size && self.tree.root() == root;
-        let records_fold = self
-            .difference
-            .as_ref()
-            .is_some_and(|d| d.records.size() == size && d.records.root() == root);
+        let records_fold =
+            self.difference.as_ref().is_some_and(|d| d.records.size() == size && d.records.root() == root);
         if folds {
             if let Some(difference) = &self.difference {
                 report.add(Place::Index(difference.place), self.changed(difference)?);
@@ -204,10 +196,7 @@ impl<'a> Comparison<'a> {
                 format!("they do not fold to the signed root, the records do: line {place} is wrong"),
             );
         } else {
-            report.add(
-                Place::Leaves,
-                format!("they do not fold to the signed root: {}", self.interval()),
-            );
+            report.add(Place::Leaves, format!("they do not fold to the signed root: {}", self.interval()));
         }
         let since_hold = self.judge_since(folds, report);
         if let Some((index, reason)) = self.walk.finish() {
@@ -261,15 +250,9 @@ impl<'a> Comparison<'a> {
         let judged = self.since.iter().zip(&self.roots).map(|(since, root)| {
             let (size, same) = (since.size(), *root == Some(since.root()));
             if size > self.note.size() {
-                report.add(
-                    Place::Since(size),
-                    "larger than the file, which is an older or another history",
-                );
+                report.add(Place::Since(size), "larger than the file, which is an older or another history");
             } else if size == self.note.size() && since.root() != self.note.root() {
-                report.add(
-                    Place::Since(size),
-                    "of the file's size with another root: another history",
-                );
+                report.add(Place::Since(size), "of the file's size with another root: another history");
             } else if folds && !same {
                 report.add(Place::Since(size), "not a root of the file's history: another history");
             } else {
@@ -285,20 +268,11 @@ impl<'a> Comparison<'a> {
         if !self.walk.keys.holds(0) {
             report.add(Place::Note, "not signed by the key that the log names for its size");
         }
-        for (number, (since, _)) in self
-            .since
-            .iter()
-            .zip(since_hold)
-            .enumerate()
-            .filter(|(_, (_, held))| **held)
-        {
+        for (number, (since, _)) in self.since.iter().zip(since_hold).enumerate().filter(|(_, (_, held))| **held) {
             if self.walk.keys.current().is_none() && since.origin() != self.note.origin() {
                 report.add(Place::Since(since.size()), "of another origin");
             } else if !self.walk.keys.holds(number.saturating_add(1)) {
-                report.add(
-                    Place::Since(since.size()),
-                    "not signed by the key that the log names for its size",
-                );
+                report.add(Place::Since(since.size()), "not signed by the key that the log names for its size");
             }
         }
     }

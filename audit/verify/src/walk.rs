@@ -118,18 +118,12 @@ impl<'a> Walk<'a> {
         Ok(match record.kind {
             Kind::CLOCK_STEP => clock_step(bytes, record.time_us).err(),
             Kind::SEAL => self.check_seal(bytes, tree).err(),
-            Kind::KEY_ROTATION => key_rotation(bytes, record.index)
-                .and_then(|change| self.keys.change(change, record.index, false))
-                .err(),
+            Kind::KEY_ROTATION => {
+                key_rotation(bytes, record.index).and_then(|change| self.keys.change(change, record.index, false)).err()
+            }
             Kind::LOSS => {
-                let head = Head {
-                    size: tree.size(),
-                    root: tree.root(),
-                    chain: self.chain,
-                };
-                loss(bytes, &head)
-                    .and_then(|change| self.keys.change(change, record.index, true))
-                    .err()
+                let head = Head { size: tree.size(), root: tree.root(), chain: self.chain };
+                loss(bytes, &head).and_then(|change| self.keys.change(change, record.index, true)).err()
             }
             _ => None,
         }
@@ -137,29 +131,13 @@ impl<'a> Walk<'a> {
     }
 
     fn check_seal(&mut self, bytes: &[u8], tree: &Frontier) -> Result<(), &'static str> {
-        let head = Head {
-            size: tree.size(),
-            root: tree.root(),
-            chain: self.chain,
-        };
-        let counts = Kind::WORDS
-            .iter()
-            .copied()
-            .zip(self.counts)
-            .filter(|(_, count)| *count > 0);
+        let head = Head { size: tree.size(), root: tree.root(), chain: self.chain };
+        let counts = Kind::WORDS.iter().copied().zip(self.counts).filter(|(_, count)| *count > 0);
         let chain = seal(bytes, &head, counts, self.sealed)?;
         if self.first_seal.is_some() || self.loss_seen {
-            return if chain == Some(self.chain) {
-                Ok(())
-            } else {
-                Err("seal: the chain differs")
-            };
+            return if chain == Some(self.chain) { Ok(()) } else { Err("seal: the chain differs") };
         }
-        self.first_seal = Some(FirstSeal {
-            index: tree.size(),
-            chain,
-            holds: chain == Some(self.chain),
-        });
+        self.first_seal = Some(FirstSeal { index: tree.size(), chain, holds: chain == Some(self.chain) });
         self.chain = chain.unwrap_or(self.chain);
         Ok(())
     }
@@ -198,29 +176,15 @@ impl<'a> Walk<'a> {
             self.counts = [0; Kind::WORDS.len()];
             self.sealed = Some(record.index);
         }
-        let Record {
-            request,
-            kind,
-            item,
-            index,
-            ..
-        } = *record;
+        let Record { request, kind, item, index, .. } = *record;
         if let Some(slot) = self.slots.get_mut(class(request)) {
-            *slot = Some(Slot {
-                request,
-                kind,
-                item,
-                index,
-            });
+            *slot = Some(Slot { request, kind, item, index });
         }
         self.previous = Some(*record);
     }
 
     fn slot(&self, request: u128) -> Option<&Slot> {
-        self.slots
-            .get(class(request))?
-            .as_ref()
-            .filter(|slot| slot.request == request)
+        self.slots.get(class(request))?.as_ref().filter(|slot| slot.request == request)
     }
 
     fn event_twice(&self, record: &Record) -> Option<u64> {

@@ -25,12 +25,7 @@ pub(super) fn all_refused(authenticator: &Authenticator, cause: &str, tokens: im
 #[test]
 fn a_good_token_says_who_asks() {
     let authenticator = authenticator(settings());
-    let token = token_of(
-        &ED,
-        "EdDSA",
-        r#"{"alg":"EdDSA","kid":"k","typ":"JWT"}"#,
-        &good().to_string(),
-    );
+    let token = token_of(&ED, "EdDSA", r#"{"alg":"EdDSA","kid":"k","typ":"JWT"}"#, &good().to_string());
     let who = authenticator.authenticate(&token, NOW, &Rows::default()).unwrap();
     assert_eq!(who.principal.as_str(), "user/dev/svc-billing");
     assert_eq!((who.issuer_name.as_str(), who.issuer.as_str()), ("dev", ISS));
@@ -38,26 +33,17 @@ fn a_good_token_says_who_asks() {
     assert_eq!(texts(&who.groups), ["group/dev/all", "group/dev/billing"]);
     assert_eq!(texts(&who.roles), ["role/dev/batch"]);
     assert_eq!((who.credential.issued, who.credential.expires), (NOW, NOW + 900));
-    assert_eq!(
-        (who.credential.jti.as_deref(), who.credential.kid.as_deref()),
-        (Some("t-1"), Some("k"))
-    );
+    assert_eq!((who.credential.jti.as_deref(), who.credential.kid.as_deref()), (Some("t-1"), Some("k")));
     assert_eq!(who.credential.hash, None);
 }
 
 #[test]
 fn a_token_without_jti_is_named_by_its_credential_hash() {
-    let corp = IssuerSettings {
-        name: "corp".to_owned(),
-        issuer: "https://idp.corp.example".to_owned(),
-        ..settings()
-    };
+    let corp = IssuerSettings { name: "corp".to_owned(), issuer: "https://idp.corp.example".to_owned(), ..settings() };
     let authenticator = authenticator(corp);
     let header = r#"{"alg":"EdDSA","kid":"corp-7"}"#;
     let claims = r#"{"aud":"keyward","exp":1767229200,"groups":["payments-ops"],"iat":1767225600,"iss":"https://idp.corp.example","sub":"r.lee"}"#;
-    let who = authenticator
-        .authenticate(&token_of(&ED, "EdDSA", header, claims), NOW, &Rows::default())
-        .unwrap();
+    let who = authenticator.authenticate(&token_of(&ED, "EdDSA", header, claims), NOW, &Rows::default()).unwrap();
     let hash = "e0fb9714ac234799a12987a50058c462be54dde1bcce3a712f11dcbfe617f8a1";
     assert_eq!(who.credential.hash.as_deref(), Some(hash));
     assert_eq!(who.credential.jti, None);
@@ -68,35 +54,20 @@ fn a_refusal_carries_what_was_claimed_shortened() {
     let claims = but("sub", Some(json!("x".repeat(200))));
     let token = token_of(&OTHER_ED, "EdDSA", r#"{"alg":"EdDSA","kid":"k"}"#, &claims.to_string());
     let refused = authenticator(settings()).authenticate(&token, NOW, &Rows::default());
-    let Err(AuthenticateError::Refused(refusal)) = refused else {
-        panic!("{refused:?}")
-    };
-    let expected = [
-        ("claimed_issuer", ISS.to_owned()),
-        ("claimed_jti", "t-1".to_owned()),
-        ("claimed_kid", "k".to_owned()),
-    ];
+    let Err(AuthenticateError::Refused(refusal)) = refused else { panic!("{refused:?}") };
+    let expected =
+        [("claimed_issuer", ISS.to_owned()), ("claimed_jti", "t-1".to_owned()), ("claimed_kid", "k".to_owned())];
     let expected = expected.into_iter().chain([("claimed_subject", "x".repeat(128))]);
-    assert_eq!(
-        refusal.claimed,
-        expected.map(|(key, value)| (key.to_owned(), value)).collect()
-    );
+    assert_eq!(refusal.claimed, expected.map(|(key, value)| (key.to_owned(), value)).collect());
 }
 
 #[test]
 fn attack_a01_alg_none() {
     let authenticator = authenticator(settings());
-    let headers = [
-        "none", "None", "nOnE", "NONE", "", "eddsa", "EDDSA", "EdDSA ", "ES512", "Ed25519",
-    ]
-    .map(|name| json!({"alg": name}))
-    .into_iter()
-    .chain([
-        json!({}),
-        json!({"alg": null}),
-        json!({"alg": 1}),
-        json!({"alg": ["EdDSA"]}),
-    ]);
+    let headers = ["none", "None", "nOnE", "NONE", "", "eddsa", "EDDSA", "EdDSA ", "ES512", "Ed25519"]
+        .map(|name| json!({"alg": name}))
+        .into_iter()
+        .chain([json!({}), json!({"alg": null}), json!({"alg": 1}), json!({"alg": ["EdDSA"]})]);
     for header in headers {
         let signed = with_header(&header);
         let unsigned = format!("{}.", signed.rsplit_once('.').unwrap().0);
@@ -109,21 +80,14 @@ fn attack_a01_alg_none() {
     all_refused(
         &authenticator,
         "alg_refused",
-        [token_of(
-            &P256,
-            "ES256",
-            r#"{"alg":"ES256"}"#,
-            &super::good().to_string(),
-        )],
+        [token_of(&P256, "ES256", r#"{"alg":"ES256"}"#, &super::good().to_string())],
     );
 }
 
 #[test]
 fn attack_a02_hmac_by_the_public_key() {
-    let authenticators = [
-        (authenticator(settings()), &ED),
-        (authenticator(set_settings(&[RSA.jwk("rsa"), SECRET.jwk("oct")])), &RSA),
-    ];
+    let authenticators =
+        [(authenticator(settings()), &ED), (authenticator(set_settings(&[RSA.jwk("rsa"), SECRET.jwk("oct")])), &RSA)];
     for (authenticator, public) in &authenticators {
         let texts = [
             public.pem().into_bytes(),
@@ -132,24 +96,14 @@ fn attack_a02_hmac_by_the_public_key() {
             public.jwk("rsa").to_string().into_bytes(),
         ];
         for text in texts {
-            let forged = token_of(
-                &Signer::Secret(text),
-                "HS256",
-                r#"{"alg":"HS256","kid":"rsa"}"#,
-                &good().to_string(),
-            );
+            let forged =
+                token_of(&Signer::Secret(text), "HS256", r#"{"alg":"HS256","kid":"rsa"}"#, &good().to_string());
             all_refused(authenticator, "alg_refused", [forged]);
         }
     }
     let (with_oct, _) = &authenticators[1];
-    let by_oct = |alg: &str| {
-        token_of(
-            &SECRET,
-            alg,
-            &json!({"alg": alg, "kid": "oct"}).to_string(),
-            &good().to_string(),
-        )
-    };
+    let by_oct =
+        |alg: &str| token_of(&SECRET, alg, &json!({"alg": alg, "kid": "oct"}).to_string(), &good().to_string());
     all_refused(with_oct, "alg_refused", [by_oct("HS256")]);
     all_refused(with_oct, "key_unfit", [by_oct("RS256")]);
 }
@@ -190,12 +144,7 @@ fn attack_a03_key_of_another_kind() {
     ];
     let authenticator = authenticator(set_settings(&keys));
     let by = |signer: &Signer, alg: &str, kid: &str| {
-        token_of(
-            signer,
-            alg,
-            &json!({"alg": alg, "kid": kid}).to_string(),
-            &good().to_string(),
-        )
+        token_of(signer, alg, &json!({"alg": alg, "kid": kid}).to_string(), &good().to_string())
     };
     let fit: [(&Signer, &str, &str); 9] = [
         (&ED, "EdDSA", "ed"),
@@ -238,10 +187,8 @@ fn attack_a03_key_of_another_kind() {
     for (signer, alg, kid) in unfit {
         assert_eq!(ask(&authenticator, &by(signer, alg, kid)), "key_unfit", "{alg} {kid}");
     }
-    let pem = super::authenticator(IssuerSettings {
-        algorithms: vec![Algorithm::EdDsa, Algorithm::Es256],
-        ..settings()
-    });
+    let pem =
+        super::authenticator(IssuerSettings { algorithms: vec![Algorithm::EdDsa, Algorithm::Es256], ..settings() });
     assert_eq!(ask(&pem, &by(&P256, "ES256", "ed")), "key_unfit");
 }
 
@@ -259,62 +206,23 @@ fn attack_a08_keys_by_issuer_and_kid() {
     };
     let authenticator = Authenticator::new(vec![x, y]).unwrap();
     let by = |signer: &Signer, alg: &str, iss: &str, kid: Value| {
-        let header = if kid.is_null() {
-            json!({"alg": alg})
-        } else {
-            json!({"alg": alg, "kid": kid})
-        };
-        token_of(
-            signer,
-            alg,
-            &header.to_string(),
-            &but("iss", Some(json!(iss))).to_string(),
-        )
+        let header = if kid.is_null() { json!({"alg": alg}) } else { json!({"alg": alg, "kid": kid}) };
+        token_of(signer, alg, &header.to_string(), &but("iss", Some(json!(iss))).to_string())
     };
     assert_eq!(ask(&authenticator, &by(&ED, "EdDSA", "https://x", json!("same"))), "ok");
-    assert_eq!(
-        ask(&authenticator, &by(&OTHER_ED, "EdDSA", "https://y", json!("same"))),
-        "ok"
-    );
+    assert_eq!(ask(&authenticator, &by(&OTHER_ED, "EdDSA", "https://y", json!("same"))), "ok");
     // The key of that name is the issuer's own, whoever else has one.
-    assert_eq!(
-        ask(&authenticator, &by(&OTHER_ED, "EdDSA", "https://x", json!("same"))),
-        "signature"
-    );
-    assert_eq!(
-        ask(&authenticator, &by(&ED, "EdDSA", "https://x", json!("y-only"))),
-        "kid_unknown"
-    );
+    assert_eq!(ask(&authenticator, &by(&OTHER_ED, "EdDSA", "https://x", json!("same"))), "signature");
+    assert_eq!(ask(&authenticator, &by(&ED, "EdDSA", "https://x", json!("y-only"))), "kid_unknown");
     // Without kid: one fitting key will do, two will not.
     assert_eq!(ask(&authenticator, &by(&P384, "ES384", "https://y", Value::Null)), "ok");
-    assert_eq!(
-        ask(&authenticator, &by(&ED, "EdDSA", "https://y", Value::Null)),
-        "kid_unknown"
-    );
-    assert_eq!(
-        ask(&authenticator, &by(&P256, "ES256", "https://y", Value::Null)),
-        "key_unfit"
-    );
-    let odd = [
-        "../../keys/dev-issuer.pub",
-        "' OR 1=1 --",
-        "https://evil.example/key",
-        "a\u{0}b",
-        "",
-        "same\n",
-        "SAME",
-    ];
-    all_refused(
-        &authenticator,
-        "kid_unknown",
-        odd.map(|kid| by(&ED, "EdDSA", "https://x", json!(kid))),
-    );
+    assert_eq!(ask(&authenticator, &by(&ED, "EdDSA", "https://y", Value::Null)), "kid_unknown");
+    assert_eq!(ask(&authenticator, &by(&P256, "ES256", "https://y", Value::Null)), "key_unfit");
+    let odd = ["../../keys/dev-issuer.pub", "' OR 1=1 --", "https://evil.example/key", "a\u{0}b", "", "same\n", "SAME"];
+    all_refused(&authenticator, "kid_unknown", odd.map(|kid| by(&ED, "EdDSA", "https://x", json!(kid))));
     let long = by(&ED, "EdDSA", "https://x", json!("k".repeat(257)));
     let longer = by(&ED, "EdDSA", "https://x", json!("k".repeat(10_000)));
-    assert_eq!(
-        (ask(&authenticator, &long), ask(&authenticator, &longer)),
-        ("kid_unknown", "malformed")
-    );
+    assert_eq!((ask(&authenticator, &long), ask(&authenticator, &longer)), ("kid_unknown", "malformed"));
 }
 
 #[test]
@@ -323,12 +231,7 @@ fn attack_a08_a_single_key_ignores_kid() {
     let secret = authenticator(secret_settings(&[9; 32]));
     for kid in ["anything", "../../x", "https://evil.example"] {
         assert_eq!(ask(&pem, &with_header(&json!({"alg": "EdDSA", "kid": kid}))), "ok");
-        let shared = token_of(
-            &SECRET,
-            "HS256",
-            &json!({"alg": "HS256", "kid": kid}).to_string(),
-            &good().to_string(),
-        );
+        let shared = token_of(&SECRET, "HS256", &json!({"alg": "HS256", "kid": kid}).to_string(), &good().to_string());
         assert_eq!(ask(&secret, &shared), "ok");
     }
 }
@@ -373,29 +276,13 @@ fn attack_a10_headers_that_ask_for_more() {
     ];
     all_refused(&authenticator, "header", odd.map(|header| with_header(&header)));
     let nested = token_of(&ED, "EdDSA", r#"{"alg":"EdDSA","cty":"JWT"}"#, &token(&good()));
-    let encrypted = [
-        b64(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#),
-        b64("k"),
-        b64("iv"),
-        b64("c"),
-        b64("t"),
-    ]
-    .join(".");
+    let encrypted = [b64(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#), b64("k"), b64("iv"), b64("c"), b64("t")].join(".");
     all_refused(&authenticator, "header", [nested, encrypted]);
     for typ in ["JWT", "at+jwt"] {
-        assert_eq!(
-            ask(
-                &authenticator,
-                &with_header(&json!({"alg": "EdDSA", "typ": typ, "x5t": "AAAA"}))
-            ),
-            "ok"
-        );
+        assert_eq!(ask(&authenticator, &with_header(&json!({"alg": "EdDSA", "typ": typ, "x5t": "AAAA"}))), "ok");
     }
     // An ID token is told by its audience.
-    assert_eq!(
-        ask(&authenticator, &token(&but("aud", Some(json!("web-client"))))),
-        "audience"
-    );
+    assert_eq!(ask(&authenticator, &token(&but("aud", Some(json!("web-client"))))), "audience");
 }
 
 #[test]
@@ -421,10 +308,7 @@ fn attack_a11_texts_that_read_two_ways() {
             raw(header, twice("sub", "\"admin\"").as_bytes()),
             raw(header, twice("\\u0073ub", "\"admin\"").as_bytes()),
             raw(header, twice("other", "{\"a\":1,\"a\":1}").as_bytes()),
-            raw(
-                header,
-                twice("deep", &format!("{}{}", "[".repeat(16), "]".repeat(16))).as_bytes(),
-            ),
+            raw(header, twice("deep", &format!("{}{}", "[".repeat(16), "]".repeat(16))).as_bytes()),
             raw(
                 header,
                 &text
@@ -459,14 +343,8 @@ fn attack_a11_texts_that_read_two_ways() {
             token(&but("pad", Some(json!("p".repeat(TOKEN_BYTES_MAX))))),
         ],
     );
-    let deepest = raw(
-        header,
-        twice("deep", &format!("{}{}", "[".repeat(15), "]".repeat(15))).as_bytes(),
-    );
-    assert_eq!(
-        (ask(&authenticator, &deepest), ask(&authenticator, &good_token)),
-        ("ok", "ok")
-    );
+    let deepest = raw(header, twice("deep", &format!("{}{}", "[".repeat(15), "]".repeat(15))).as_bytes());
+    assert_eq!((ask(&authenticator, &deepest), ask(&authenticator, &good_token)), ("ok", "ok"));
 }
 
 /// The same bytes in base64url with a spare bit set.

@@ -35,30 +35,15 @@ fn attack_a04_times_that_are_no_integers() {
             );
         }
     }
-    all_refused(
-        &authenticator,
-        "claim_format",
-        ["exp", "iat"].map(|name| token(&but(name, None))),
-    );
+    all_refused(&authenticator, "claim_format", ["exp", "iat"].map(|name| token(&but(name, None))));
 }
 
 #[test]
 fn attack_a05_names_that_are_no_text() {
     let authenticator = authenticator(settings());
     for name in ["iss", "aud", "sub"] {
-        for value in [
-            json!(1),
-            json!({}),
-            json!({"a": ISS}),
-            Value::Null,
-            json!(true),
-            json!(1.5),
-        ] {
-            assert_eq!(
-                ask(&authenticator, &token(&but(name, Some(value.clone())))),
-                "claim_format",
-                "{name} {value}"
-            );
+        for value in [json!(1), json!({}), json!({"a": ISS}), Value::Null, json!(true), json!(1.5)] {
+            assert_eq!(ask(&authenticator, &token(&but(name, Some(value.clone())))), "claim_format", "{name} {value}");
         }
     }
     all_refused(
@@ -91,10 +76,7 @@ fn attack_a06_issuers_that_are_nearly_ours() {
         json!(["https://evil.example", ISS]),
         json!([]),
     ];
-    let tokens = values
-        .map(|value| token(&but("iss", Some(value))))
-        .into_iter()
-        .chain([token(&but("iss", None))]);
+    let tokens = values.map(|value| token(&but("iss", Some(value)))).into_iter().chain([token(&but("iss", None))]);
     all_refused(&authenticator(settings()), "issuer", tokens);
 }
 
@@ -110,10 +92,7 @@ fn attack_a07_audiences_of_others() {
         json!(["keyward "]),
         json!("keyward,other"),
     ];
-    let tokens = others
-        .map(|value| token(&but("aud", Some(value))))
-        .into_iter()
-        .chain([token(&but("aud", None))]);
+    let tokens = others.map(|value| token(&but("aud", Some(value)))).into_iter().chain([token(&but("aud", None))]);
     all_refused(&authenticator, "audience", tokens);
     for ours in [json!("keyward"), json!(["keyward"]), json!(["other", "keyward"])] {
         assert_eq!(ask(&authenticator, &token(&but("aud", Some(ours)))), "ok");
@@ -138,20 +117,14 @@ fn attack_a12_times_and_both_edges_of_the_leeway() {
         assert_eq!(at(&claims, now_s), expected, "at {now_s}");
     }
     let ahead = |iat: u64| json!({"iss": ISS, "aud": "keyward", "sub": "a", "iat": iat, "exp": iat + 900});
-    assert_eq!(
-        (at(&ahead(NOW + 30), NOW), at(&ahead(NOW + 31), NOW)),
-        ("ok", "not_yet_valid")
-    );
+    assert_eq!((at(&ahead(NOW + 30), NOW), at(&ahead(NOW + 31), NOW)), ("ok", "not_yet_valid"));
     let life = |life_s: u64| json!({"iss": ISS, "aud": "keyward", "sub": "a", "iat": NOW, "exp": NOW + life_s});
     assert_eq!((at(&life(86_400), NOW), at(&life(86_401), NOW)), ("ok", "lifetime"));
     let backwards = json!({"iss": ISS, "aud": "keyward", "sub": "a", "iat": NOW, "exp": NOW - 1});
     assert_eq!(at(&backwards, NOW), "lifetime");
     assert_eq!(at(&but("iat", None), NOW), "claim_format");
     assert_eq!(
-        at(
-            &json!({"iss": ISS, "aud": "keyward", "sub": "a", "iat": 0, "exp": 9_007_199_254_740_991_u64}),
-            NOW
-        ),
+        at(&json!({"iss": ISS, "aud": "keyward", "sub": "a", "iat": 0, "exp": 9_007_199_254_740_991_u64}), NOW),
         "lifetime"
     );
 }
@@ -179,9 +152,7 @@ fn attack_a15_names_are_bytes() {
         claims["sub"] = json!(name);
         claims["groups"] = json!([name]);
         claims["roles"] = json!([name]);
-        let who = authenticator
-            .authenticate(&token(&claims), NOW, &Rows::default())
-            .unwrap();
+        let who = authenticator.authenticate(&token(&claims), NOW, &Rows::default()).unwrap();
         assert_eq!(who.principal.as_str(), format!("user/dev/{name}"));
         assert_eq!(who.groups[0].as_str(), format!("group/dev/{name}"));
         assert_eq!(who.roles[0].as_str(), format!("role/dev/{name}"));
@@ -206,19 +177,13 @@ fn attack_a15_names_are_bytes() {
             ],
         );
     }
-    assert_eq!(
-        ask(&authenticator, &token(&but("sub", Some(json!("x".repeat(256)))))),
-        "ok"
-    );
+    assert_eq!(ask(&authenticator, &token(&but("sub", Some(json!("x".repeat(256)))))), "ok");
 }
 
 #[test]
 fn attack_a19_groups_that_are_cut_or_missing() {
     let optional = authenticator(settings());
-    let required = authenticator(IssuerSettings {
-        groups: GroupsRule::Required,
-        ..settings()
-    });
+    let required = authenticator(IssuerSettings { groups: GroupsRule::Required, ..settings() });
     let overage = [
         but("_claim_names", Some(json!({"groups": "src1"}))),
         but("_claim_names", Some(json!({"roles": "src1"}))),
@@ -229,17 +194,11 @@ fn attack_a19_groups_that_are_cut_or_missing() {
         all_refused(&optional, "groups_incomplete", [token(claims)]);
         all_refused(&required, "groups_incomplete", [token(claims)]);
     }
-    assert_eq!(
-        ask(&optional, &token(&but("_claim_names", Some(json!(["groups"]))))),
-        "claim_format"
-    );
+    assert_eq!(ask(&optional, &token(&but("_claim_names", Some(json!(["groups"]))))), "claim_format");
     let elsewhere = token(&but("_claim_names", Some(json!({"address": "src1"}))));
     assert_eq!((ask(&optional, &elsewhere), ask(&required, &elsewhere)), ("ok", "ok"));
     let without = token(&but("groups", None));
-    assert_eq!(
-        (ask(&optional, &without), ask(&required, &without)),
-        ("ok", "groups_incomplete")
-    );
+    assert_eq!((ask(&optional, &without), ask(&required, &without)), ("ok", "groups_incomplete"));
     assert_eq!(ask(&required, &token(&but("groups", Some(json!([]))))), "ok");
 }
 
@@ -254,18 +213,12 @@ fn attack_a20_more_names_than_a_record_holds() {
     };
     let numbered = |count: usize| (0..count).map(|n| format!("{n:x}")).collect::<Vec<_>>();
     let many = |groups: usize, roles: usize| {
-        ask(
-            &authenticator,
-            &of(vec!["a".to_owned(); groups], vec!["b".to_owned(); roles]),
-        )
+        ask(&authenticator, &of(vec!["a".to_owned(); groups], vec!["b".to_owned(); roles]))
     };
     assert_eq!(many(201, 0), "identity_too_large");
     assert_eq!(many(101, 100), "identity_too_large");
     assert_eq!(ask(&authenticator, &of(numbered(150), Vec::new())), "ok");
-    assert_eq!(
-        ask(&authenticator, &of(numbered(200), Vec::new())),
-        "identity_too_large"
-    );
+    assert_eq!(ask(&authenticator, &of(numbered(200), Vec::new())), "identity_too_large");
     // {"groups":["group/dev/<name>",..]}: 13 bytes around the list, 13 for each name but for the last comma.
     let exact = |last: usize| {
         let mut names: Vec<String> = (0..9).map(|n| format!("{n}{}", "x".repeat(255))).collect();

@@ -35,12 +35,7 @@ fn case(seed: u64) -> Case {
             _ => {}
         }
     }
-    Case {
-        file,
-        vkeys,
-        since,
-        honest,
-    }
+    Case { file, vkeys, since, honest }
 }
 
 fn python_verdicts_on(cases: &[Case]) -> Vec<Verdict> {
@@ -52,11 +47,7 @@ fn python_verdicts_on(cases: &[Case]) -> Vec<Verdict> {
             std::fs::write(&path, bytes).expect("room");
             path
         };
-        let mut job = vec![
-            write(path("raw"), &case.file),
-            "--vkey".into(),
-            write(path("vkey"), case.vkeys.as_bytes()),
-        ];
+        let mut job = vec![write(path("raw"), &case.file), "--vkey".into(), write(path("vkey"), case.vkeys.as_bytes())];
         for (n, note) in case.since.iter().enumerate() {
             job.extend(["--since".into(), write(path(&format!("since{n}")), note)]);
         }
@@ -106,10 +97,7 @@ fn each_bit_of_each_record_is_found_at_its_index() {
             file[place + bit / 8] ^= 1 << (bit % 8);
             let (code, lines) = verdict(&file, &log.vkeys(), &[], 1);
             assert_eq!(code, 4, "bit {bit} of record {index}");
-            assert!(
-                lines[0].starts_with(&format!("index {index}: ")),
-                "bit {bit} of record {index}: {lines:?}"
-            );
+            assert!(lines[0].starts_with(&format!("index {index}: ")), "bit {bit} of record {index}: {lines:?}");
         }
         place += record.len() + 1;
     }
@@ -122,17 +110,12 @@ fn each_record_dropped_doubled_or_swapped_is_found_at_its_index() {
     let first_finding = |records: Vec<String>| {
         let mut changed = Log::random(&mut Numbers(11), 20);
         changed.records = records;
-        verdict(&changed.export(&note, &lines), &log.vkeys(), &[], 1)
-            .1
-            .remove(0)
+        verdict(&changed.export(&note, &lines), &log.vkeys(), &[], 1).1.remove(0)
     };
     for index in 0..size {
         let mut records = log.records.clone();
         let record = records.remove(index);
-        assert_eq!(
-            first_finding(records.clone()),
-            format!("index {index}: the record is missing")
-        );
+        assert_eq!(first_finding(records.clone()), format!("index {index}: the record is missing"));
         records.insert(index, record.clone());
         records.insert(index, record);
         assert!(first_finding(records).starts_with(&format!("index {}: a surplus record", index + 1)));

@@ -40,10 +40,7 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(name: &str, seed: u8) -> Self {
-        Self {
-            name: name.to_owned(),
-            key: SigningKey::from_bytes(&[seed; 32]),
-        }
+        Self { name: name.to_owned(), key: SigningKey::from_bytes(&[seed; 32]) }
     }
 
     fn typed(&self) -> Vec<u8> {
@@ -202,11 +199,8 @@ impl Log {
         self.changes += 1;
         let new = Key::new(&old.name, 1 + self.changes);
         let (old_vkey, new_vkey) = (old.vkey(), new.vkey());
-        let statement = format!(
-            "keyward-key-rotation/v1\n{}\n{old_vkey}\n{new_vkey}\n{}\n",
-            old.name,
-            self.records.len()
-        );
+        let statement =
+            format!("keyward-key-rotation/v1\n{}\n{old_vkey}\n{new_vkey}\n{}\n", old.name, self.records.len());
         let signatures = (base64(&old.sign(&statement)), base64(&new.sign(&statement)));
         self.push(numbers, "key_rotation", json!({"parameters": {
             "new_signature": signatures.1, "new_vkey": new_vkey, "old_signature": signatures.0, "old_vkey": old_vkey,
@@ -221,11 +215,7 @@ impl Log {
         let new = Key::new(&format!("{}-{}", self.first_origin, self.changes), 1 + self.changes);
         let (size, head) = (self.records.len(), root(&self.records));
         let lost = numbers.below(2) == 0;
-        let lost_lines = if lost {
-            format!("{}\n{}", size + 3, base64(&[9; 32]))
-        } else {
-            "-\n-".to_owned()
-        };
+        let lost_lines = if lost { format!("{}\n{}", size + 3, base64(&[9; 32])) } else { "-\n-".to_owned() };
         let (old_vkey, new_vkey) = (old.vkey(), new.vkey());
         let statement = format!(
             "keyward-audit-loss/v1\n{}\n{}\n{old_vkey}\n{new_vkey}\n{size}\n{lost_lines}\n{size}\n{}\n",
@@ -256,16 +246,8 @@ impl Log {
     /// The checkpoint over all records, as the newest key signs it; the border of a rotation with both keys.
     pub(crate) fn checkpoint(&self) -> String {
         let new = self.newest();
-        let text = format!(
-            "{}\n{}\n{}\n",
-            new.name,
-            self.records.len(),
-            base64(&root(&self.records))
-        );
-        let border = self
-            .records
-            .last()
-            .is_some_and(|last| last.contains("\"kind\":\"key_rotation\""));
+        let text = format!("{}\n{}\n{}\n", new.name, self.records.len(), base64(&root(&self.records)));
+        let border = self.records.last().is_some_and(|last| last.contains("\"kind\":\"key_rotation\""));
         let signers = self.keys.iter().rev().take(if border { 2 } else { 1 });
         let line = |key: &Key| {
             let payload = [key.id(), key.sign(&text)].concat();
@@ -276,27 +258,16 @@ impl Log {
 
     /// The checkpoint that was signed when the log had `size` records.
     pub(crate) fn checkpoint_at(&self, size: usize) -> String {
-        let changes = |kind: &str| {
-            self.records[..size]
-                .iter()
-                .filter(|r| r.contains(&format!("\"kind\":\"{kind}\"")))
-                .count()
-        };
+        let changes =
+            |kind: &str| self.records[..size].iter().filter(|r| r.contains(&format!("\"kind\":\"{kind}\""))).count();
         let keys = self.keys[..=changes("key_rotation") + changes("loss")].to_vec();
-        let earlier = Self {
-            records: self.records[..size].to_vec(),
-            keys,
-            first_origin: self.first_origin.clone(),
-            ..*self
-        };
+        let earlier =
+            Self { records: self.records[..size].to_vec(), keys, first_origin: self.first_origin.clone(), ..*self };
         earlier.checkpoint()
     }
 
     pub(crate) fn leaf_lines(&self) -> String {
-        self.records
-            .iter()
-            .map(|record| base64(&leaf(record.as_bytes())) + "\n")
-            .collect()
+        self.records.iter().map(|record| base64(&leaf(record.as_bytes())) + "\n").collect()
     }
 
     /// The raw export, with these leaf lines and this note.
@@ -339,10 +310,7 @@ pub(crate) fn change_bytes(numbers: &mut Numbers, file: &mut Vec<u8>) {
         3 => file.insert(place, b"\n{}a0 \""[numbers.below(7)]),
         4 => file.truncate(place),
         _ => {
-            let mut lines: Vec<Vec<u8>> = file
-                .split_inclusive(|byte| *byte == b'\n')
-                .map(<[u8]>::to_vec)
-                .collect();
+            let mut lines: Vec<Vec<u8>> = file.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
             let (one, two) = (numbers.below(lines.len()), numbers.below(lines.len()));
             match numbers.below(3) {
                 0 => lines.swap(one, two),
@@ -392,14 +360,10 @@ fn edit_field(numbers: &mut Numbers, record: &mut String) {
     let number = target[name].as_u64();
     match (numbers.below(4), number) {
         (0, _) => drop(target.remove(name)),
-        (1, _) => drop(target.insert(
-            ["colour", "zz", "answers", "item"][numbers.below(4)].to_owned(),
-            json!(3),
-        )),
-        (2, _) => drop(target.insert(
-            name.clone(),
-            json!([json!("x"), json!(7), json!({"size": 1})][numbers.below(3)]),
-        )),
+        (1, _) => drop(target.insert(["colour", "zz", "answers", "item"][numbers.below(4)].to_owned(), json!(3))),
+        (2, _) => {
+            drop(target.insert(name.clone(), json!([json!("x"), json!(7), json!({"size": 1})][numbers.below(3)])))
+        }
         (_, Some(number)) => drop(target.insert(name.clone(), json!((number + 2).saturating_sub(numbers.next() % 4)))),
         _ => drop(target.insert(name.clone(), json!("00"))),
     }

@@ -7,12 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn texts(value: &Value) -> Vec<String> {
-    value
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|text| text.as_str().expect("a text").to_owned())
-        .collect()
+    value.as_array().expect("a list").iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
 }
 
 /// A case of the table: arguments of a verifier, exit code and lines.
@@ -42,16 +37,8 @@ fn i07_each_golden_log_gets_its_verdict() {
     assert!(cases.len() > 90, "only {} cases", cases.len());
     for (arguments, expected) in cases {
         let output = own().args(&arguments).output().expect("the verifier runs");
-        let lines = String::from_utf8(output.stdout)
-            .expect("text")
-            .lines()
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(
-            (output.status.code().expect("a code"), lines),
-            expected,
-            "{arguments:?}"
-        );
+        let lines = String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect();
+        assert_eq!((output.status.code().expect("a code"), lines), expected, "{arguments:?}");
     }
 }
 
@@ -68,11 +55,7 @@ fn the_python_verifier_runs_as_a_program() {
     let logs = testdata().join("logs");
     let run = |file: &str| {
         let mut python = Command::new("python3");
-        python
-            .arg(testdata().join("verify.py"))
-            .arg(logs.join(file))
-            .arg("--vkey")
-            .arg(logs.join("old.vkey"));
+        python.arg(testdata().join("verify.py")).arg(logs.join(file)).arg("--vkey").arg(logs.join("old.vkey"));
         python.output().expect("python3 runs").status.code()
     };
     assert_eq!(run("sample.raw"), Some(0));
@@ -84,13 +67,9 @@ fn the_python_verifier_runs_as_a_program() {
 #[test]
 fn each_tamper_test_of_an_export_has_its_golden_logs() {
     let cases = cases();
-    for name in [
-        "t01-", "t02-", "t03-", "t04-", "t05-", "t07-", "t10-", "t11-", "t13-", "rule-",
-    ] {
+    for name in ["t01-", "t02-", "t03-", "t04-", "t05-", "t07-", "t10-", "t11-", "t13-", "rule-"] {
         let named = |(arguments, _): &&(Vec<PathBuf>, _)| {
-            arguments[0]
-                .file_name()
-                .is_some_and(|file| file.to_string_lossy().starts_with(name))
+            arguments[0].file_name().is_some_and(|file| file.to_string_lossy().starts_with(name))
         };
         assert!(cases.iter().filter(named).count() >= 2, "{name}");
     }
@@ -101,11 +80,7 @@ fn json_output_names_index_and_reason() {
     let logs = testdata().join("logs");
     let run = |file: &str| {
         let mut command = own();
-        command
-            .arg(logs.join(file))
-            .arg("--vkey")
-            .arg(logs.join("old.vkey"))
-            .args(["--output", "json"]);
+        command.arg(logs.join(file)).arg("--vkey").arg(logs.join("old.vkey")).args(["--output", "json"]);
         let text = String::from_utf8(command.output().expect("the verifier runs").stdout).expect("text");
         serde_json::from_str::<Value>(&text).expect("one JSON object")
     };
@@ -132,16 +107,7 @@ fn what_cannot_be_checked_exits_1_and_wrong_usage_2() {
     assert_eq!(code(&[&sample, vkey, &logs.join("absent.vkey")]), Some(1));
     assert_eq!(code(&[&sample, vkey, &sample]), Some(1));
     assert_eq!(code(&[&sample, vkey, &key, since, &sample]), Some(1));
-    assert_eq!(
-        code(&[
-            &sample,
-            vkey,
-            &logs.join("stranger.vkey"),
-            since,
-            &logs.join("sample.since2")
-        ]),
-        Some(1)
-    );
+    assert_eq!(code(&[&sample, vkey, &logs.join("stranger.vkey"), since, &logs.join("sample.since2")]), Some(1));
     assert_eq!(code(&[&sample]), Some(2));
     assert_eq!(code(&[vkey, &key]), Some(2));
 }

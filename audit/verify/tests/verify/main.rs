@@ -1,11 +1,7 @@
 //! The verifier as its users see it: golden logs, random logs beside the Python verifier, arbitrary bytes, and what
 //! the program links.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 mod differential;
 mod generator;
@@ -31,19 +27,10 @@ fn verdict(file: &[u8], vkeys: &str, since: &[Vec<u8>], threads: usize) -> Verdi
     let Ok(keys) = Vkey::parse_file(vkeys) else {
         return (1, Vec::new());
     };
-    let Ok(since) = since
-        .iter()
-        .map(|note| Checkpoint::open(note, &keys))
-        .collect::<Result<Vec<_>, _>>()
-    else {
+    let Ok(since) = since.iter().map(|note| Checkpoint::open(note, &keys)).collect::<Result<Vec<_>, _>>() else {
         return (1, Vec::new());
     };
-    let options = Options {
-        keys: &keys,
-        since: &since,
-        threads,
-        progress: &|_| {},
-    };
+    let options = Options { keys: &keys, since: &since, threads, progress: &|_| {} };
     match verify(&file, &options) {
         Err(_) => (1, Vec::new()),
         Ok(report) if report.is_valid() => {
@@ -76,13 +63,8 @@ fn python_verdicts(jobs: &[Vec<PathBuf>]) -> Vec<Verdict> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("python3 runs");
-    let line = |job: &Vec<PathBuf>| {
-        job.iter()
-            .map(|part| part.display().to_string())
-            .collect::<Vec<_>>()
-            .join("\t")
-            + "\n"
-    };
+    let line =
+        |job: &Vec<PathBuf>| job.iter().map(|part| part.display().to_string()).collect::<Vec<_>>().join("\t") + "\n";
     let jobs: String = jobs.iter().map(line).collect();
     let mut input = child.stdin.take().expect("piped");
     // From a thread of its own: both pipes may be full at once.

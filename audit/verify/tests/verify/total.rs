@@ -47,10 +47,7 @@ proptest! {
 fn changes_only_signatures(one: &[u8], other: &[u8]) -> bool {
     let others = |file: &[u8]| -> Vec<Vec<u8>> {
         let lines = file.split(|byte| *byte == b'\n');
-        lines
-            .filter(|line| !line.starts_with("\u{2014}".as_bytes()))
-            .map(<[u8]>::to_vec)
-            .collect()
+        lines.filter(|line| !line.starts_with("\u{2014}".as_bytes())).map(<[u8]>::to_vec).collect()
     };
     others(one) == others(other)
 }
