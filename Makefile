@@ -11,6 +11,8 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO_BUILD := --release --locked
+# The documentation is for those who work on it: private items are in it, and help texts are not HTML.
+DOC_FLAGS := -D warnings -A rustdoc::private_intra_doc_links -A rustdoc::invalid_html_tags
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +41,7 @@ lint: setup ## Formatting, clippy, structure: what CI asks before it tests
 	@cargo clippy $(CARGO_BUILD) --all-targets -- -D warnings
 
 doc: setup ## Build the API documentation; a warning is an error
-	@RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_BUILD) --no-deps
+	@RUSTDOCFLAGS="$(DOC_FLAGS)" cargo doc $(CARGO_BUILD) --no-deps --document-private-items
 
 fuzz: setup ## Mutate the corpora of fuzz/corpus for FUZZ_SECONDS (60) per parser
 	@KEYWARD_FUZZ_SECONDS="$${FUZZ_SECONDS:-60}" cargo test $(CARGO_BUILD) --test fuzz -- --nocapture --test-threads 2

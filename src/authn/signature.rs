@@ -4,7 +4,7 @@
 //! wrong type, rounds fractional times, parses `crit` without obeying it, and reads the system clock.
 //!
 //! It chooses its backend by features and panics at first use if there is none, or more than one: the self-test at
-//! start finds that ([`super::self_test`]).
+//! start finds that ([`mod@super::self_test`]).
 
 use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
 

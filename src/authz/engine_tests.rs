@@ -166,6 +166,7 @@ fn hazard_08_nothing_goes_through_a_csv_loader() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "shows what the lint forbids")]
 fn hazard_09_enforcement_that_is_off_allows_everything_and_is_on_here() {
     let mut enforcer = casbin("1 == 2", &[]);
     enforcer.enable_enforce(false);

@@ -206,7 +206,7 @@ fn attack_s05_nothing_that_looks_like_a_real_credential_is_committed() {
     assert!(files.len() > 200, "only {} files", files.len());
     for path in files {
         let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
-        for found in looks_real(&text) {
+        if let Some(found) = looks_real(&text).first() {
             panic!("{path} holds what looks like a credential: `{}...`", &found[..6]);
         }
     }

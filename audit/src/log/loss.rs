@@ -3,7 +3,7 @@
 //! INVARIANT I7: any head that was ever signed above what is left would contradict every later one, so the log goes on
 //! under a new origin and a new key, and the first record of the new epoch says what was lost, signed by the new key
 //! and by the old one if it is still there. Tree and chain go on.
-//! DURABILITY: the record first, then the new mark ([`super::finish`]). If the process dies in between, the log is still
+//! DURABILITY: the record first, then the new mark ([`mod@super::finish`]). If the process dies in between, the log is still
 //! refused, and the operator finishes what was begun. INVARIANT: whoever made the new key keeps it unless the error says
 //! that nothing was appended ([`AcceptError::is_before_the_record`]).
 
@@ -108,7 +108,7 @@ impl AcceptError {
 /// Accepts the loss of records: appends the signed `loss` record and makes a new mark under the new origin.
 ///
 /// # Errors
-/// [`AcceptError`]; before the record is appended nothing has changed, behind it [`super::finish`] goes on.
+/// [`AcceptError`]; before the record is appended nothing has changed, behind it [`mod@super::finish`] goes on.
 pub fn accept(acceptance: &Acceptance<'_>, environment: &Environment) -> Result<Accepted, AcceptError> {
     let mark = read_mark(acceptance.high_water_mark)?;
     let (store, examined) = open_left(acceptance.store, acceptance.origin)?;
