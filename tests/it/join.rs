@@ -84,9 +84,9 @@ fn is_ours(record: &Record) -> bool {
 }
 
 /// One record on top of those before it.
-fn walk<'a>(
+fn walk(
     secrets: &mut BTreeMap<String, Secret>,
-    record: &'a Record,
+    record: &Record,
     attempts: &Attempts<'_>,
     current_at: &mut HashMap<u64, String>,
 ) {
@@ -164,6 +164,7 @@ impl<'a> Records<'a> {
 }
 
 impl Joined {
+    #[expect(clippy::too_many_arguments, reason = "all of what one answer is held against")]
     fn reply(
         &mut self,
         call: &Call,
