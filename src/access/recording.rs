@@ -127,13 +127,11 @@ pub(super) fn not_decided(ask: &Ask, caller: &Authenticated, reason: &str) -> Dr
     draft
 }
 
-/// What a request would have recorded that is given up: `contention`, or `record_too_large`, which leaves the context
-/// out.
+/// What a request would have recorded that is given up: `contention`, or `record_too_large`. No decision was reached that
+/// holds at this record's index (invariant I13), so it names no revision and no context.
 pub(super) fn given_up(mut draft: Draft, reason: &'static str, error: ApiError) -> Failure {
-    if reason == TOO_LARGE {
-        draft.context = None;
-        draft.policy = None;
-    }
+    draft.context = None;
+    draft.policy = None;
     draft.decision = Some(Decision::Error);
     draft.outcome = Some(Outcome::Failed);
     draft.reason = Some(reason.to_owned());
