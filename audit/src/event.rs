@@ -15,6 +15,10 @@ pub trait Event: Send + 'static {
     fn lane(&self) -> Lane {
         Lane::Caller
     }
+    /// A record that goes directly before its own, in the same batch: both are durable, or neither is.
+    fn preceding(&self) -> Option<&Draft> {
+        None
+    }
 }
 
 /// The lanes of the queue: none can starve the next one.
@@ -40,6 +44,21 @@ pub struct Changes {
     pub writes: Vec<Write>,
     /// Generations that this event moves.
     pub bumps: Vec<Generation>,
+    /// Rows of the same families that hold where this record is: its index, be64, which nobody knows before.
+    pub indexed: Vec<Key>,
+}
+
+impl Changes {
+    /// Every row that is written.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.writes.iter().map(|write| &write.key).chain(&self.indexed)
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.bumps.is_empty() && self.indexed.is_empty()
+    }
 }
 
 /// What an event was decided on. It is accepted only if none of it has changed since: in the store, or by an

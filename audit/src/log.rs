@@ -8,6 +8,7 @@
 //! If the process dies, the store and the mark say at the next start what there was ([`start`]).
 
 mod batch;
+mod behind;
 mod check;
 mod clock;
 mod export;
@@ -65,9 +66,11 @@ use self::sync::lock;
 use crate::checkpoint::SignedCheckpoint;
 use crate::disk::Level;
 use crate::event::{Changes, CommitError, Committed, Event, Generation, ReadSet, Refused};
-use crate::record::FrameError;
+use crate::record::{Draft, FrameError, Framed};
 use crate::store::{self, Family, Snapshot, StoreError};
 
+/// Moved by every recorded step of the wall clock: what is decided on how late it is names it.
+pub const CLOCK: Generation = Generation("clock");
 /// How long [`Log::checkpoint_now`] waits for its signature.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(5);
 
@@ -187,19 +190,27 @@ impl Log {
         deadline: Option<Duration>,
     ) -> Result<oneshot::Receiver<Answer>, Unqueued> {
         let draft = event.draft();
-        let framed = draft.frame().map_err(|error| match error {
-            FrameError::TooLarge(_) => Unqueued::TooLarge,
-            FrameError::Malformed(reason) => refuse_malformed(&draft.action, &reason),
-        })?;
-        if let Some(family) = changes.writes.iter().map(|write| write.key.family).find(|family| !is_business(*family)) {
+        let framed = frame(draft)?;
+        let preceding = event
+            .preceding()
+            .map(|before| Ok(Entry { framed: frame(before)?, kind: before.kind, releases: false, precedes: true }));
+        if let Some(family) = changes.keys().map(|key| key.family).find(|family| !is_business(*family)) {
             return Err(refuse_malformed(&draft.action, &format!("changes of the family `{}`", family.name())));
         }
         let (waiter, waiting) = oneshot::channel();
         let releases = sequencer::releases(draft, &changes);
         let now_us = self.shared.environment.clock.monotonic_us();
         let deadline_us = deadline.map_or(u64::MAX, |deadline| now_us.saturating_add(micros(deadline)));
-        let entry = Entry { framed, kind: draft.kind, releases };
-        let submission = Submission { entry, changes, reads, since_us: now_us, deadline_us, waiter };
+        let entry = Entry { framed, kind: draft.kind, releases, precedes: false };
+        let submission = Submission {
+            preceding: preceding.transpose()?,
+            entry,
+            changes,
+            reads,
+            since_us: now_us,
+            deadline_us,
+            waiter,
+        };
         self.shared.lanes.push(event.lane(), submission).map_err(Unqueued::Refused)?;
         Ok(waiting)
     }
@@ -326,6 +337,13 @@ impl fmt::Debug for Log {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Log").field("origin", &self.shared.origin).finish_non_exhaustive()
     }
+}
+
+fn frame(draft: &Draft) -> Result<Framed, Unqueued> {
+    draft.frame().map_err(|error| match error {
+        FrameError::TooLarge(_) => Unqueued::TooLarge,
+        FrameError::Malformed(reason) => refuse_malformed(&draft.action, &reason),
+    })
 }
 
 /// Families whose rows ride with a record: all authoritative ones but the log's own.

@@ -78,6 +78,8 @@ impl Batch {
     /// Takes in what rides with the record at `index`.
     pub(super) fn ride(&mut self, index: u64, changes: Changes) {
         self.writes.extend(changes.writes);
+        let place = index.to_be_bytes();
+        self.writes.extend(changes.indexed.into_iter().map(|key| Write { key, value: Some(place.to_vec()) }));
         for generation in changes.bumps {
             self.bumps.push((generation.0.to_owned(), index.saturating_add(1)));
         }

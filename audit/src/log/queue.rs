@@ -33,10 +33,14 @@ pub(super) struct Entry {
     /// Whether the record says that something was handed out and nothing rides with it: if the caller does not get
     /// its proof after all, an `outcome` record has to say so.
     pub(super) releases: bool,
+    /// Whether it goes with the record behind it, and is never written alone.
+    pub(super) precedes: bool,
 }
 
 /// An event on its way to the sequencer.
 pub(super) struct Submission {
+    /// Goes directly before `entry`.
+    pub(super) preceding: Option<Entry>,
     pub(super) entry: Entry,
     pub(super) changes: Changes,
     pub(super) reads: ReadSet,
@@ -52,7 +56,9 @@ impl Submission {
     fn bytes(&self) -> usize {
         let rows = self.changes.writes.iter();
         let rows: usize = rows.map(|write| write.key.bytes.len() + write.value.as_ref().map_or(0, Vec::len)).sum();
-        self.entry.framed.bytes_max().saturating_add(rows)
+        let indexed: usize = self.changes.indexed.iter().map(|key| key.bytes.len() + size_of::<u64>()).sum();
+        let records = self.preceding.iter().chain([&self.entry]).map(|entry| entry.framed.bytes_max());
+        records.fold(rows.saturating_add(indexed), usize::saturating_add)
     }
 
     pub(super) fn refuse(self, reason: Refused) {

@@ -133,12 +133,14 @@ impl Sequencer {
     }
 
     /// One record of the batch that was in flight: found, nothing was released on it; not found, a record of the
-    /// log's own is written anew. Seals and clock steps follow from the state and come back by themselves.
+    /// log's own is written anew. Seals and clock steps follow from the state and come back by themselves; what precedes
+    /// another record comes back with it, if its caller tries again.
     fn settle(&mut self, record: InFlight, found: bool) {
         if found && record.called && record.entry.releases {
             self.own_not_released(&record.bytes, Cause::UnknownCommit);
         }
-        if !found && !record.called && !matches!(record.entry.kind, Kind::Seal | Kind::ClockStep) {
+        let follows = matches!(record.entry.kind, Kind::Seal | Kind::ClockStep) || record.entry.precedes;
+        if !found && !record.called && !follows {
             self.own.push(record.entry);
         }
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::CLOCK;
 use super::batch::Batch;
 use super::clock::{Reading, SegmentClock};
 use super::head::Head;
@@ -166,7 +167,9 @@ impl Sequencer {
         tracing::warn!(before_us = step.before_us, after_us = step.after_us, source = step.source, "the clock stepped");
         let draft = own::clock_step(&self.log.environment, &step)?;
         if let Some(entry) = frame_own(&draft) {
-            batch.place(&mut self.head, entry, None);
+            let moved = batch.place(&mut self.head, entry, None).saturating_add(1);
+            self.generations.insert(CLOCK.0.to_owned(), moved);
+            batch.bumps.push((CLOCK.0.to_owned(), moved));
         }
         Ok(())
     }
@@ -178,9 +181,12 @@ impl Sequencer {
         if let Some(index) = self.conflict(&submission.reads) {
             return batch.send_back(index, submission.waiter);
         }
+        if let Some(preceding) = submission.preceding {
+            self.place(batch, preceding, None);
+        }
         let index = self.place(batch, submission.entry, Some(submission.waiter));
-        for write in &submission.changes.writes {
-            self.recent.note(&write.key, index);
+        for key in submission.changes.keys() {
+            self.recent.note(key, index);
         }
         for generation in &submission.changes.bumps {
             self.generations.insert(generation.0.to_owned(), index.saturating_add(1));
@@ -296,7 +302,7 @@ pub(super) fn sealed_at_us(log: &Shared, head: &Head) -> u64 {
 /// Frames a record of the log's own. They are small and well formed; one that is not is told and left out.
 pub(super) fn frame_own(draft: &Draft) -> Option<Entry> {
     match draft.frame() {
-        Ok(framed) => Some(Entry { framed, kind: draft.kind, releases: false }),
+        Ok(framed) => Some(Entry { framed, kind: draft.kind, releases: false, precedes: false }),
         Err(error) => {
             tracing::error!(%error, action = draft.action, "a record of the log's own cannot be written");
             None
@@ -306,5 +312,5 @@ pub(super) fn frame_own(draft: &Draft) -> Option<Entry> {
 
 /// Whether `draft` says that something was handed out; with changes that ride along it stays true whoever was told.
 pub(super) fn releases(draft: &Draft, changes: &crate::event::Changes) -> bool {
-    draft.outcome == Some(Outcome::Ok) && changes.writes.is_empty() && changes.bumps.is_empty()
+    draft.outcome == Some(Outcome::Ok) && changes.is_empty()
 }

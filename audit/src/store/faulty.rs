@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
-use super::{Commit, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
+use super::{Commit, Family, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
 
 /// What happens to one commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,11 @@ impl<S: Store> Store for FaultyStore<S> {
     fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError> {
         self.check()?;
         self.inner.write_derived(batch)
+    }
+
+    fn compact(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.compact(family, from, to)
     }
 
     fn reopen(&self, judge: &mut Judge<'_>) -> Result<Tail, StoreError> {

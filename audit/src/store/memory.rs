@@ -58,6 +58,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn compact(&self, _: Family, _: &[u8], _: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn reopen(&self, judge: &mut Judge<'_>) -> Result<Tail, StoreError> {
         let rows = self.rows().clone();
         match judge(&MemorySnapshot(rows))? {

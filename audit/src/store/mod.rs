@@ -216,6 +216,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// write: the handle is then spent, as after [`Commit::Unknown`].
     fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError>;
 
+    /// Rewrites the files that hold rows of `family` with keys in `[from, to)`, so that nothing is left in them of rows
+    /// that were deleted. Reads and writes go on meanwhile; a reopen waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] while the store is closed.
+    fn compact(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError>;
+
     /// Closes the engine and opens it again, if `judge` accepts what it then holds; afterwards reads show what is
     /// really on disk. A tail torn by the write that failed is cut off on a copy, which takes the place of the
     /// original only once `judge` has accepted it.

@@ -303,7 +303,7 @@ async fn i02_changes_of_the_logs_own_families_are_refused() {
     let rig = Rig::new();
     for family in [Family::Records, Family::State, Family::Tiles, Family::Indexes, Family::Checkpoints] {
         let writes = vec![Write { key: Key::new(family, "x"), value: None }];
-        let pending = rig.submit(read_of("a"), Changes { writes, bumps: Vec::new() }, ReadSet::default()).await;
+        let pending = rig.submit(read_of("a"), Changes { writes, ..Changes::default() }, ReadSet::default()).await;
         assert!(matches!(pending.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))), "{family:?}");
     }
 }
@@ -393,4 +393,89 @@ async fn i09_the_levels_of_the_disk_rule_who_is_let_in() {
     assert_eq!(rig.log.status().disk, Level::Critical);
     rig.watcher.set_level(Level::Ample);
     rig.commit(read_of("a")).await.into_event();
+}
+
+/// An event with a record that goes before its own.
+#[derive(Debug)]
+struct Following(Happened, Draft);
+
+impl Event for Following {
+    fn draft(&self) -> &Draft {
+        self.0.draft()
+    }
+
+    fn preceding(&self) -> Option<&Draft> {
+        Some(&self.1)
+    }
+}
+
+fn following() -> Following {
+    Following(read_of("b"), read_of("a").draft().clone())
+}
+
+#[tokio::test]
+async fn i02_a_record_that_precedes_another_is_in_its_batch_or_nowhere() {
+    let mut rig = Rig::new();
+    for fault in [store::faulty::Fault::NotWritten, store::faulty::Fault::UnknownAbsent] {
+        rig.store.plan([fault]);
+        let log = rig.log.clone();
+        let pending =
+            tokio::spawn(async move { log.commit(following(), Changes::default(), ReadSet::default()).await });
+        tokio::task::yield_now().await;
+        while !pending.is_finished() {
+            rig.work();
+            tokio::task::yield_now().await;
+        }
+        assert!(pending.await.unwrap().is_err());
+        rig.work();
+        assert_eq!(rig.log.as_of(), 0, "it is not written alone");
+    }
+    let log = rig.log.clone();
+    let pending = tokio::spawn(async move { log.commit(following(), change("a"), ReadSet::default()).await });
+    tokio::task::yield_now().await;
+    rig.work();
+    assert_eq!(pending.await.unwrap().unwrap().locator().index, 1);
+    assert_eq!(rig.log.as_of(), 2);
+    assert_eq!(rig.log.generation(Generation("keys")), 2, "changes ride with the record that was submitted");
+}
+
+#[tokio::test]
+async fn a_row_can_hold_the_index_of_the_record_that_it_rides_with() {
+    let mut rig = Rig::new();
+    let _committed = rig.commit(read_of("a")).await;
+    let changes = Changes { indexed: vec![row("place")], ..Changes::default() };
+    let pending = rig.submit(read_of("a"), changes, reads(&rig.log, &["place"])).await;
+    let second = rig.submit(read_of("a"), change("place"), reads(&rig.log, &["place"])).await;
+    rig.work();
+    let index = pending.await.unwrap().unwrap().locator().index;
+    assert_eq!(rig.log.read(|rows| rows.get(Family::Secrets, b"place")).unwrap(), Some(index.to_be_bytes().to_vec()));
+    assert!(matches!(second.await.unwrap(), Err(CommitError::Conflict(_))), "it is a write like any other");
+    let foreign = Changes { indexed: vec![Key::new(Family::State, "head")], ..Changes::default() };
+    assert!(rig.log.submit(&read_of("a"), foreign, ReadSet::default(), None).is_err());
+}
+
+#[tokio::test]
+async fn i13_what_is_decided_before_a_step_of_the_clock_is_sent_back_by_it() {
+    let mut rig = Rig::new();
+    let _committed = rig.commit(read_of("a")).await;
+    let seen = rig.log.generation(crate::log::CLOCK);
+    assert_eq!((seen, rig.log.stepped_at_us(seen).unwrap()), (0, None));
+    let decided = ReadSet { generations: vec![(crate::log::CLOCK, seen)], ..ReadSet::default() };
+    rig.clock.set_wall(rig.clock.wall_us() - 3_600 * SECOND);
+    let pending = rig.submit(read_of("b"), Changes::default(), decided).await;
+    rig.work();
+    assert!(matches!(pending.await.unwrap(), Err(CommitError::Conflict(_))));
+    let seen = rig.log.generation(crate::log::CLOCK);
+    let step = rig.record(seen - 1);
+    assert_eq!(step.kind(), Kind::ClockStep);
+    assert_eq!(rig.log.stepped_at_us(seen).unwrap(), Some(step.time_us()));
+}
+
+#[tokio::test]
+async fn a_watermark_is_remembered_by_its_name() {
+    let rig = Rig::new();
+    assert_eq!(rig.log.watermark("work").unwrap(), 0);
+    rig.log.set_watermark("work", 7).unwrap();
+    assert_eq!((rig.log.watermark("work").unwrap(), rig.log.watermark("other").unwrap()), (7, 0));
+    assert_eq!(rig.log.watermark("indexes").unwrap(), 0);
 }

@@ -277,6 +277,7 @@ pub(super) fn change(name: &str) -> Changes {
     Changes {
         writes: vec![Write { key: row(name), value: Some(b"changed".to_vec()) }],
         bumps: vec![Generation("keys")],
+        indexed: Vec::new(),
     }
 }
 
