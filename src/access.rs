@@ -40,17 +40,20 @@
 
 mod attempt;
 mod call;
+mod changes;
 mod cursor;
 mod export;
 mod gateway;
 mod grant;
 pub mod policies;
+mod purger;
 mod question;
 mod recording;
 pub mod replay;
 mod request;
 mod secrets;
 pub mod setup;
+mod steady;
 mod tokens;
 mod trail;
 
@@ -87,7 +90,9 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
     for _ in 0..ATTEMPTS_MAX {
         let committed = match attempt::run(gateway, ask).await {
             Attempt::Value(grant, reads) => release(gateway, grant, reads).await,
-            Attempt::Done(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::done),
+            Attempt::Done(grant, changes, reads) => {
+                commit_change(gateway, grant, changes, reads).await.map(Answer::done)
+            }
             Attempt::Export(grant, reads) => {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
             }
@@ -134,6 +139,22 @@ async fn commit<E: Event>(
         CommitError::TooLarge(event) => Stopped::TooLarge(Box::new(event.draft().clone())),
         CommitError::Unavailable(_, refused) => Stopped::Unrecorded(Unrecorded::Log(refused)),
     })
+}
+
+/// Commits a change; the purger hears of the values that it deletes.
+async fn commit_change(
+    gateway: &Gateway,
+    grant: Grant<Done>,
+    changes: Changes,
+    reads: ReadSet,
+) -> Result<Committed<Grant<Done>>, Stopped> {
+    let deleted = purger::deletes(&changes);
+    let committed = commit(gateway, grant, changes, reads).await;
+    let may_be_done = !matches!(committed, Err(Stopped::Conflict(_) | Stopped::TooLarge(_)));
+    if may_be_done && !deleted.is_empty() {
+        gateway.leftovers().add(deleted);
+    }
+    committed
 }
 
 /// 503: said in a metric, since no record can say it.

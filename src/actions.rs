@@ -276,19 +276,19 @@ catalogue! {
     /// Makes a secret unreadable.
     DisableSecret Ssm Secret Write Door;
     /// Replaces a version's value in place.
-    UpdateSecret Ssm Secret Write Not;
+    UpdateSecret Ssm Secret Write Door;
     /// Replaces the description.
-    UpdateDescription Ssm Secret Write Not;
+    UpdateDescription Ssm Secret Write Door;
     /// Deletes, at once or after a window.
-    DeleteSecret Ssm Secret Write Not;
+    DeleteSecret Ssm Secret Write Door;
     /// Takes a deletion back.
-    RestoreSecret Ssm Secret Write Not;
+    RestoreSecret Ssm Secret Write Door;
     /// Deletes one version.
-    DeleteSecretVersion Ssm Secret Write Not;
+    DeleteSecretVersion Ssm Secret Write Door;
     /// Adds tags.
-    TagResource Ssm Secret Write Not;
+    TagResource Ssm Secret Write Door;
     /// Takes tags off.
-    UntagResource Ssm Secret Write Not;
+    UntagResource Ssm Secret Write Door;
     /// The service's regions.
     GetRegions Ssm Operation Read Not;
     /// The service's state and quotas.

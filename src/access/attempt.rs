@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{recording, secrets, tokens, trail};
+use super::{changes, recording, secrets, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -60,6 +60,8 @@ pub(super) enum Carried {
     Value(Box<Read>),
     /// An answer, with the changes that ride in the batch.
     Done(Map<String, Value>, Changes),
+    /// The same, in place of a secret that is gone, whose purge goes before it.
+    Anew(Box<Draft>, Map<String, Value>, Changes),
     /// An export.
     Export(Exported),
     /// Not done.
@@ -240,6 +242,10 @@ fn finish(asked: &mut Asked<'_>, carried: Carried, draft: Draft) -> Attempt {
         Carried::Done(fields, changes) => {
             Attempt::Done(Grant::new(recording::ok(draft), Done(fields), lane), changes, reads)
         }
+        Carried::Anew(purge, fields, changes) => {
+            let grant = Grant::new(recording::ok(draft), Done(fields), lane).behind(purge);
+            Attempt::Done(grant, changes, reads)
+        }
         Carried::Export(export) => Attempt::Export(Grant::new(recording::ok(draft), export, lane), reads),
         Carried::Failed(error) => Attempt::Failed(recording::failed(draft, error, lane), reads),
     }
@@ -265,14 +271,21 @@ fn carry_out(
 ) -> Result<Option<Carried>, StoreError> {
     let carried = match asked.request {
         Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, create, draft)?,
-        Request::PutSecretValue(put) => secrets::put(gateway, asked, row, put, draft),
+        Request::PutSecretValue(put) => changes::put(gateway, asked, row, put, draft),
         Request::GetSecretValue(_, version) => secrets::get(gateway, snapshot, row, version.as_ref(), draft)?,
         Request::DescribeSecret(_) => secrets::describe(row),
-        Request::ListSecrets(list) => secrets::list(snapshot, list, draft)?,
+        Request::ListSecrets(list) => secrets::list(asked, snapshot, list, draft)?,
         Request::ListSecretVersionIds(_) => secrets::list_versions(row),
-        Request::SetCurrentVersion(_, version) => secrets::set_current(row, version, draft),
-        Request::EnableSecret(_) => secrets::enable(row, draft),
-        Request::DisableSecret(_) => secrets::disable(row, draft),
+        Request::SetCurrentVersion(_, version) => changes::set_current(row, version, draft),
+        Request::EnableSecret(_) => changes::enable(row, draft),
+        Request::DisableSecret(_) => changes::disable(row, draft),
+        Request::UpdateSecret(update) => changes::update(gateway, row, update, draft),
+        Request::UpdateDescription(_, text) => changes::set_description(row, text, draft),
+        Request::DeleteSecret(delete) => changes::delete(asked, snapshot, row, delete, draft)?,
+        Request::RestoreSecret(_) => changes::restore(row, draft),
+        Request::DeleteSecretVersion(_, version) => changes::delete_version(row, version, draft),
+        Request::TagResource(_, tags) => changes::tag(row, tags, draft),
+        Request::UntagResource(_, tags) => changes::untag(row, tags, draft),
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
         Request::SearchRecords(_)
         | Request::GetCheckpoint

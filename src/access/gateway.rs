@@ -3,8 +3,10 @@
 use super::call::Presented;
 use super::cursor::CursorKey;
 use super::policies::{Policies, ReloadError};
+use super::purger::Leftovers;
 use super::request::Rules;
 use super::setup;
+use super::steady::SteadyClock;
 use super::tokens::LogRevocations;
 use crate::actions;
 use crate::authn::{AuthenticateError, Authenticated, Authenticator, IssuerError};
@@ -76,6 +78,8 @@ pub struct Gateway {
     floods: Floods,
     doubtful: Mutex<Option<Doubtful>>,
     cursors: CursorKey,
+    steady_clock: SteadyClock,
+    leftovers: Leftovers,
 }
 
 /// A summary that may be durable or not: the store failed under it.
@@ -132,6 +136,8 @@ impl Gateway {
             }),
             doubtful: Mutex::new(None),
             cursors: CursorKey::random(&*environment.random)?,
+            steady_clock: SteadyClock::default(),
+            leftovers: Leftovers::found(&log)?,
             environment,
             log,
         };
@@ -262,6 +268,14 @@ impl Gateway {
 
     pub(super) fn cursors(&self) -> &CursorKey {
         &self.cursors
+    }
+
+    pub(super) fn steady_clock(&self) -> &SteadyClock {
+        &self.steady_clock
+    }
+
+    pub(super) fn leftovers(&self) -> &Leftovers {
+        &self.leftovers
     }
 
     pub(super) fn place(&self) -> &Place {

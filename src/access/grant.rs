@@ -16,6 +16,7 @@ struct Granted<A> {
     draft: Draft,
     act: A,
     lane: Lane,
+    preceding: Option<Box<Draft>>,
 }
 
 /// The act of a grant to read a value: the sealed row as of the snapshot that policy was decided on.
@@ -38,7 +39,13 @@ pub struct Exported(pub ExportStream);
 
 impl<A> Grant<A> {
     pub(super) fn new(draft: Draft, act: A, lane: Lane) -> Self {
-        Self(Box::new(Granted { draft, act, lane }))
+        Self(Box::new(Granted { draft, act, lane, preceding: None }))
+    }
+
+    /// The same grant, recorded directly behind `preceding`, in one batch.
+    pub(super) fn behind(mut self, preceding: Box<Draft>) -> Self {
+        self.0.preceding = Some(preceding);
+        self
     }
 
     pub(super) fn into_act(self) -> A {
@@ -53,6 +60,10 @@ impl<A: Send + 'static> Event for Grant<A> {
 
     fn lane(&self) -> Lane {
         self.0.lane
+    }
+
+    fn preceding(&self) -> Option<&Draft> {
+        self.0.preceding.as_deref()
     }
 }
 

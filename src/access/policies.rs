@@ -267,7 +267,10 @@ async fn go_live(
     let mut writes = replay::revision_rows(set);
     writes.push(Write { key: Key::new(Family::Texts, LIVE), value: Some(set.revision().as_bytes().to_vec()) });
     let reads = ReadSet { as_of: log.as_of(), rows: Vec::new(), generations: vec![(POLICY, generation)] };
-    match log.commit_unhurried(PolicyChange(draft), Changes { writes, bumps: vec![POLICY] }, reads).await {
+    match log
+        .commit_unhurried(PolicyChange(draft), Changes { writes, bumps: vec![POLICY], ..Changes::default() }, reads)
+        .await
+    {
         Ok(committed) => Ok(committed.locator().index.saturating_add(1)),
         Err(CommitError::Conflict(_) | CommitError::TooLarge(_) | CommitError::Unavailable(..)) => {
             Err(ReloadError::Unrecorded)

@@ -6,6 +6,7 @@ use super::attempt::Ask;
 use super::gateway::Gateway;
 use super::recording;
 use super::request::Request;
+use super::steady::Steadiness;
 use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
 use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
@@ -32,6 +33,8 @@ pub(super) struct Asked<'a> {
     creator: CreatorNumber,
     place: &'a Place,
     now_s: u64,
+    /// What is known of the clock that deletions are due by.
+    pub(super) clock: Steadiness,
     target: Option<(Option<CreatorNumber>, SecretName)>,
     context: Context,
     groups: BTreeSet<String>,
@@ -57,6 +60,7 @@ impl<'a> Asked<'a> {
             creator: gateway.creator_number(&caller.principal),
             place: gateway.place(),
             now_s: gateway.now_us() / 1_000_000,
+            clock: gateway.steadiness(),
             target: None,
             context: Context::default(),
             groups: BTreeSet::new(),
@@ -85,6 +89,7 @@ impl<'a> Asked<'a> {
         let Some(name) = &self.name else { return Ok(None) };
         self.reads.rows.push(address::secret(name));
         let row = lookup::secret(snapshot, name)?;
+        let row = row.filter(|row| !self.clock.is_gone(row, self.now_s, &mut self.reads));
         // A search of another creator's secret of that name is not about this one: what it is about does not exist.
         let other = |row: &SecretRow| match self.request {
             Request::SearchRecords(search) => search.names_another(row.creator),
@@ -153,9 +158,13 @@ impl<'a> Asked<'a> {
             ConditionKey::ResourceTag => row.map(|row| row.tags.condition_values()).unwrap_or_default(),
             ConditionKey::RequestTag => match self.request {
                 Request::CreateSecret(create) => create.tags.condition_values(),
+                Request::TagResource(_, tags) | Request::UntagResource(_, tags) => tags.condition_values(),
                 _ => Vec::new(),
             },
-            ConditionKey::RecoveryWindow => Vec::new(),
+            ConditionKey::RecoveryWindow => match self.request {
+                Request::DeleteSecret(delete) => vec![delete.window_days.to_string()],
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -194,11 +203,18 @@ fn subject(request: &Request) -> Option<&SecretName> {
     match request {
         Request::CreateSecret(create) => Some(&create.name),
         Request::PutSecretValue(put) => Some(&put.name),
+        Request::UpdateSecret(update) => Some(&update.name),
+        Request::DeleteSecret(delete) => Some(&delete.name),
         Request::GetSecretValue(name, _)
         | Request::DescribeSecret(name)
         | Request::ListSecretVersionIds(name)
         | Request::SetCurrentVersion(name, _)
         | Request::EnableSecret(name)
+        | Request::UpdateDescription(name, _)
+        | Request::RestoreSecret(name)
+        | Request::DeleteSecretVersion(name, _)
+        | Request::TagResource(name, _)
+        | Request::UntagResource(name, _)
         | Request::DisableSecret(name) => Some(name),
         Request::SearchRecords(search) => search.resource.as_ref().map(|searched| &searched.name),
         Request::ListSecrets(_)

@@ -1,13 +1,15 @@
-//! The actions on secrets, each on the row that policy was decided on: what the answer says, what rides with the
-//! record, what the record names.
+//! The actions that make secrets and read them, each on the row that policy was decided on: what the answer says, what
+//! rides with the record, what the record names. Those that change a secret: `changes`.
 
 use super::attempt::Carried;
 use super::gateway::Gateway;
 use super::grant::Read;
+use super::purger;
 use super::question::Asked;
-use super::request::{CreateSecret, ListSecrets, PutSecretValue};
+use super::request::{CreateSecret, ListSecrets};
 use crate::error::{ApiError, Code};
-use crate::keys::KeyUnusable;
+use crate::keys::{KeyId, KeyUnusable};
+use crate::resource::SecretName;
 use crate::secret::change::{self, Change, NewSecret};
 use crate::secret::row::{SecretRow, VersionMeta, resource_id};
 use crate::secret::{Binding, Plaintext, SealValueError, Sealed, SecretError, SecretId, ValueId, VersionId, lookup};
@@ -25,11 +27,14 @@ pub(super) fn create(
     draft: &mut Draft,
 ) -> Result<Carried, StoreError> {
     let limits = gateway.secret_limits();
+    let (clock, now_s) = (asked.clock, asked.now_s());
     let view = lookup::creation(snapshot, &create.name, asked.creator())?;
     asked.reads.rows = view.reads(&limits);
+    let view = view.without_gone(|row| clock.is_gone(row, now_s, &mut asked.reads));
+    let purge = view.gone.as_ref().map(|gone| purger::draft(gateway, snapshot, gone)).transpose()?;
     let made = || {
         let new = new_secret(gateway, asked, create)?;
-        let sealed = seal(gateway, new.id, create, &create.value)?;
+        let sealed = seal(gateway, (new.id, &create.name), &create.version, &create.key, &create.value)?;
         change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
     };
     if view.creator_principal.as_ref().is_some_and(|holder| *holder != asked.caller.principal) {
@@ -44,7 +49,10 @@ pub(super) fn create(
                 "TagCode": 0,
                 "TagMsg": "ok",
             });
-            done(change, answer, draft)
+            match purge {
+                Some(purge) => Carried::Anew(Box::new(purge), fields_of(answer), changes_of(change, draft)),
+                None => done(change, answer, draft),
+            }
         }
         Err(error) => Carried::Failed(error),
     })
@@ -63,46 +71,22 @@ fn new_secret(gateway: &Gateway, asked: &Asked<'_>, create: &CreateSecret) -> Re
     })
 }
 
-fn seal(gateway: &Gateway, id: SecretId, create: &CreateSecret, value: &Plaintext) -> Result<Sealed, ApiError> {
+/// Seals a value as a version of the secret of that id and name.
+pub(super) fn seal(
+    gateway: &Gateway,
+    (secret, name): (SecretId, &SecretName),
+    version: &VersionId,
+    key: &KeyId,
+    value: &Plaintext,
+) -> Result<Sealed, ApiError> {
     let binding = Binding {
-        secret: id,
-        name: create.name.clone(),
-        version: create.version.clone(),
+        secret,
+        name: name.clone(),
+        version: version.clone(),
         value: ValueId::random(gateway.random()).map_err(|_| internal("no random bytes"))?,
         form: value.form(),
     };
-    gateway.engine().seal(value, binding, &create.key).map_err(|error| seal_error(&error))
-}
-
-/// PutSecretValue
-pub(super) fn put(
-    gateway: &Gateway,
-    asked: &Asked<'_>,
-    row: Option<SecretRow>,
-    put: &PutSecretValue,
-    draft: &mut Draft,
-) -> Carried {
-    draft.parameters.insert("stage".to_owned(), RecordValue::from(put.stage));
-    let made = || {
-        let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
-        let binding = Binding {
-            secret: row.id,
-            name: row.name.clone(),
-            version: put.version.clone(),
-            value: ValueId::random(gateway.random()).map_err(|_| internal("no random bytes"))?,
-            form: put.value.form(),
-        };
-        let sealed = gateway.engine().seal(&put.value, binding, &row.key).map_err(|error| seal_error(&error))?;
-        let limits = gateway.secret_limits();
-        change::put(row, &sealed, put.stage, asked.now_s(), &limits).map_err(|error| error_of(&error))
-    };
-    match made() {
-        Ok(change) => {
-            let answer = json!({"SecretName": put.name.as_str(), "VersionId": put.version.as_str()});
-            done(change, answer, draft)
-        }
-        Err(error) => Carried::Failed(error),
-    }
+    gateway.engine().seal(value, binding, key).map_err(|error| seal_error(&error))
 }
 
 /// GetSecretValue: reads the sealed row on the snapshot; it is opened once the read is recorded.
@@ -149,6 +133,7 @@ pub(super) fn describe(row: Option<SecretRow>) -> Carried {
         "AdditionalConfig": "",
         "AccountInfoList": [],
         "CurrentVersionId": row.current.as_str(),
+        "Tags": row.tags.as_slice().iter().map(|tag| json!({"TagKey": tag.key, "TagValue": tag.value})).collect::<Vec<_>>(),
     });
     extend(&mut fields, product);
     Carried::Done(fields, Changes::default())
@@ -156,7 +141,7 @@ pub(super) fn describe(row: Option<SecretRow>) -> Carried {
 
 /// What DescribeSecret and ListSecrets say alike of a custom secret.
 fn metadata(row: &SecretRow) -> Map<String, Value> {
-    object(json!({
+    fields_of(json!({
         "SecretName": row.name.as_str(),
         "Description": row.description.as_str(),
         "KmsKeyId": row.key.as_str(),
@@ -181,13 +166,19 @@ fn metadata(row: &SecretRow) -> Map<String, Value> {
 
 /// ListSecrets: filters, orders, and cuts out the page; the count is that of all filters. Of what matches only names
 /// and times are kept: the rows of the page are read again on the same snapshot.
-pub(super) fn list(snapshot: &dyn Snapshot, list: &ListSecrets, draft: &mut Draft) -> Result<Carried, StoreError> {
+pub(super) fn list(
+    asked: &Asked<'_>,
+    snapshot: &dyn Snapshot,
+    list: &ListSecrets,
+    draft: &mut Draft,
+) -> Result<Carried, StoreError> {
     draft.parameters.insert("offset".to_owned(), RecordValue::from(list.offset.min(INTEGER_MAX)));
     draft.parameters.insert("limit".to_owned(), RecordValue::from(list.limit));
     let mut found = Vec::new();
+    let due_by_s = asked.clock.due_by_s(asked.now_s());
     if list.possible {
         lookup::each_secret(snapshot, &mut |row| {
-            if list.matches(&row) {
+            if !row.is_due(due_by_s) && list.matches(&row) {
                 found.push((row.created_at_s, row.name));
             }
             true
@@ -201,7 +192,7 @@ pub(super) fn list(snapshot: &dyn Snapshot, list: &ListSecrets, draft: &mut Draf
     for (_, name) in found.iter().skip(to_usize(list.offset)).take(to_usize(list.limit)) {
         page.extend(lookup::secret(snapshot, name)?.as_ref().map(listed));
     }
-    Ok(Carried::Done(object(json!({"TotalCount": found.len(), "SecretMetadatas": page})), Changes::default()))
+    Ok(Carried::Done(fields_of(json!({"TotalCount": found.len(), "SecretMetadatas": page})), Changes::default()))
 }
 
 fn to_usize(number: u64) -> usize {
@@ -210,7 +201,7 @@ fn to_usize(number: u64) -> usize {
 
 fn listed(row: &SecretRow) -> Value {
     let mut fields = metadata(row);
-    let kind = if row.key == crate::keys::KeyId::default_key() { "DEFAULT" } else { "CUSTOMER" };
+    let kind = if row.key == KeyId::default_key() { "DEFAULT" } else { "CUSTOMER" };
     extend(
         &mut fields,
         json!({"KmsKeyType": kind, "RotationStatus": 0, "NextRotationTime": 0, "RotationBeginTime": ""}),
@@ -251,57 +242,20 @@ pub(super) fn list_versions(row: Option<SecretRow>) -> Carried {
         })
     });
     let shown: Vec<Value> = shown.collect();
-    Carried::Done(object(json!({"SecretName": row.name.as_str(), "Versions": shown})), Changes::default())
-}
-
-/// SetCurrentVersion
-pub(super) fn set_current(row: Option<SecretRow>, version: &VersionId, draft: &mut Draft) -> Carried {
-    let made = row.ok_or(SecretError::SecretNotFound).and_then(|row| change::set_current(row, version));
-    match made {
-        Ok(change) => {
-            let previous = change.previous.as_ref().map_or("", VersionId::as_str).to_owned();
-            draft.parameters.insert("previous".to_owned(), RecordValue::from(previous.as_str()));
-            let answer = json!({
-                "SecretName": change.row.name.as_str(),
-                "VersionId": version.as_str(),
-                "PreviousVersionId": previous,
-            });
-            done(change, answer, draft)
-        }
-        Err(error) => Carried::Failed(error_of(&error)),
-    }
-}
-
-/// EnableSecret
-pub(super) fn enable(row: Option<SecretRow>, draft: &mut Draft) -> Carried {
-    set_state(row, change::enable, draft)
-}
-
-/// DisableSecret
-pub(super) fn disable(row: Option<SecretRow>, draft: &mut Draft) -> Carried {
-    set_state(row, change::disable, draft)
-}
-
-fn set_state(
-    row: Option<SecretRow>,
-    change: fn(SecretRow) -> Result<Change, SecretError>,
-    draft: &mut Draft,
-) -> Carried {
-    match row.ok_or(SecretError::SecretNotFound).and_then(change) {
-        Ok(change) => {
-            let answer = json!({"SecretName": change.row.name.as_str()});
-            done(change, answer, draft)
-        }
-        Err(error) => Carried::Failed(error_of(&error)),
-    }
+    Carried::Done(fields_of(json!({"SecretName": row.name.as_str(), "Versions": shown})), Changes::default())
 }
 
 /// A change and its answer; the record names the version and value that it is about.
-fn done(change: Change, answer: Value, draft: &mut Draft) -> Carried {
+pub(super) fn done(change: Change, answer: Value, draft: &mut Draft) -> Carried {
+    Carried::Done(fields_of(answer), changes_of(change, draft))
+}
+
+/// What rides with the record. Deleted values are counted for the purger, which has their bytes leave the files.
+fn changes_of(change: Change, draft: &mut Draft) -> Changes {
     if let Some(version) = &change.version {
         name_version(version, draft);
     }
-    Carried::Done(object(answer), Changes { writes: change.writes, bumps: Vec::new() })
+    purger::changes(change.writes, change.indexed)
 }
 
 fn name_version(version: &VersionMeta, draft: &mut Draft) {
@@ -309,7 +263,7 @@ fn name_version(version: &VersionMeta, draft: &mut Draft) {
     draft.value = Some(version.value.to_string());
 }
 
-fn object(value: Value) -> Map<String, Value> {
+fn fields_of(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
@@ -317,19 +271,21 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn extend(fields: &mut Map<String, Value>, more: Value) {
-    fields.extend(object(more));
+    fields.extend(fields_of(more));
 }
 
 /// The one table from what a secret refuses to error codes.
-fn error_of(error: &SecretError) -> ApiError {
+pub(super) fn error_of(error: &SecretError) -> ApiError {
     let code = match error {
         SecretError::SecretNotFound | SecretError::VersionNotFound(_) => Code::ResourceNotFound,
         SecretError::SecretExists => Code::SecretExists,
         SecretError::VersionIdExists(_) => Code::VersionIdExists,
-        SecretError::SecretsLimit { .. } | SecretError::VersionsLimit { .. } => Code::LimitExceeded,
+        SecretError::SecretsLimit { .. } | SecretError::VersionsLimit { .. } | SecretError::TagsLimit(_) => {
+            Code::LimitExceeded
+        }
         SecretError::Disabled => Code::ResourceDisabled,
         SecretError::PendingDeleted => Code::ResourcePendingDeleted,
-        SecretError::WrongState { .. } => Code::FailedOperation,
+        SecretError::WrongState { .. } | SecretError::LastVersion | SecretError::OnlyStaged => Code::FailedOperation,
         SecretError::CreatorCollision | SecretError::ForeignValue => {
             tracing::error!(%error, "a change of a secret was refused by an invariant");
             Code::InternalError
@@ -349,6 +305,6 @@ fn key_error(error: &KeyUnusable) -> ApiError {
     ApiError::new(Code::AccessKmsError, error.to_string())
 }
 
-fn internal(message: &str) -> ApiError {
+pub(super) fn internal(message: &str) -> ApiError {
     ApiError::new(Code::InternalError, message)
 }

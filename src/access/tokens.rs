@@ -59,6 +59,7 @@ pub(super) fn revoke(
     answer.insert("Issuer".to_owned(), revoke.issuer.as_str().into());
     answer.insert(field.to_owned(), revoke.selected.as_str().into());
     answer.insert("IssuedBefore".to_owned(), row.issued_before.into());
-    let changes = Changes { writes: vec![Write { key, value: Some(bytes) }], bumps: vec![REVOCATIONS] };
+    let changes =
+        Changes { writes: vec![Write { key, value: Some(bytes) }], bumps: vec![REVOCATIONS], ..Changes::default() };
     Ok(Carried::Done(answer, changes))
 }

@@ -228,5 +228,5 @@ fn made(environment: &Environment) -> anyhow::Result<Draft> {
 }
 
 fn changes(writes: Vec<keyward_audit::store::Write>) -> Changes {
-    Changes { writes, bumps: Vec::new() }
+    Changes { writes, ..Changes::default() }
 }

@@ -6,7 +6,7 @@ use super::{Context, Failure};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
@@ -47,6 +47,18 @@ pub(super) enum Secret {
         #[arg(long)]
         stage: bool,
     },
+    /// Replace a version's value in place, without history
+    #[command(after_help = "Example: keyward secret update demo/db v2 --from corrected-password.txt
+
+The value before is gone: its row is deleted with the record of the update. Backups still hold it.")]
+    Update {
+        /// The secret
+        name: String,
+        /// The version, which exists
+        version: String,
+        #[command(flatten)]
+        value: ValueFrom,
+    },
     /// Print a value to standard output, or write it to a file of mode 0600
     #[command(after_help = "Example: keyward secret get demo/db --to db-password.txt")]
     Get {
@@ -59,12 +71,14 @@ pub(super) enum Secret {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
-    /// Show a secret's metadata, never its value
+    /// Show a secret's metadata and tags, never its value
+    #[command(after_help = "Example: keyward secret describe demo/db")]
     Describe {
         /// The secret
         name: String,
     },
     /// List secrets, newest first
+    #[command(after_help = "Example: keyward secret list --search demo/ --tag env=prod --state pending-delete")]
     List {
         /// Only names that hold this text
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -72,6 +86,9 @@ pub(super) enum Secret {
         /// Only secrets with this tag (KEY or KEY=VALUE); may stand several times
         #[arg(long = "tag", value_name = "KEY[=VALUE]")]
         tags: Vec<String>,
+        /// Only secrets in this state
+        #[arg(long, value_enum)]
+        state: Option<StateFilter>,
         /// Pass over so many
         #[arg(long, default_value_t = 0)]
         offset: u64,
@@ -80,27 +97,97 @@ pub(super) enum Secret {
         limit: u64,
     },
     /// List a secret's versions
+    #[command(after_help = "Example: keyward secret versions demo/db")]
     Versions {
         /// The secret
         name: String,
     },
     /// Make a version the one that reads serve
+    #[command(after_help = "Example: keyward secret set-current demo/db v1")]
     SetCurrent {
         /// The secret
         name: String,
         /// The version
         version: String,
     },
+    /// Replace a secret's description; an empty text clears it
+    #[command(after_help = "Example: keyward secret set-description demo/db 'billing database, owner: payments'")]
+    SetDescription {
+        /// The secret
+        name: String,
+        /// Free text, at most 2048 bytes
+        text: String,
+    },
+    /// Add tags; a value takes the place of that of an equal key
+    #[command(after_help = "Example: keyward secret tag demo/db env=prod team=pay")]
+    Tag {
+        /// The secret
+        name: String,
+        /// Tags
+        #[arg(value_name = "KEY=VALUE", required = true)]
+        tags: Vec<String>,
+    },
+    /// Take tags off
+    #[command(after_help = "Example: keyward secret untag demo/db team")]
+    Untag {
+        /// The secret
+        name: String,
+        /// Keys of tags
+        #[arg(value_name = "KEY", required = true)]
+        keys: Vec<String>,
+    },
     /// Make a disabled secret readable
+    #[command(after_help = "Example: keyward secret enable demo/db")]
     Enable {
         /// The secret
         name: String,
     },
     /// Make a secret unreadable until it is enabled again
+    #[command(after_help = "Example: keyward secret disable demo/db")]
     Disable {
         /// The secret
         name: String,
     },
+    /// Delete a disabled secret: after a window in which it can be restored, or at once
+    #[command(after_help = "Examples:
+  keyward secret disable demo/db && keyward secret delete demo/db --window 7
+  keyward secret delete demo/db --now
+
+What is deleted leaves the store and its files; backups made before still hold the sealed values.")]
+    Delete {
+        /// The secret
+        name: String,
+        /// Days in which it can be restored (1 to 30)
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=30), required_unless_present = "now")]
+        window: Option<u64>,
+        /// Delete at once; nothing brings it back
+        #[arg(long, conflicts_with = "window")]
+        now: bool,
+    },
+    /// Take a deletion back while its window lasts; the secret is disabled then
+    #[command(after_help = "Example: keyward secret restore demo/db && keyward secret enable demo/db")]
+    Restore {
+        /// The secret
+        name: String,
+    },
+    /// Delete one version and its value
+    #[command(after_help = "Example: keyward secret delete-version demo/db v1
+
+Of the current version, the version added last of those not staged takes the place. Backups still hold the sealed value.")]
+    DeleteVersion {
+        /// The secret
+        name: String,
+        /// The version
+        version: String,
+    },
+}
+
+/// States that a list can be filtered by, in the order of their codes, which begin at 1.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum StateFilter {
+    Enabled,
+    Disabled,
+    PendingDelete,
 }
 
 /// Where a value comes from: never an argument, which every user of the machine can see.
@@ -131,13 +218,48 @@ impl Secret {
                 value.put_into(&mut parameters)?;
                 out.object(&client.call("PutSecretValue", &parameters)?);
             }
+            Self::Update { name, version, value } => {
+                let mut parameters = json!({"SecretName": name, "VersionId": version});
+                value.put_into(&mut parameters)?;
+                out.object(&client.call("UpdateSecret", &parameters)?);
+            }
             Self::Get { name, version, to } => get(context, &client, &name, version, to)?,
-            Self::Describe { name } => out.object(&client.call("DescribeSecret", &json!({"SecretName": name}))?),
-            Self::List { search, tags, offset, limit } => list(context, &client, &search, &tags, offset, limit)?,
+            Self::Describe { name } => {
+                let described = client.call("DescribeSecret", &json!({"SecretName": name}))?;
+                out.object(&with_tags(context, described));
+            }
+            Self::List { search, tags, state, offset, limit } => {
+                let filters: Vec<Value> = tags.iter().map(|tag| tag_filter(tag)).collect();
+                let state = state.map_or(0, |state| state as u64 + 1);
+                let parameters = json!({
+                    "SearchSecretName": search, "TagFilters": filters, "State": state, "Offset": offset, "Limit": limit,
+                });
+                list(context, &client, &parameters)?;
+            }
             Self::Versions { name } => versions(context, &client, &name)?,
             Self::SetCurrent { name, version } => {
                 let parameters = json!({"SecretName": name, "VersionId": version});
                 out.object(&client.call("SetCurrentVersion", &parameters)?);
+            }
+            Self::SetDescription { name, text } => {
+                let parameters = json!({"SecretName": name, "Description": text});
+                out.object(&client.call("UpdateDescription", &parameters)?);
+            }
+            Self::Tag { name, tags } => {
+                let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
+                out.object(&client.call("TagResource", &json!({"SecretName": name, "Tags": tags?}))?);
+            }
+            Self::Untag { name, keys } => {
+                out.object(&client.call("UntagResource", &json!({"SecretName": name, "TagKeys": keys}))?);
+            }
+            Self::Delete { name, window, now: _ } => {
+                let parameters = json!({"SecretName": name, "RecoveryWindowInDays": window.unwrap_or(0)});
+                out.object(&with_time(context, client.call("DeleteSecret", &parameters)?, "DeleteTime", "Deleted"));
+            }
+            Self::Restore { name } => out.object(&client.call("RestoreSecret", &json!({"SecretName": name}))?),
+            Self::DeleteVersion { name, version } => {
+                let parameters = json!({"SecretName": name, "VersionId": version});
+                out.object(&client.call("DeleteSecretVersion", &parameters)?);
             }
             Self::Enable { name } => out.object(&client.call("EnableSecret", &json!({"SecretName": name}))?),
             Self::Disable { name } => out.object(&client.call("DisableSecret", &json!({"SecretName": name}))?),
@@ -226,23 +348,15 @@ fn get(
     Ok(())
 }
 
-fn list(
-    context: &Context,
-    client: &Client,
-    search: &str,
-    tags: &[String],
-    offset: u64,
-    limit: u64,
-) -> Result<(), Failure> {
-    let filters: Vec<Value> = tags
-        .iter()
-        .map(|tag| match tag.split_once('=') {
-            Some((key, value)) => json!({"TagKey": key, "TagValue": [value]}),
-            None => json!({"TagKey": tag}),
-        })
-        .collect();
-    let parameters = json!({"SearchSecretName": search, "TagFilters": filters, "Offset": offset, "Limit": limit});
-    let answer = client.call("ListSecrets", &parameters)?;
+fn tag_filter(text: &str) -> Value {
+    match text.split_once('=') {
+        Some((key, value)) => json!({"TagKey": key, "TagValue": [value]}),
+        None => json!({"TagKey": text}),
+    }
+}
+
+fn list(context: &Context, client: &Client, parameters: &Value) -> Result<(), Failure> {
+    let answer = client.call("ListSecrets", parameters)?;
     let rows = answer.get("SecretMetadatas").and_then(Value::as_array).cloned().unwrap_or_default();
     let columns =
         [("name", "/SecretName"), ("status", "/Status"), ("created", "/Created"), ("description", "/Description")];
@@ -261,13 +375,26 @@ fn versions(context: &Context, client: &Client, name: &str) -> Result<(), Failur
 }
 
 /// Adds a readable time of creation, for tables; programs get the answer's own fields.
-fn with_times(context: &Context, mut rows: Vec<Value>) -> Vec<Value> {
-    if context.output.is_json() {
-        return rows;
+fn with_times(context: &Context, rows: Vec<Value>) -> Vec<Value> {
+    rows.into_iter().map(|row| with_time(context, row, "CreateTime", "Created")).collect()
+}
+
+/// Writes tags as they are given, for tables.
+fn with_tags(context: &Context, mut row: Value) -> Value {
+    if let (false, Some(tags)) = (context.output.is_json(), row.get("Tags").and_then(Value::as_array)) {
+        let text = |tag: &Value, field: &str| tag.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let tags = tags.iter().map(|tag| format!("{}={}", text(tag, "TagKey"), text(tag, "TagValue")));
+        let tags: Vec<String> = tags.collect();
+        set(&mut row, "Tags", Some(Value::from(tags)));
     }
-    for row in &mut rows {
-        let text = row.get("CreateTime").and_then(Value::as_u64).map(output::utc);
-        set(row, "Created", text.map(Value::from));
+    row
+}
+
+/// Adds a field in epoch seconds under another name in readable form, for tables.
+fn with_time(context: &Context, mut row: Value, field: &str, shown: &str) -> Value {
+    if !context.output.is_json() {
+        let text = row.get(field).and_then(Value::as_u64).map(output::utc);
+        set(&mut row, shown, text.map(Value::from));
     }
-    rows
+    row
 }

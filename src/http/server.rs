@@ -17,6 +17,10 @@ const FOLDER_LOOK: Duration = Duration::from_millis(400);
 const LOOKS_MAX: u32 = 4;
 /// How often what was only counted is summarised.
 const SUMMARY_EVERY: Duration = Duration::from_secs(1);
+/// How often deletions that are due are carried out.
+const PURGE_EVERY: Duration = Duration::from_secs(10);
+/// How often the files that hold deleted values are rewritten.
+const COMPACT_EVERY: Duration = Duration::from_secs(60);
 
 /// Serves until SIGINT or SIGTERM, then finishes what is under way and closes the log.
 ///
@@ -35,6 +39,8 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
     let background = [
         actix_web::rt::spawn(summarise(Arc::clone(&gateway))),
         actix_web::rt::spawn(watch_policies(Arc::clone(&gateway))),
+        actix_web::rt::spawn(purge(Arc::clone(&gateway))),
+        actix_web::rt::spawn(compact(Arc::clone(&gateway))),
     ];
     actix_web::rt::spawn(async move {
         wait_for_stop().await;
@@ -98,6 +104,23 @@ async fn summarise(gateway: Arc<Gateway>) {
     loop {
         every.tick().await;
         gateway.summarise().await;
+    }
+}
+
+async fn purge(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(PURGE_EVERY);
+    loop {
+        every.tick().await;
+        gateway.purge().await;
+    }
+}
+
+async fn compact(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(COMPACT_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        gateway.compact().await;
     }
 }
 

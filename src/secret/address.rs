@@ -6,6 +6,7 @@
 //! | `v` secret id (16) value id (16) | a sealed value ([`super::SealedValue`]); never rewritten but by a re-wrap |
 //! | `n` shard (u8) | secrets held whose name falls into that shard (be64) |
 //! | `c` creator number (be64) | the principal that the number stands for |
+//! | `d` due time (be64 s) name | index (be64) of the DeleteSecret that a secret in PendingDelete waits by |
 //!
 //! INVARIANT I6: the name's own bytes are the key; no two names share a row, and no name is transformed.
 //!
@@ -22,6 +23,7 @@ const SECRET: u8 = b's';
 const VALUE: u8 = b'v';
 const COUNT: u8 = b'n';
 const CREATOR: u8 = b'c';
+const DELETION: u8 = b'd';
 
 /// Rows over which the number of secrets is spread.
 pub const SHARDS: usize = 256;
@@ -83,6 +85,40 @@ pub fn creator(number: CreatorNumber) -> Key {
     key(CREATOR, &[&number.get().to_be_bytes()])
 }
 
+/// The row that says by which record a deletion is due at `due_at_s`.
+#[must_use]
+pub fn deletion(due_at_s: u64, name: &SecretName) -> Key {
+    key(DELETION, &[&due_at_s.to_be_bytes(), name.as_str().as_bytes()])
+}
+
+/// The range `[from, to)` of deletions that are due at `now_s`.
+#[must_use]
+pub fn deletions(now_s: u64) -> (Vec<u8>, Vec<u8>) {
+    let behind = now_s.checked_add(1).map(|next| key(DELETION, &[&next.to_be_bytes()]).bytes);
+    (vec![DELETION], behind.unwrap_or_else(|| vec![DELETION + 1]))
+}
+
+/// Due time and name of a deletion's address.
+#[must_use]
+pub fn parse_deletion(address: &[u8]) -> Option<(u64, SecretName)> {
+    let (due_at_s, name) = address.strip_prefix(&[DELETION])?.split_first_chunk()?;
+    let name = std::str::from_utf8(name).ok().and_then(|name| SecretName::parse(name).ok())?;
+    Some((u64::from_be_bytes(*due_at_s), name))
+}
+
+/// The range `[from, to)` of all stored values.
+#[must_use]
+pub fn all_values() -> (Vec<u8>, Vec<u8>) {
+    (vec![VALUE], vec![VALUE + 1])
+}
+
+/// The secret that a stored value's address belongs to.
+#[must_use]
+pub fn secret_of_value(address: &[u8]) -> Option<SecretId> {
+    let (secret, _) = address.strip_prefix(&[VALUE])?.split_first_chunk::<16>()?;
+    Some((*secret).into())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -115,6 +151,32 @@ mod tests {
         assert!(within(&count(0), counts()) && within(&count(255), counts()));
         assert!(within(&secret(&name("z")), secrets()));
         assert!(!within(&creator(CreatorNumber::new(1).unwrap()), secrets()));
+    }
+
+    #[test]
+    fn deletions_lie_in_the_order_in_which_they_are_due() {
+        let (from, to) = deletions(7);
+        for (due_at_s, within) in [(1, true), (7, true), (8, false), (u64::MAX, false)] {
+            let address = deletion(due_at_s, &name("prod/db")).bytes;
+            assert_eq!(address >= from && address < to, within, "{due_at_s}");
+            assert_eq!(parse_deletion(&address), Some((due_at_s, name("prod/db"))));
+        }
+        let (from, to) = deletions(u64::MAX);
+        let last = deletion(u64::MAX, &name("z")).bytes;
+        assert!(last >= from && last < to);
+        for bad in [&b"d"[..], b"d1234567", b"d12345678", b"d12345678/x", b"s12345678x"] {
+            assert_eq!(parse_deletion(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_values_address_names_its_secret() {
+        let secret = SecretId::from([7; 16]);
+        let address = value(secret, [9; 16].into());
+        let (from, to) = all_values();
+        assert!(address.bytes >= from && address.bytes < to);
+        assert_eq!(secret_of_value(&address.bytes), Some(secret));
+        assert_eq!(secret_of_value(&count(7).bytes), None);
     }
 
     proptest! {

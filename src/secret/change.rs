@@ -2,9 +2,11 @@
 //! store, no randomness; ids, times and sealed values come in.
 //!
 //! INVARIANT I2: a change is complete: all rows that it touches are in [`Change::writes`], for one batch. A call
-//! that changes nothing has none and is recorded all the same.
+//! that changes nothing has none and is recorded all the same. How secrets and versions end: [`ending`].
 
 use keyward_audit::store::{Key, Write};
+
+pub mod ending;
 
 use super::address;
 use super::id::{SecretId, VersionId};
@@ -28,6 +30,15 @@ pub struct Change {
     pub previous: Option<VersionId>,
     /// All that is to be written.
     pub writes: Vec<Write>,
+    /// The row that is to hold the index of the record.
+    pub indexed: Option<Key>,
+}
+
+impl Change {
+    /// A change of a secret and of none of its versions.
+    fn of(row: SecretRow, writes: Vec<Write>) -> Self {
+        Self { row, version: None, previous: None, writes, indexed: None }
+    }
 }
 
 /// A secret to be created.
@@ -58,7 +69,8 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
     if view.existing.is_some() {
         return Err(SecretError::SecretExists);
     }
-    if view.total >= limits.secrets_max {
+    let freed = u64::from(view.gone.is_some());
+    if view.total.saturating_sub(freed) >= limits.secrets_max {
         return Err(SecretError::SecretsLimit { max: limits.secrets_max });
     }
     if view.creator_principal.as_ref().is_some_and(|holder| *holder != new.creator) {
@@ -80,14 +92,15 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
         versions: vec![version.clone()],
     };
     sealed_for(sealed, &row)?;
-    let mut writes = writes_of(&row, Some(sealed));
+    let mut writes: Vec<Write> = view.gone.as_ref().map(ending::leftovers).unwrap_or_default();
+    writes.extend(writes_of(&row, Some(sealed)));
     if view.creator_principal.is_none() {
         // Written once: rewriting it would make all creations of one principal wait for each other.
         writes.push(put_row(address::creator(view.creator), row.creator_principal.as_str().into()));
     }
-    let count = view.in_shard.saturating_add(1).to_be_bytes();
+    let count = view.in_shard.saturating_add(1).saturating_sub(freed).to_be_bytes();
     writes.push(put_row(address::count(address::shard(&view.name)), count.to_vec()));
-    Ok(Change { row, version: Some(version), previous: None, writes })
+    Ok(Change { version: Some(version), ..Change::of(row, writes) })
 }
 
 /// Adds a version and, unless it is staged, makes it current.
@@ -117,7 +130,72 @@ pub fn put(
     }
     row.versions.push(version.clone());
     let writes = writes_of(&row, Some(sealed));
-    Ok(Change { row, version: Some(version), previous, writes })
+    Ok(Change { version: Some(version), previous, ..Change::of(row, writes) })
+}
+
+/// Whether the value of version `id` may be replaced: what [`update`] asks first, before anything is sealed.
+///
+/// # Errors
+/// [`SecretError::VersionNotFound`], then [`SecretError::WrongState`].
+pub fn updatable(row: &SecretRow, id: &VersionId) -> Result<(), SecretError> {
+    row.version(id).ok_or_else(|| SecretError::VersionNotFound(id.clone()))?;
+    row.changeable()
+}
+
+/// Replaces the value of an existing version, without history: the version keeps its id, its place and its time, and gets
+/// the new value's id and form. The current pointer stays.
+///
+/// # Errors
+/// As [`updatable`]; [`SecretError::ForeignValue`].
+pub fn update(mut row: SecretRow, sealed: &Sealed) -> Result<Change, SecretError> {
+    let binding = sealed.binding();
+    updatable(&row, &binding.version)?;
+    sealed_for(sealed, &row)?;
+    let found = row.versions.iter_mut().find(|version| version.id == binding.version);
+    let version = found.filter(|version| version.value != binding.value).ok_or(SecretError::ForeignValue)?;
+    let before = std::mem::replace(&mut version.value, binding.value);
+    version.form = binding.form;
+    let version = version.clone();
+    let mut writes = writes_of(&row, Some(sealed));
+    writes.push(delete_row(address::value(row.id, before)));
+    Ok(Change { version: Some(version), ..Change::of(row, writes) })
+}
+
+/// Replaces the description.
+///
+/// # Errors
+/// [`SecretError::WrongState`].
+pub fn set_description(mut row: SecretRow, description: Description) -> Result<Change, SecretError> {
+    row.changeable()?;
+    let before = std::mem::replace(&mut row.description, description);
+    let writes = if before == row.description { Vec::new() } else { writes_of(&row, None) };
+    Ok(Change::of(row, writes))
+}
+
+/// Adds tags; a value takes the place of that of an equal key.
+///
+/// # Errors
+/// [`SecretError::WrongState`], [`SecretError::TagsLimit`].
+pub fn tag(row: SecretRow, more: &Tags) -> Result<Change, SecretError> {
+    row.changeable()?;
+    let tags = row.tags.with(more).map_err(SecretError::TagsLimit)?;
+    Ok(set_tags(row, tags))
+}
+
+/// Takes tags off; a key that the secret does not have changes nothing.
+///
+/// # Errors
+/// [`SecretError::WrongState`].
+pub fn untag(row: SecretRow, keys: &[&str]) -> Result<Change, SecretError> {
+    row.changeable()?;
+    let tags = row.tags.without(keys);
+    Ok(set_tags(row, tags))
+}
+
+fn set_tags(mut row: SecretRow, tags: Tags) -> Change {
+    let before = std::mem::replace(&mut row.tags, tags);
+    let writes = if before == row.tags { Vec::new() } else { writes_of(&row, None) };
+    Change::of(row, writes)
 }
 
 /// Makes an existing version current, newer or older; it is not staged from then on.
@@ -133,7 +211,7 @@ pub fn set_current(mut row: SecretRow, id: &VersionId) -> Result<Change, SecretE
     row.changeable()?;
     let previous = std::mem::replace(&mut row.current, id.clone());
     let writes = if previous == *id { Vec::new() } else { writes_of(&row, None) };
-    Ok(Change { row, version: Some(version), previous: Some(previous), writes })
+    Ok(Change { version: Some(version), previous: Some(previous), ..Change::of(row, writes) })
 }
 
 /// Makes a disabled secret readable; an enabled one stays as it is.
@@ -156,7 +234,7 @@ fn set_state(mut row: SecretRow, state: State) -> Result<Change, SecretError> {
     row.changeable()?;
     let before = std::mem::replace(&mut row.state, state);
     let writes = if before == state { Vec::new() } else { writes_of(&row, None) };
-    Ok(Change { row, version: None, previous: None, writes })
+    Ok(Change::of(row, writes))
 }
 
 fn version_of(sealed: &Sealed, created_at_s: u64, staged: bool) -> VersionMeta {
@@ -180,6 +258,10 @@ fn writes_of(row: &SecretRow, sealed: Option<&Sealed>) -> Vec<Write> {
 
 fn put_row(key: Key, value: Vec<u8>) -> Write {
     Write { key, value: Some(value) }
+}
+
+fn delete_row(key: Key) -> Write {
+    Write { key, value: None }
 }
 
 #[cfg(test)]

@@ -56,7 +56,15 @@ pub(super) fn sealed_for(engine: &Engine, row: &SecretRow, id: &str) -> Sealed {
 
 /// A view on which `of` can be created.
 pub(super) fn free(of: &str) -> CreationView {
-    CreationView { name: name(of), existing: None, creator: creator(), creator_principal: None, in_shard: 0, total: 0 }
+    CreationView {
+        name: name(of),
+        existing: None,
+        gone: None,
+        creator: creator(),
+        creator_principal: None,
+        in_shard: 0,
+        total: 0,
+    }
 }
 
 /// A creation by `alice`.

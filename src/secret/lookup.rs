@@ -57,6 +57,56 @@ pub fn each_secret(snapshot: &dyn Snapshot, each: &mut dyn FnMut(SecretRow) -> b
     outcome
 }
 
+/// A deletion that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The secret.
+    pub name: SecretName,
+    /// Since when, in epoch seconds.
+    pub at_s: u64,
+    /// Index of the DeleteSecret that asked for it.
+    pub requested: u64,
+}
+
+/// Deletions that are due at `now_s`, the oldest first, at most `most`.
+///
+/// # Errors
+/// [`StoreError`] if a row cannot be read or is damaged.
+pub fn due(snapshot: &dyn Snapshot, now_s: u64, most: usize) -> Result<Vec<Due>, StoreError> {
+    let (from, to) = address::deletions(now_s);
+    let mut found = Vec::new();
+    let mut outcome = Ok(());
+    snapshot.scan(Family::Secrets, &from, &to, false, &mut |key, row| {
+        match (address::parse_deletion(key), row.try_into().map(u64::from_be_bytes)) {
+            (Some((at_s, name)), Ok(requested)) => found.push(Due { name, at_s, requested }),
+            _ => outcome = Err(damaged("deletion", Damaged("index"))),
+        }
+        outcome.is_ok() && found.len() < most
+    })?;
+    outcome.map(|()| found)
+}
+
+/// Index of the DeleteSecret that `row`, found on the same snapshot, waits for its deletion by.
+///
+/// # Errors
+/// [`StoreError`] if the row cannot be read, is damaged, or is not there.
+pub fn requested(snapshot: &dyn Snapshot, row: &SecretRow) -> Result<u64, StoreError> {
+    let key = address::deletion(row.state.delete_at_s(), &row.name);
+    let index = snapshot.get(Family::Secrets, &key.bytes)?.and_then(|bytes| bytes.try_into().ok());
+    let damaged = || damaged(&format!("deletion of secret `{}`", row.name), Damaged("index"));
+    index.map(u64::from_be_bytes).ok_or_else(damaged)
+}
+
+/// Secrets counted in the shard of `name`.
+///
+/// # Errors
+/// [`StoreError`] if the row cannot be read or is damaged.
+pub fn in_shard(snapshot: &dyn Snapshot, name: &SecretName) -> Result<u64, StoreError> {
+    let count = snapshot.get(Family::Secrets, &address::count(address::shard(name)).bytes)?;
+    let count = count.map(|bytes| bytes.try_into().map(u64::from_be_bytes)).transpose();
+    count.map(Option::unwrap_or_default).map_err(|_| damaged("number of secrets", Damaged("count")))
+}
+
 /// What the creation of a secret is decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreationView {
@@ -64,6 +114,8 @@ pub struct CreationView {
     pub name: SecretName,
     /// Who holds the name.
     pub existing: Option<SecretRow>,
+    /// Who held it, and is gone: a due deletion that is carried out with the creation.
+    pub gone: Option<SecretRow>,
     /// The caller's creator number.
     pub creator: CreatorNumber,
     /// Whose that number is, if anyone created under it before.
@@ -75,6 +127,15 @@ pub struct CreationView {
 }
 
 impl CreationView {
+    /// Lets the name be taken from a secret that is gone.
+    #[must_use]
+    pub fn without_gone(mut self, is_gone: impl FnOnce(&SecretRow) -> bool) -> Self {
+        if self.existing.as_ref().is_some_and(is_gone) {
+            self.gone = self.existing.take();
+        }
+        self
+    }
+
     /// The rows that the decision rests on, for its read set. Near the limit these are all counts, so that the quota
     /// is exact; far from it only this shard's, so that creations do not wait for each other.
     #[must_use]
@@ -104,6 +165,7 @@ pub fn creation(
     Ok(CreationView {
         name: name.clone(),
         existing: secret(snapshot, name)?,
+        gone: None,
         creator,
         creator_principal: holder.map_err(|what| damaged(&format!("creator {creator}"), what))?,
         in_shard,

@@ -123,6 +123,27 @@ impl Tags {
         texts
     }
 
+    /// These tags and `more`, whose values take the place of those of equal keys.
+    ///
+    /// # Errors
+    /// [`MetadataError::TagCount`] or [`MetadataError::TagsSize`] if they are too many together.
+    pub fn with(&self, more: &Self) -> Result<Self, MetadataError> {
+        let kept = self.without(&more.keys());
+        Self::new(kept.0.into_iter().chain(more.0.iter().cloned()).collect())
+    }
+
+    /// These tags without those of the given keys.
+    #[must_use]
+    pub fn without(&self, keys: &[&str]) -> Self {
+        Self(self.0.iter().filter(|tag| !keys.contains(&tag.key.as_str())).cloned().collect())
+    }
+
+    /// The keys, in order.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|tag| tag.key.as_str()).collect()
+    }
+
     fn json_bytes(&self) -> usize {
         serde_json::to_string(&self.condition_values()).map_or(usize::MAX, |json| json.len())
     }
@@ -178,6 +199,18 @@ mod tests {
         let error = refusal(vec![tag("b", "1"), tag("a", "1"), tag("b", "2")]);
         assert_eq!(error, MetadataError::TagKeysDuplicated("b".to_owned()));
         assert!(Tags::new(vec![tag("B", "1"), tag("b", "1")]).is_ok());
+    }
+
+    #[test]
+    fn tags_are_added_replaced_and_taken_off_by_key() {
+        let tags = Tags::new(vec![tag("env", "prod"), tag("team", "pay")]).unwrap();
+        let more = Tags::new(vec![tag("env", "dev"), tag("a", "")]).unwrap();
+        assert_eq!(tags.with(&more).unwrap().condition_values(), ["a&", "env&dev", "team&pay"]);
+        assert_eq!(tags.with(&Tags::default()).unwrap(), tags);
+        assert_eq!(tags.without(&["env", "none"]).condition_values(), ["team&pay"]);
+        let many = Tags::new((0..49).map(|i| tag(format!("k{i}"), "")).collect()).unwrap();
+        assert_eq!(many.with(&more).unwrap_err(), MetadataError::TagCount);
+        assert!(many.with(&Tags::new(vec![tag("k0", "x"), tag("a", "")]).unwrap()).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a call may do to a secret in its state: the table of states, and which version a read serves.
 
 use super::id::VersionId;
+use super::metadata::MetadataError;
 use super::row::{SecretRow, VersionMeta};
 use crate::encoding::Damaged;
 
@@ -100,6 +101,15 @@ pub enum SecretError {
         /// The call to make first.
         first: &'static str,
     },
+    /// `FailedOperation`.
+    #[error("it is the only version; call DeleteSecret instead")]
+    LastVersion,
+    /// `FailedOperation`.
+    #[error("it is the current version and every other one is staged; call SetCurrentVersion first")]
+    OnlyStaged,
+    /// `LimitExceeded`: together with the tags that the secret has.
+    #[error("{0}")]
+    TagsLimit(MetadataError),
     /// `InternalError`, reason `creator_collision`, and an alert: the caller's creator number is another principal's.
     #[error("the creator number belongs to another principal")]
     CreatorCollision,
@@ -122,6 +132,12 @@ impl SecretRow {
             State::Disabled => Err(SecretError::Disabled),
             State::PendingDelete { .. } => Err(SecretError::PendingDeleted),
         }
+    }
+
+    /// Whether it waits for a deletion that is due at `now_s`: it is gone then in every answer.
+    #[must_use]
+    pub const fn is_due(&self, now_s: u64) -> bool {
+        matches!(self.state, State::PendingDelete { delete_at_s } if delete_at_s <= now_s)
     }
 
     /// Whether versions, metadata and state may be changed at all.

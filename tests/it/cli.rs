@@ -191,6 +191,64 @@ fn attack_i12_a_configuration_that_is_not_understood_starts_nothing() {
 }
 
 #[test]
+fn verbs_lead_a_secret_through_its_life() {
+    let gateway = TestGateway::start();
+    let admin = gateway.admin().to_owned();
+    let run = |arguments: &[&str]| client(&gateway, &admin, arguments, b"");
+    done(client(&gateway, &admin, &["secret", "create", "demo/db", "--version", "v1", "--tag", "env=dev"], b"one"));
+    done(client(&gateway, &admin, &["secret", "put", "demo/db", "v2"], b"two"));
+    done(client(&gateway, &admin, &["secret", "update", "demo/db", "v1"], b"uno"));
+    assert_eq!(done(run(&["secret", "get", "demo/db", "--version", "v1"])).out, "uno");
+    done(run(&["secret", "set-description", "demo/db", "of the tests"]));
+    done(run(&["secret", "tag", "demo/db", "env=prod", "team=pay"]));
+    done(run(&["secret", "untag", "demo/db", "team"]));
+    let described = done(run(&["secret", "describe", "demo/db"])).out;
+    assert!(described.contains("of the tests") && described.contains("env=prod"), "{described}");
+    done(run(&["secret", "delete-version", "demo/db", "v1"]));
+    failed(&run(&["secret", "delete-version", "demo/db", "v2"]), 1, &["FailedOperation", "call DeleteSecret"]);
+    failed(
+        &run(&["secret", "delete", "demo/db", "--window", "7"]),
+        1,
+        &["FailedOperation", "call DisableSecret first"],
+    );
+    done(run(&["secret", "disable", "demo/db"]));
+    for wrong in [
+        &["demo/db"][..],
+        &["demo/db", "--window", "0"],
+        &["demo/db", "--window", "31"],
+        &["demo/db", "--window", "7", "--now"],
+    ] {
+        assert_eq!(run(&[&["secret", "delete"], wrong].concat()).code, 2, "{wrong:?}");
+    }
+    let deleted = done(run(&["secret", "delete", "demo/db", "--window", "7"])).out;
+    assert!(deleted.contains("Deleted") && deleted.contains('Z'), "{deleted}");
+    let waiting = done(run(&["secret", "list", "--state", "pending-delete"])).out;
+    assert!(waiting.contains("demo/db") && waiting.contains("1 in all"), "{waiting}");
+    done(run(&["secret", "restore", "demo/db"]));
+    done(run(&["secret", "delete", "demo/db", "--now"]));
+    failed(&run(&["secret", "describe", "demo/db"]), 1, &["ResourceNotFound"]);
+    gateway.finish();
+}
+
+#[test]
+fn every_verb_of_secrets_teaches_by_an_example() {
+    let help = |arguments: &[&str]| {
+        let ran = Ran::from(Command::new(PROGRAM).args(arguments).arg("--help").output().unwrap());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.out
+    };
+    let all = help(&["secret"]);
+    let verbs = all.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let verbs: Vec<&str> = verbs.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let verbs: Vec<&str> = verbs.into_iter().filter(|verb| !verb.is_empty() && *verb != "help").collect();
+    assert!(verbs.len() > 12, "{verbs:?}");
+    for verb in verbs {
+        let text = help(&["secret", verb]);
+        assert!(text.contains("Example") && text.contains(&format!("secret {verb}")), "{verb}: {text}");
+    }
+}
+
+#[test]
 fn policy_verbs_name_file_line_and_column_and_exit_4() {
     let installation = Installation::new();
     let valid = done(installation.run(&["policy", "check"]));

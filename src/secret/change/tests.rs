@@ -38,10 +38,11 @@ fn calls_answer_by_state_as_the_table_says() {
     let engine = engine();
     let limits = Limits::default();
     let table = [
-        (State::Enabled, ["-> Enabled", "-> Enabled", "no change", "-> Disabled"]),
-        (State::Disabled, ["-> Disabled", "-> Disabled", "-> Enabled", "no change"]),
-        (PENDING, ["RestoreSecret"; 4]),
+        (State::Enabled, ["-> Enabled", "-> Enabled", "no change", "-> Disabled", "-> Enabled", "-> Enabled"]),
+        (State::Disabled, ["-> Disabled", "-> Disabled", "-> Enabled", "no change", "-> Disabled", "-> Disabled"]),
+        (PENDING, ["RestoreSecret"; 6]),
     ];
+    let text = Description::new("other").unwrap();
     for (state, expected) in table {
         let row = in_state(&engine, state);
         let second = sealed_for(&engine, &row, "v2");
@@ -51,6 +52,8 @@ fn calls_answer_by_state_as_the_table_says() {
             answer(set_current(with_second, &version("v2"))),
             answer(enable(row.clone())),
             answer(disable(row.clone())),
+            answer(update(row.clone(), &sealed_for(&engine, &row, "v1"))),
+            answer(set_description(row.clone(), text.clone())),
         ];
         assert_eq!(answers, expected, "{state:?}");
     }
@@ -228,9 +231,49 @@ fn attack_h04_a_reused_version_id_gets_a_new_value_and_the_old_row_cannot_return
     assert!(opened(&engine, &old_value, &second.row.binding(version)).is_err());
 }
 
+#[test]
+fn i02_an_update_writes_the_new_value_and_deletes_the_one_before() {
+    let engine = engine();
+    let row = put_second(&engine);
+    let before = row.version(&version("v1")).unwrap().clone();
+    let sealed = sealed_for(&engine, &row, "v1");
+    let change = update(row.clone(), &sealed).unwrap();
+    let after = change.version.unwrap();
+    assert_eq!((after.id.clone(), after.created_at_s, after.staged), (before.id, before.created_at_s, before.staged));
+    assert_eq!(after.value, sealed.binding().value);
+    assert_eq!(change.row.versions.len(), row.versions.len());
+    assert_eq!(change.row.current, row.current);
+    let deleted: Vec<_> = change.writes.iter().filter(|write| write.value.is_none()).map(|write| &write.key).collect();
+    assert_eq!(deleted, [&address::value(row.id, before.value)]);
+    assert_eq!(change.writes.len(), 3);
+    let reused = engine.seal(&text("x"), row.binding(&row.versions[0]), &row.key).unwrap();
+    assert_eq!(update(row.clone(), &reused).err(), Some(SecretError::ForeignValue));
+    let missing = sealed_for(&engine, &row, "v9");
+    assert_eq!(update(row, &missing).err(), Some(SecretError::VersionNotFound(version("v9"))));
+}
+
+#[test]
+fn tags_and_descriptions_that_stay_the_same_write_nothing() {
+    let engine = engine();
+    let row = created(&engine, "prod/db").row;
+    let tags =
+        |value: &str| Tags::new(vec![crate::secret::Tag { key: "env".to_owned(), value: value.to_owned() }]).unwrap();
+    let tagged = tag(row.clone(), &tags("prod")).unwrap();
+    assert_eq!((tagged.writes.len(), tagged.row.tags.clone()), (1, tags("prod")));
+    assert!(tag(tagged.row.clone(), &tags("prod")).unwrap().writes.is_empty());
+    assert!(untag(tagged.row.clone(), &["team"]).unwrap().writes.is_empty());
+    assert_eq!(untag(tagged.row, &["env", "team"]).unwrap().row.tags, Tags::default());
+    assert!(set_description(row, Description::default()).unwrap().writes.is_empty());
+    let waiting = in_state(&engine, PENDING);
+    assert_eq!(answer(tag(waiting.clone(), &tags("a"))), "RestoreSecret");
+    assert_eq!(answer(untag(waiting, &["env"])), "RestoreSecret");
+}
+
 #[derive(Clone, Debug)]
 enum Call {
     Put(u8, bool),
+    Update(u8),
+    Delete(u8),
     SetCurrent(u8),
     Enable,
     Disable,
@@ -240,6 +283,8 @@ enum Call {
 fn calls() -> impl Strategy<Value = Call> {
     prop_oneof![
         3 => (0..6_u8, any::<bool>()).prop_map(|(id, stage)| Call::Put(id, stage)),
+        2 => (0..6_u8).prop_map(Call::Update),
+        2 => (0..6_u8).prop_map(Call::Delete),
         2 => (0..6_u8).prop_map(Call::SetCurrent),
         1 => Just(Call::Enable),
         1 => Just(Call::Disable),
@@ -252,6 +297,8 @@ struct Model {
     enabled: bool,
     current: u8,
     staged: BTreeMap<u8, bool>,
+    /// Ids in the order in which they were added.
+    added: Vec<u8>,
 }
 
 const MODEL_VERSIONS_MAX: usize = 4;
@@ -264,7 +311,21 @@ impl Model {
             Call::Put(_, _) if self.staged.len() == MODEL_VERSIONS_MAX => Err("LimitExceeded"),
             Call::Put(id, stage) => {
                 self.staged.insert(id, stage);
+                self.added.push(id);
                 self.current = if stage { self.current } else { id };
+                Ok(Some(id))
+            }
+            Call::Update(id) => self.staged.get(&id).map(|_| Some(id)).ok_or("ResourceNotFound"),
+            Call::Delete(id) if !self.staged.contains_key(&id) => Err("ResourceNotFound"),
+            Call::Delete(_) if self.staged.len() == 1 => Err("LastVersion"),
+            Call::Delete(id) => {
+                let others = self.added.iter().rev().filter(|other| **other != id);
+                let next = others.clone().find(|other| !self.staged[other]);
+                if self.current == id {
+                    self.current = *next.ok_or("OnlyStaged")?;
+                }
+                self.staged.remove(&id);
+                self.added.retain(|other| *other != id);
                 Ok(Some(id))
             }
             Call::SetCurrent(id) => {
@@ -295,6 +356,8 @@ fn code(error: &SecretError) -> &'static str {
         SecretError::VersionsLimit { .. } => "LimitExceeded",
         SecretError::VersionNotFound(_) => "ResourceNotFound",
         SecretError::Disabled => "ResourceDisabled",
+        SecretError::LastVersion => "LastVersion",
+        SecretError::OnlyStaged => "OnlyStaged",
         _ => "unexpected",
     }
 }
@@ -308,6 +371,8 @@ fn real(engine: &Engine, rows: &mut MemoryRows, call: &Call) -> Result<Option<Ve
             let sealed = sealed_for(engine, &row, id(*number).as_str());
             put(row, &sealed, *stage, 1, &limits)
         }
+        Call::Update(number) => update(row.clone(), &sealed_for(engine, &row, id(*number).as_str())),
+        Call::Delete(number) => ending::delete_version(row, &id(*number)),
         Call::SetCurrent(number) => set_current(row, &id(*number)),
         Call::Enable => enable(row),
         Call::Disable => disable(row),
@@ -338,7 +403,7 @@ proptest! {
             create(&free("s"), new_secret([5; 16].into()), &sealed, &Limits::default()).unwrap()
         };
         let mut rows = MemoryRows::of(&change.writes);
-        let mut model = Model { enabled: true, current: 0, staged: BTreeMap::from([(0, false)]) };
+        let mut model = Model { enabled: true, current: 0, staged: BTreeMap::from([(0, false)]), added: vec![0] };
         for call in calls {
             let expected = model.call(&call).map(|version| version.map(id));
             prop_assert_eq!(real(engine, &mut rows, &call), expected, "{:?}", call);
@@ -348,6 +413,8 @@ proptest! {
             prop_assert_eq!(staged, on_paper);
             prop_assert_eq!(row.current, id(model.current));
             prop_assert_eq!(row.state == State::Enabled, model.enabled);
+            let values = rows.0.keys().filter(|(_, key)| address::secret_of_value(key).is_some()).count();
+            prop_assert_eq!(values, row.versions.len(), "a value for each version and no other");
         }
     }
 }

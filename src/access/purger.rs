@@ -1,0 +1,191 @@
+//! `service/purger`: carries out deletions that are due, and has the bytes of what was deleted leave the files of the store.
+//!
+//! INVARIANT I2: a purge is one batch: its record and the deletion of all that the secret had.
+//! INVARIANT I13: it is decided on the secret's row and on the clock, both named in its read set: a secret that was restored
+//! meanwhile stays, and so does every one if the clock stepped.
+//!
+//! If the process dies after a deletion was committed, the next one finds by a watermark that its bytes may still be there,
+//! and rewrites all values.
+
+use super::gateway::{Gateway, Own};
+use crate::secret::change::ending;
+use crate::secret::lookup::{self, Due};
+use crate::secret::row::SecretRow;
+use crate::secret::{SecretId, address};
+use keyward_audit::record::{Draft, Kind, Outcome, Value};
+use keyward_audit::store::{Family, Key, Snapshot, StoreError, Write};
+use keyward_audit::{Changes, CommitError, Generation, Lane, Log, ReadSet};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Moved by every record that deletes stored values.
+const DELETED: Generation = Generation("deleted");
+/// Name of the watermark: up to here the bytes of deleted values have left the files.
+const COMPACTED: &str = "deleted_values";
+/// Deletions that one look at the store finds at most.
+const DUE_MAX: usize = 64;
+/// More secrets than these, and all values are rewritten at once.
+const RANGES_MAX: usize = 64;
+
+/// Whose deleted values may still be in the files.
+#[derive(Debug, Default)]
+struct Deleted {
+    secrets: BTreeSet<SecretId>,
+    /// Nobody knows whose: they were deleted by a process that is gone.
+    unknown: bool,
+}
+
+/// What was deleted and is not rewritten yet.
+#[derive(Debug)]
+pub(super) struct Leftovers(Mutex<Deleted>);
+
+impl Leftovers {
+    /// What the process before left.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the watermark cannot be read.
+    pub(super) fn found(log: &Log) -> Result<Self, StoreError> {
+        let unknown = log.generation(DELETED) > log.watermark(COMPACTED)?;
+        Ok(Self(Mutex::new(Deleted { secrets: BTreeSet::new(), unknown })))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Deleted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes of which secrets values were deleted.
+    pub(super) fn add(&self, secrets: impl IntoIterator<Item = SecretId>) {
+        self.locked().secrets.extend(secrets);
+    }
+}
+
+/// The secrets of which `changes` deletes values.
+pub(super) fn deletes(changes: &Changes) -> Vec<SecretId> {
+    let deleted = changes.writes.iter().filter(|write| write.value.is_none() && write.key.family == Family::Secrets);
+    deleted.filter_map(|write| address::secret_of_value(&write.key.bytes)).collect()
+}
+
+/// Writes on secrets as they ride with a record.
+pub(super) fn changes(writes: Vec<Write>, indexed: Option<Key>) -> Changes {
+    let mut changes = Changes { writes, bumps: Vec::new(), indexed: indexed.into_iter().collect() };
+    if !deletes(&changes).is_empty() {
+        changes.bumps.push(DELETED);
+    }
+    changes
+}
+
+/// The record of the purge of `row`, which waits for its deletion.
+pub(super) fn draft(gateway: &Gateway, snapshot: &dyn Snapshot, row: &SecretRow) -> Result<Draft, StoreError> {
+    let requested = lookup::requested(snapshot, row)?;
+    let request = gateway.request_id().map_err(|_| StoreError::Engine("no random bytes".to_owned()))?;
+    let mut draft = Draft::new(Kind::Purge, "keyward:Purge", "internal", request);
+    draft.outcome = Some(Outcome::Ok);
+    draft.principal = Some("service/purger".to_owned());
+    draft.resource = Some(gateway.place().secret(Some(row.creator), &row.name));
+    draft.parameters.insert("due".to_owned(), Value::from(row.state.delete_at_s()));
+    draft.parameters.insert("requested".to_owned(), Value::from(requested));
+    Ok(draft)
+}
+
+/// A purge that is to be committed.
+struct Purge {
+    draft: Draft,
+    changes: Changes,
+    reads: ReadSet,
+}
+
+impl Gateway {
+    /// Carries out all deletions that are due, each as a record of its own; answers how many. What cannot be done now is
+    /// left for the next time.
+    pub async fn purge(&self) -> usize {
+        let mut purged = 0;
+        loop {
+            let due_by_s = self.steadiness().due_by_s(self.now_us() / 1_000_000);
+            let due = match self.log().read(|snapshot| lookup::due(snapshot, due_by_s, DUE_MAX)) {
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::warn!(%error, "deletions that are due cannot be looked up");
+                    return purged;
+                }
+            };
+            let before = purged;
+            for due in &due {
+                purged += usize::from(self.purge_one(due).await);
+            }
+            if due.len() < DUE_MAX || purged == before {
+                return purged;
+            }
+        }
+    }
+
+    async fn purge_one(&self, due: &Due) -> bool {
+        let purge = match self.prepare(due) {
+            Ok(Some(purge)) => purge,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::error!(%error, "a deletion that is due cannot be carried out");
+                metrics::counter!("keyward_store_errors_total").increment(1);
+                return false;
+            }
+        };
+        let deleted = deletes(&purge.changes);
+        let own = Own::new(purge.draft, Lane::Reserve);
+        match self.log().commit_unhurried(own, purge.changes, purge.reads).await {
+            Ok(_) => {
+                metrics::counter!("keyward_purged_total").increment(1);
+                self.leftovers().add(deleted);
+                true
+            }
+            Err(CommitError::Conflict(_) | CommitError::TooLarge(_)) => false,
+            Err(CommitError::Unavailable(..)) => {
+                self.leftovers().add(deleted);
+                false
+            }
+        }
+    }
+
+    /// What a purge comes to on a snapshot; none if the secret does not wait for this deletion any more, or the clock is not
+    /// trusted any more.
+    fn prepare(&self, due: &Due) -> Result<Option<Purge>, StoreError> {
+        let mut reads = ReadSet { as_of: self.log().as_of(), ..ReadSet::default() };
+        let clock = self.steadiness();
+        let now_s = self.now_us() / 1_000_000;
+        reads.rows = vec![address::secret(&due.name), address::count(address::shard(&due.name))];
+        self.log().read(|snapshot| {
+            let row = lookup::secret(snapshot, &due.name)?;
+            let row = row.filter(|row| row.state.delete_at_s() == due.at_s && clock.is_gone(row, now_s, &mut reads));
+            let Some(row) = row else { return Ok(None) };
+            let writes = ending::purge(&row, lookup::in_shard(snapshot, &due.name)?);
+            let draft = draft(self, snapshot, &row)?;
+            Ok(Some(Purge { draft, changes: changes(writes, None), reads: reads.clone() }))
+        })
+    }
+
+    /// Has the bytes of deleted values leave the files of the store. It may take long.
+    pub async fn compact(self: &Arc<Self>) {
+        let gateway = Arc::clone(self);
+        let compacted = tokio::task::spawn_blocking(move || gateway.compact_now()).await;
+        match compacted {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "deleted values are not rewritten now"),
+            Err(error) => tracing::error!(%error, "rewriting deleted values panicked"),
+        }
+    }
+
+    fn compact_now(&self) -> Result<(), StoreError> {
+        let log = self.log();
+        let up_to = log.generation(DELETED);
+        let Deleted { secrets, unknown } = std::mem::take(&mut *self.leftovers().locked());
+        let ranges = match (unknown, secrets.len()) {
+            (false, 0) => return Ok(()),
+            (false, 1..=RANGES_MAX) => secrets.into_iter().map(address::values).collect(),
+            _ => vec![address::all_values()],
+        };
+        let compacted = log.compact(Family::Secrets, &ranges);
+        if compacted.is_err() {
+            self.leftovers().locked().unknown = true;
+        }
+        compacted?;
+        log.set_watermark(COMPACTED, up_to)
+    }
+}
