@@ -49,6 +49,7 @@ mod question;
 mod recording;
 pub mod replay;
 mod request;
+mod request_ids;
 mod secrets;
 pub mod setup;
 mod tokens;

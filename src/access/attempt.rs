@@ -120,7 +120,7 @@ pub(super) async fn run(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Attempt {
 }
 
 fn attempt(gateway: &Arc<Gateway>, ask: &Ask) -> Attempt {
-    let caller = match authenticate(gateway, &ask.call.presented) {
+    let caller = match authenticate(gateway, &ask.call) {
         Ok(caller) => caller,
         Err(refusal) => return Attempt::Refused(ask.outer.as_ref().map_or(refusal, Refusal::of_request)),
     };
@@ -141,10 +141,13 @@ impl Refusal {
     }
 }
 
-fn authenticate(gateway: &Gateway, presented: &Presented) -> Result<Arc<Authenticated>, Refusal> {
+fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Refusal> {
+    if let Some(known) = call.known.as_ref().filter(|known| gateway.still_knows(known)) {
+        return Ok(Arc::clone(known));
+    }
     let refusal =
-        |reason, claimed| Refusal { reason, claimed, error: credential_error(presented), is_credential: true };
-    let token = match presented {
+        |reason, claimed| Refusal { reason, claimed, error: credential_error(&call.presented), is_credential: true };
+    let token = match &call.presented {
         Presented::Bearer(token) => token,
         Presented::Nothing => return Err(refusal("no_credential", BTreeMap::new())),
         Presented::Malformed => return Err(refusal("malformed", BTreeMap::new())),

@@ -5,6 +5,7 @@
 
 use super::export::ExportStream;
 use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
+use crate::authn::Authenticated;
 use crate::error::{ApiError, Code};
 use crate::floods::Counted;
 use crate::secret::{Form, Plaintext};
@@ -14,6 +15,7 @@ use keyward_audit::{Committed, Locator, Refused};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// One message for every absent or malformed credential.
@@ -41,6 +43,8 @@ pub struct Call {
     pub operation: Option<String>,
     /// The credential shown.
     pub presented: Presented,
+    /// Whom the credential spoke for when the door asked, if it was good: it is asked again at the decision.
+    pub known: Option<Arc<Authenticated>>,
     /// The body.
     pub body: Zeroizing<Vec<u8>>,
     /// What the door found wrong, if anything.

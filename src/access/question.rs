@@ -117,8 +117,9 @@ impl<'a> Asked<'a> {
             context: &self.context,
             session_policy: None,
         };
-        let decision = policies.decide(&question);
-        let (groups, roles) = policies.local_groups_and_roles(&question.caller);
+        let reached = policies.reach(&question.caller);
+        let decision = policies.decide_for(&question, &reached);
+        let (groups, roles) = policies.local_groups_and_roles(&question.caller, &reached);
         let texts = |proved: &[Principal], local: &[Principal]| -> BTreeSet<String> {
             proved.iter().chain(local).map(|principal| principal.as_str().to_owned()).collect()
         };
