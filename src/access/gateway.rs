@@ -14,7 +14,7 @@ use crate::floods::{Budget, Floods, Summary};
 use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
-use crate::secret::{self, Engine};
+use crate::secret::{self, Engine, Servables};
 use keyward_audit::disk::Level;
 use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
@@ -78,6 +78,7 @@ pub struct Gateway {
     doubtful: Mutex<Option<Doubtful>>,
     cursors: CursorKey,
     request_ids: RequestIds,
+    servables: Servables,
 }
 
 /// A summary that may be durable or not: the store failed under it.
@@ -134,6 +135,7 @@ impl Gateway {
             }),
             doubtful: Mutex::new(None),
             request_ids: RequestIds::default(),
+            servables: Servables::default(),
             cursors: CursorKey::random(&*environment.random)?,
             environment,
             log,
@@ -257,6 +259,11 @@ impl Gateway {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Secrets that were read last.
+    pub(super) fn servables(&self) -> &Servables {
+        &self.servables
     }
 
     pub(super) fn floods(&self) -> &Floods {
