@@ -103,6 +103,7 @@ impl Inside {
             door: "native",
             operation: Some(action.to_owned()),
             presented: Presented::Bearer(issuer.sign(&claims).into()),
+            known: None,
             body: parameters.to_string().into_bytes().into(),
             fault: None,
             peer: None,
