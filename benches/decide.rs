@@ -109,6 +109,7 @@ fn settings() -> Settings {
         issuers: vec![IssuerRule { name: "dev".to_owned(), groups_required: false }],
         foreign_services: Vec::new(),
         document_characters_max: 6_144,
+        catalogue: keyward::actions::CATALOGUE,
     }
 }
 

@@ -61,13 +61,14 @@ mod trail;
 pub use call::{Answer, Body, Call, Fault, Presented, Unrecorded, Witness, leaf_text};
 pub use export::ExportStream;
 pub use gateway::{BodyLimits, Gateway, OpenError};
-pub use grant::{Denial, Done, Exported, Failure, Grant, Read};
+pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 
 use crate::error::{ApiError, Code};
 use crate::floods::Admission;
 use attempt::{Ask, Attempt};
 use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// How often a request is decided before it is given up.
@@ -94,6 +95,10 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             Attempt::Done(grant, changes, reads) => {
                 commit_change(gateway, grant, changes, reads).await.map(Answer::done)
             }
+            Attempt::Generated(grant, reads) => {
+                commit(gateway, grant, Changes::default(), reads).await.map(Answer::generated)
+            }
+            Attempt::Items(items) => return Answer::items(each(gateway, items).await),
             Attempt::Export(grant, reads) => {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
             }
@@ -123,6 +128,22 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         Some(draft) => give_up(gateway, *draft, recording::CONTENTION).await,
         None => unrecorded(Unrecorded::Store),
     }
+}
+
+/// The answers to the items of a call, in their order. Each is decided, recorded and answered by itself; they go together, so
+/// that one write of the log serves many.
+async fn each(gateway: &Arc<Gateway>, items: Vec<Ask>) -> Vec<Answer> {
+    let tasks: Vec<_> = items.into_iter().map(|item| tokio::spawn(one(Arc::clone(gateway), item))).collect();
+    let mut answers = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        answers.push(task.await.unwrap_or_else(|_| Answer::lost_item()));
+    }
+    answers
+}
+
+/// One item. In a box, since it is served as calls are, by what calls this.
+fn one(gateway: Arc<Gateway>, item: Ask) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    Box::pin(async move { decided(&gateway, &Arc::new(item)).await })
 }
 
 /// Why a commit did not come to an answer; with the record that it would have left.

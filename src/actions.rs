@@ -3,7 +3,7 @@
 //! without code does not compile.
 
 /// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
-pub const CATALOGUE: u64 = 1;
+pub const CATALOGUE: u64 = 2;
 
 /// A service that owns actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -244,6 +244,30 @@ impl Action {
     }
 }
 
+/// A call of several items, each of which is decided, recorded and answered as an action of its own; policies name that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// The name, as in `POST /v1/<name>`; no action has it.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// What each item is.
+    pub of: Operation,
+}
+
+/// Every bundle.
+pub const BUNDLES: &[Bundle] = &[Bundle {
+    name: "BatchGetSecretValue",
+    summary: "Several secrets' values at once.",
+    of: Operation::GetSecretValue,
+}];
+
+/// The bundle that a door's operation name stands for.
+#[must_use]
+pub fn bundle(name: &str) -> Option<&'static Bundle> {
+    BUNDLES.iter().find(|bundle| bundle.name == name)
+}
+
 /// The action that a door's operation name stands for.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Action> {
@@ -289,6 +313,8 @@ catalogue! {
     TagResource Ssm Secret Write Door;
     /// Takes tags off.
     UntagResource Ssm Secret Write Door;
+    /// A random password, not kept anywhere.
+    GetRandomPassword Ssm Operation Read Door;
     /// The service's regions.
     GetRegions Ssm Operation Read Not;
     /// The service's state and quotas.
@@ -347,4 +373,17 @@ catalogue! {
     GetCallerIdentity Sts Operation Read Not;
     /// Temporary keys for someone else.
     GetFederationToken Sts Operation Write Not;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_action_has_the_name_of_a_bundle_and_each_bundle_is_of_an_action_that_doors_offer() {
+        for bundle in BUNDLES {
+            assert_eq!(by_name(bundle.name), None);
+            assert_eq!(row(bundle.of).map(|action| action.served), Some(Served::Door));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Fault, Presented, Unrecorded, credential_error};
 use super::gateway::Gateway;
-use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
+use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
 use super::{changes, recording, secrets, tokens, trail};
@@ -10,6 +10,7 @@ use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
 use crate::error::{ApiError, Code};
+use crate::secret::Plaintext;
 use crate::secret::row::SecretRow;
 use keyward_audit::disk::Level as DiskLevel;
 use keyward_audit::record::Draft;
@@ -26,6 +27,8 @@ pub(super) struct Ask {
     pub(super) action: Option<&'static Action>,
     /// What is answered before the credential is looked at.
     outer: Option<ApiError>,
+    /// Its place in the call, if it is one of several.
+    pub(super) item: Option<usize>,
     /// The parameters, or what is wrong: told to known callers only.
     request: Result<Request, ApiError>,
 }
@@ -34,6 +37,9 @@ pub(super) struct Ask {
 pub(super) enum Attempt {
     Value(Grant<Read>, ReadSet),
     Done(Grant<Done>, Changes, ReadSet),
+    Generated(Grant<Generated>, ReadSet),
+    /// The caller is known; what it asks for is several requests.
+    Items(Vec<Ask>),
     Export(Grant<Exported>, ReadSet),
     Denied(Denial, ReadSet),
     Failed(Failure, ReadSet),
@@ -62,6 +68,8 @@ pub(super) enum Carried {
     Done(Map<String, Value>, Changes),
     /// The same, in place of a secret that is gone, whose purge goes before it.
     Anew(Box<Draft>, Map<String, Value>, Changes),
+    /// A password.
+    Generated(Plaintext),
     /// An export.
     Export(Exported),
     /// Not done.
@@ -75,14 +83,25 @@ impl Ask {
             Some(Fault::Inner(error)) => (None, Some(error)),
             None => (None, None),
         };
-        let action = call.operation.as_deref().and_then(actions::by_name);
-        let action = action.filter(|action| action.served != Served::Internal);
-        let request = match (inner, action) {
-            (Some(error), _) => Err(error),
-            (None, None) => Err(ApiError::new(Code::InvalidAction, "there is no such action")),
-            (None, Some(action)) => Request::parse(action.operation, &call.body, &gateway.rules()),
+        let bundle = call.operation.as_deref().and_then(actions::bundle);
+        let action = match bundle {
+            Some(bundle) => actions::row(bundle.of),
+            None => call.operation.as_deref().and_then(actions::by_name),
         };
-        Self { call, action, outer, request }
+        let action = action.filter(|action| action.served != Served::Internal);
+        let request = match (inner, bundle, action) {
+            (Some(error), ..) => Err(error),
+            (None, Some(bundle), _) => Request::parse_bundle(bundle, &call.body),
+            (None, None, None) => Err(ApiError::new(Code::InvalidAction, "there is no such action")),
+            (None, None, Some(action)) => Request::parse(action.operation, &call.body, &gateway.rules()),
+        };
+        Self { call, action, outer, item: None, request }
+    }
+
+    /// The request at one place of a call of several, as a request of its own.
+    fn item(&self, place: usize, request: Request) -> Self {
+        let call = self.call.of_item();
+        Self { call, action: self.action, outer: None, item: Some(place), request: Ok(request) }
     }
 
     /// The action as records name it.
@@ -134,6 +153,11 @@ fn attempt(gateway: &Arc<Gateway>, ask: &Ask) -> Attempt {
         Err(refusal) => return Attempt::Refused(ask.outer.as_ref().map_or(refusal, Refusal::of_request)),
     };
     match (&ask.outer, &ask.request, ask.action) {
+        (None, Ok(Request::Reads(items)), _) => {
+            let items = items.iter().cloned().enumerate();
+            let reads = items.map(|(place, (name, version))| ask.item(place, Request::GetSecretValue(name, version)));
+            Attempt::Items(reads.collect())
+        }
         (None, Ok(request), Some(action)) => decide(gateway, ask, &caller, action, request),
         (Some(error), ..) | (None, Err(error), _) => {
             let draft = recording::not_decided(ask, &caller, error.code.as_str());
@@ -274,6 +298,9 @@ fn finish(asked: &mut Asked<'_>, carried: Carried, draft: Draft) -> Attempt {
             let grant = Grant::new(recording::ok(draft), Done(fields), lane).behind(purge);
             Attempt::Done(grant, changes, reads)
         }
+        Carried::Generated(password) => {
+            Attempt::Generated(Grant::new(recording::ok(draft), Generated(password), lane), reads)
+        }
         Carried::Export(export) => Attempt::Export(Grant::new(recording::ok(draft), export, lane), reads),
         Carried::Failed(error) => Attempt::Failed(recording::failed(draft, error, lane), reads),
     }
@@ -315,6 +342,9 @@ fn carry_out(
         Request::TagResource(_, tags) => changes::tag(row, tags, draft),
         Request::UntagResource(_, tags) => changes::untag(row, tags, draft),
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
+        Request::GetRandomPassword(rules) => secrets::password(gateway, rules),
+        // Divided before anything is decided.
+        Request::Reads(_) => Carried::Failed(secrets::internal("a call of several items was taken for one")),
         Request::SearchRecords(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }

@@ -3,8 +3,10 @@
 //! INVARIANT I1, I3: an answer that carries anything is built from a `Committed<_>`; what is not has no other
 //! content than "not now" ([`Unrecorded`]) or stands in a count ([`Counted`]).
 
+mod items;
+
 use super::export::ExportStream;
-use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
+use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use crate::authn::Authenticated;
 use crate::error::{ApiError, Code};
 use crate::floods::Counted;
@@ -77,6 +79,27 @@ pub struct Witness {
 }
 
 impl Call {
+    /// The same call for one of its items, without the body.
+    pub(super) fn of_item(&self) -> Self {
+        Self {
+            request: self.request.clone(),
+            door: self.door,
+            operation: self.operation.clone(),
+            presented: match &self.presented {
+                Presented::Nothing => Presented::Nothing,
+                Presented::Malformed => Presented::Malformed,
+                Presented::Bearer(token) => Presented::Bearer(token.clone()),
+            },
+            known: self.known.clone(),
+            body: Zeroizing::default(),
+            fault: None,
+            peer: self.peer,
+            user_agent: self.user_agent.clone(),
+            secure_transport: self.secure_transport,
+            wants_checkpoint: false,
+        }
+    }
+
     /// See [`Witness`].
     #[must_use]
     pub fn witness(&self) -> Witness {
@@ -113,6 +136,8 @@ impl Unrecorded {
 enum Content {
     Object(Map<String, Value>),
     Secret { servable: Arc<Servable>, value: Plaintext },
+    Password(Plaintext),
+    Items(Vec<Answer>),
     Stream(Box<ExportStream>),
     Error(ApiError),
 }
@@ -147,6 +172,28 @@ impl Answer {
     pub(super) fn value(value: Plaintext, grant: Grant<Read>, locator: Locator) -> Self {
         let Read(servable) = grant.into_act();
         Self::new(Some(locator), Content::Secret { servable, value })
+    }
+
+    /// A password that was made for this answer alone.
+    pub(super) fn generated(committed: Committed<Grant<Generated>>) -> Self {
+        let locator = committed.locator();
+        Self::new(Some(locator), Content::Password(committed.into_event().into_act().0))
+    }
+
+    /// The answers to the items of a call, in their order: its place in the log is that of the last one. If none of them
+    /// could be recorded, the call is answered as the first item is.
+    pub(super) fn items(mut answers: Vec<Self>) -> Self {
+        let last = answers.iter().rev().find_map(|answer| answer.locator);
+        if last.is_none() && !answers.is_empty() {
+            return answers.swap_remove(0);
+        }
+        Self::new(last, Content::Items(answers))
+    }
+
+    /// An item whose task panicked.
+    pub(super) fn lost_item() -> Self {
+        let error = ApiError::new(Code::InternalError, "the request could not be served");
+        Self::new(None, Content::Error(error))
     }
 
     /// An export.
@@ -234,13 +281,36 @@ impl Answer {
                 secret_body(servable.row.name.as_str(), servable.version.id.as_str(), &value, request)
             }
             Content::Error(error) => error_body(&error, request),
+            Content::Password(password) => password_body(&password, request),
+            Content::Items(answers) => items::body(&answers, request),
             Content::Stream(stream) => return Body::Stream(stream),
         };
         Body::Json(bytes)
     }
 }
 
-/// `{…fields…}` of a value's reply. SECURITY: the one place where an opened value is written into an answer.
+/// A value as replies write it: text, or base64, the other field empty.
+struct Written<'a> {
+    text: &'a str,
+    binary: Zeroizing<String>,
+}
+
+impl<'a> Written<'a> {
+    fn of(value: &'a Plaintext) -> Self {
+        let bytes = value.expose();
+        match (value.form(), std::str::from_utf8(bytes)) {
+            (Form::Text, Ok(text)) => Self { text, binary: Zeroizing::default() },
+            _ => Self { text: "", binary: Zeroizing::new(STANDARD.encode(bytes)) },
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.text.len().saturating_add(self.binary.len())
+    }
+}
+
+/// `{…fields…}` of a value's reply. SECURITY: here, and where the items of a call are written, opened values are written
+/// into answers, and nowhere else.
 fn secret_body(name: &str, version: &str, value: &Plaintext, request: &str) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
@@ -251,20 +321,29 @@ fn secret_body(name: &str, version: &str, value: &Plaintext, request: &str) -> V
         secret_string: &'a str,
         request_id: &'a str,
     }
-    let mut reply =
-        Reply { secret_name: name, version_id: version, secret_binary: "", secret_string: "", request_id: request };
-    let bytes = value.expose();
-    match (value.form(), std::str::from_utf8(bytes)) {
-        (Form::Text, Ok(text)) => {
-            reply.secret_string = text;
-            to_bytes(&reply, bytes.len().saturating_add(512))
-        }
-        _ => {
-            let encoded = Zeroizing::new(STANDARD.encode(bytes));
-            reply.secret_binary = &encoded;
-            to_bytes(&reply, encoded.len().saturating_add(512))
-        }
+    let value = Written::of(value);
+    let reply = Reply {
+        secret_name: name,
+        version_id: version,
+        secret_binary: &value.binary,
+        secret_string: value.text,
+        request_id: request,
+    };
+    to_bytes(&reply, value.bytes().saturating_add(512))
+}
+
+fn password_body(password: &Plaintext, request: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Reply<'a> {
+        random_password: &'a str,
+        request_id: &'a str,
     }
+    let value = Written::of(password);
+    to_bytes(
+        &Reply { random_password: value.text, request_id: request },
+        value.bytes().saturating_mul(2).saturating_add(512),
+    )
 }
 
 fn error_body(error: &ApiError, request: &str) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use super::export::ExportStream;
 use crate::error::ApiError;
-use crate::secret::{Binding, Readable, SealedValue, Servable};
+use crate::secret::{Binding, Plaintext, Readable, SealedValue, Servable};
 use keyward_audit::record::Draft;
 use keyward_audit::{Event, Lane};
 use serde_json::{Map, Value};
@@ -24,6 +24,9 @@ pub struct Read(pub Arc<Servable>);
 
 /// The act of every other grant: the answer's fields; the change itself rides in the record's batch.
 pub struct Done(pub Map<String, Value>);
+
+/// The act of a grant of a random password.
+pub struct Generated(pub Plaintext);
 
 /// The act of a grant to export the log.
 pub struct Exported(pub ExportStream);

@@ -229,6 +229,8 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::DisableSecret(name) => Some(name),
         Request::SearchRecords(search) => search.resource.as_ref().map(|searched| &searched.name),
         Request::ListSecrets(_)
+        | Request::GetRandomPassword(_)
+        | Request::Reads(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords

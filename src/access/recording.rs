@@ -37,6 +37,9 @@ fn of_call(ask: &Ask, kind: Kind) -> Draft {
     let mut draft = Draft::new(kind, ask.action_name(), call.door, call.request.clone());
     draft.source_ip = call.peer;
     draft.user_agent = call.user_agent.as_deref().map(UserAgent::shortened);
+    if let Some(item) = ask.item {
+        draft.parameters.insert("item".to_owned(), Value::from(item as u64));
+    }
     draft
 }
 

@@ -6,12 +6,13 @@ mod trail;
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
 pub(super) use trail::{RevokeToken, SearchRecords};
 
-use crate::actions::Operation;
+use crate::actions::{Bundle, Operation};
 use crate::error::{ApiError, Code};
 use crate::parameters::{Fields, invalid_value, missing};
 use crate::resource::{Place, SecretName};
+use crate::secret::password::PasswordRules;
 use crate::secret::{Description, Limits, Tags, VersionId};
-use secrets::{description, read_get, secret_name, tags, tags_of_keys, version_id};
+use secrets::{description, password_rules, read_get, read_gets, secret_name, tags, tags_of_keys, version_id};
 use std::collections::BTreeMap;
 
 /// What parameters are checked against.
@@ -58,6 +59,10 @@ pub(super) enum Request {
     DeleteSecretVersion(SecretName, VersionId),
     /// TagResource: at least one tag.
     TagResource(SecretName, Tags),
+    /// GetRandomPassword
+    GetRandomPassword(PasswordRules),
+    /// Several GetSecretValue, each on its own: BatchGetSecretValue.
+    Reads(Vec<(SecretName, Option<VersionId>)>),
     /// UntagResource: at least one key, each as a tag without a value.
     UntagResource(SecretName, Tags),
     /// SearchRecords
@@ -89,6 +94,20 @@ impl Request {
         Ok(request)
     }
 
+    /// Reads the parameters of a bundle.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, named.
+    pub(super) fn parse_bundle(bundle: &Bundle, body: &[u8]) -> Result<Self, ApiError> {
+        let mut fields = Fields::parse(body)?;
+        let request = match bundle.of {
+            Operation::GetSecretValue => Self::Reads(read_gets(&mut fields)?),
+            _ => return Err(ApiError::new(Code::UnsupportedOperation, "this build does not offer the action")),
+        };
+        fields.finish()?;
+        Ok(request)
+    }
+
     fn read(operation: Operation, fields: &mut Fields, rules: &Rules<'_>) -> Result<Self, ApiError> {
         Ok(match operation {
             Operation::CreateSecret => Self::CreateSecret(CreateSecret::read(fields, &rules.limits)?),
@@ -107,6 +126,7 @@ impl Request {
                 Self::UpdateDescription(name, description(text)?)
             }
             Operation::DeleteSecret => Self::DeleteSecret(DeleteSecret::read(fields)?),
+            Operation::GetRandomPassword => Self::GetRandomPassword(password_rules(fields)?),
             Operation::RestoreSecret => Self::RestoreSecret(secret_name(fields)?),
             Operation::DeleteSecretVersion => Self::DeleteSecretVersion(secret_name(fields)?, version_id(fields)?),
             Operation::TagResource => Self::TagResource(secret_name(fields)?, some(tags(fields)?, "Tags")?),

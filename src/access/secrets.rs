@@ -9,8 +9,10 @@ use super::question::Asked;
 use super::request::{CreateSecret, ListSecrets};
 use crate::error::{ApiError, Code};
 use crate::keys::{KeyId, KeyUnusable};
+use crate::parameters::invalid_value;
 use crate::resource::SecretName;
 use crate::secret::change::{self, Change, NewSecret};
+use crate::secret::password::{PasswordError, PasswordRules};
 use crate::secret::row::{SecretRow, VersionMeta, resource_id};
 use crate::secret::{
     Binding, Plaintext, SealValueError, Sealed, SecretError, SecretId, Servable, ValueId, VersionId, lookup,
@@ -130,6 +132,15 @@ pub(super) fn serve(gateway: &Gateway, servable: Arc<Servable>, draft: &mut Draf
     }
     name_version(&servable.version, draft);
     Carried::Value(Read(servable))
+}
+
+/// GetRandomPassword: the record says that one was handed out, and nothing of it.
+pub(super) fn password(gateway: &Gateway, rules: &PasswordRules) -> Carried {
+    match rules.generate(gateway.random()) {
+        Ok(password) => Carried::Generated(password),
+        Err(PasswordError::Random) => Carried::Failed(internal("no random bytes")),
+        Err(error) => Carried::Failed(invalid_value("PasswordLength", error)),
+    }
 }
 
 /// DescribeSecret

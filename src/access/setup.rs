@@ -158,5 +158,6 @@ pub fn policy_settings(config: &Config) -> authz::Settings {
         issuers: issuers.collect(),
         foreign_services: config.policy.foreign_services.clone(),
         document_characters_max: config.policy.document_characters_max,
+        catalogue: crate::actions::CATALOGUE,
     }
 }

@@ -23,6 +23,7 @@ fn settings() -> Settings {
         issuers: vec![issuer("ci", false), issuer("corp", true)],
         foreign_services: Vec::new(),
         document_characters_max: 6_144,
+        catalogue: crate::actions::CATALOGUE,
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Settings {
     pub foreign_services: Vec<String>,
     /// Longest document, in Unicode scalar values without white space; 6,144 by default.
     pub document_characters_max: usize,
+    /// Version of the catalogue: the present one, or that of a stored revision.
+    pub catalogue: u64,
 }
 
 /// One file of the policy folder.

@@ -27,7 +27,7 @@ pub(super) fn config_frame(settings: &Settings) -> Vec<u8> {
     issuers.sort();
     let config = Config {
         account: settings.place.account.clone(),
-        catalogue: CATALOGUE,
+        catalogue: settings.catalogue,
         foreign_services,
         issuers,
         region: settings.place.region.clone(),
@@ -40,16 +40,19 @@ impl Settings {
     /// The settings that a stored revision was decided under, from its frame `config`. Load checks that guard new sets
     /// only (sizes, groups that a token may leave out) are off: they never change a decision.
     ///
-    /// `None` if the bytes are no such frame, or are of another version of the catalogue.
+    /// The catalogue only grows: what an older one decided, this one decides the same.
+    ///
+    /// `None` if the bytes are no such frame, or are of a later version of the catalogue.
     #[must_use]
     pub fn of_revision(frame: &[u8]) -> Option<Self> {
         let config: Config =
-            serde_json::from_slice(frame).ok().filter(|config: &Config| config.catalogue == CATALOGUE)?;
+            serde_json::from_slice(frame).ok().filter(|config: &Config| (1..=CATALOGUE).contains(&config.catalogue))?;
         Some(Self {
             place: Place { region: config.region, account: config.account },
             issuers: config.issuers.into_iter().map(|name| IssuerRule { name, groups_required: true }).collect(),
             foreign_services: config.foreign_services,
             document_characters_max: usize::MAX,
+            catalogue: config.catalogue,
         })
     }
 }
@@ -121,7 +124,12 @@ mod tests {
     fn settings_come_back_from_the_frame() {
         let frame = config_frame(&golden_settings());
         assert_eq!(config_frame(&Settings::of_revision(&frame).unwrap()), frame);
-        assert!(Settings::of_revision(&String::from_utf8(frame).unwrap().replace(":1,", ":2,").into_bytes()).is_none());
+        let of = |catalogue: u64| {
+            let frame = String::from_utf8(frame.clone()).unwrap().replace(":1,", &format!(":{catalogue},"));
+            Settings::of_revision(frame.as_bytes()).map(|settings| settings.catalogue)
+        };
+        assert_eq!((of(1), of(CATALOGUE)), (Some(1), Some(CATALOGUE)));
+        assert_eq!((of(0), of(CATALOGUE + 1)), (None, None));
         assert!(Settings::of_revision(b"{}").is_none());
     }
 }

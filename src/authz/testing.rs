@@ -22,6 +22,7 @@ pub(super) fn settings() -> Settings {
         issuers: vec![issuer("dev", false), issuer("corp", true)],
         foreign_services: vec!["cos".to_owned()],
         document_characters_max: 6_144,
+        catalogue: crate::actions::CATALOGUE,
     }
 }
 
@@ -30,6 +31,7 @@ pub(super) fn golden_settings() -> Settings {
     Settings {
         place: Place { region: "local".to_owned(), account: "100000000001".to_owned() },
         foreign_services: Vec::new(),
+        catalogue: 1,
         ..settings()
     }
 }

@@ -3,6 +3,9 @@
 use super::client::Client;
 use super::output;
 use super::{Context, Failure};
+use crate::clock;
+use crate::secret::Plaintext;
+use crate::secret::password::{PASSWORD_CHARACTERS, PasswordRules};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,13 +20,20 @@ const VALUE_BYTES_MAX: u64 = 65_536;
 
 #[derive(Subcommand)]
 pub(super) enum Secret {
-    /// Create a secret; its value comes from standard input or --from
-    #[command(after_help = "Example: printf %s \"$PASSWORD\" | keyward secret create demo/db --tag env=prod")]
+    /// Create a secret; its value comes from standard input, --from or --generate
+    #[command(after_help = "Examples:
+  printf %s \"$PASSWORD\" | keyward secret create demo/db --tag env=prod
+  keyward secret create demo/db --generate --exclude '\"\\'      nobody sees the value until it is read")]
     Create {
         /// The name: letters, digits and / _ + = . @ -
         name: String,
         #[command(flatten)]
         value: ValueFrom,
+        /// Make a random password the value
+        #[arg(long, conflicts_with_all = ["from", "binary"])]
+        generate: bool,
+        #[command(flatten)]
+        password: Password,
         /// The first version's id
         #[arg(long, value_name = "ID")]
         version: Option<String>,
@@ -70,6 +80,21 @@ The value before is gone: its row is deleted with the record of the update. Back
         /// A file to write the value to; must not exist
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+    },
+    /// Read several secrets in one call, each allowed and recorded by itself
+    #[command(after_help = "Example: keyward --output json secret batch-get demo/db demo/api:v2
+
+Prints what it got, and an error line for each of the others; exits 3 if one was denied, 1 if one failed.")]
+    BatchGet {
+        /// Secrets, 1 to 20; a version behind a colon, else the current one
+        #[arg(value_name = "NAME[:VERSION]", required = true)]
+        secrets: Vec<String>,
+    },
+    /// Print a random password; nothing is stored
+    #[command(after_help = "Example: keyward secret random-password --length 20 --no-punctuation")]
+    RandomPassword {
+        #[command(flatten)]
+        password: Password,
     },
     /// Show a secret's metadata and tags, never its value
     #[command(after_help = "Example: keyward secret describe demo/db")]
@@ -201,16 +226,48 @@ pub(super) struct ValueFrom {
     binary: bool,
 }
 
+/// What a random password is made of: letters, digits and signs, at least one of each kind.
+#[derive(Args)]
+pub(super) struct Password {
+    /// How many characters (1 to 4096)
+    #[arg(long, value_name = "CHARACTERS", default_value_t = PASSWORD_CHARACTERS)]
+    length: usize,
+    /// Characters that it must not hold
+    #[arg(long, value_name = "CHARACTERS", default_value = "")]
+    exclude: String,
+    /// Letters and digits alone
+    #[arg(long)]
+    no_punctuation: bool,
+}
+
+impl Password {
+    /// Made here, of this machine's random bytes.
+    fn generate(&self) -> Result<Plaintext, Failure> {
+        let rules = PasswordRules {
+            length: self.length,
+            exclude: self.exclude.clone(),
+            exclude_punctuation: self.no_punctuation,
+            ..PasswordRules::default()
+        };
+        rules.generate(&*clock::system().random).map_err(|error| Failure::Usage(error.to_string()))
+    }
+}
+
 impl Secret {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let client = Client::new(context)?;
         let out = &context.output;
         match self {
-            Self::Create { name, value, version, description, tags } => {
+            Self::Create { name, value, generate, password, version, description, tags } => {
                 let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
                 let mut parameters = json!({"SecretName": name, "Description": description, "Tags": tags?});
                 set(&mut parameters, "VersionId", version.map(Value::from));
-                value.put_into(&mut parameters)?;
+                if generate {
+                    let password = password.generate()?;
+                    put_value(&mut parameters, password.expose(), false);
+                } else {
+                    value.put_into(&mut parameters)?;
+                }
                 out.object(&client.call("CreateSecret", &parameters)?);
             }
             Self::Put { name, version, value, stage } => {
@@ -224,6 +281,18 @@ impl Secret {
                 out.object(&client.call("UpdateSecret", &parameters)?);
             }
             Self::Get { name, version, to } => get(context, &client, &name, version, to)?,
+            Self::BatchGet { secrets } => batch_get(context, &client, &secrets)?,
+            Self::RandomPassword { password } => {
+                let parameters = json!({
+                    "PasswordLength": password.length, "ExcludeCharacters": password.exclude,
+                    "ExcludePunctuation": password.no_punctuation,
+                });
+                let answer = client.call("GetRandomPassword", &parameters)?;
+                match answer.get("RandomPassword").and_then(Value::as_str) {
+                    Some(password) if !context.output.is_json() => output::line(password),
+                    _ => out.object(&answer),
+                }
+            }
             Self::Describe { name } => {
                 let described = client.call("DescribeSecret", &json!({"SecretName": name}))?;
                 out.object(&with_tags(context, described));
@@ -285,10 +354,7 @@ impl ValueFrom {
         if bytes.is_empty() {
             return Err(Failure::Usage("the value is empty".to_owned()));
         }
-        match std::str::from_utf8(&bytes) {
-            Ok(text) if !self.binary => set(parameters, "SecretString", Some(Value::from(text))),
-            _ => set(parameters, "SecretBinary", Some(Value::from(STANDARD.encode(&*bytes)))),
-        }
+        put_value(parameters, &bytes, self.binary);
         Ok(())
     }
 
@@ -308,6 +374,14 @@ impl ValueFrom {
             }
         }
         Ok(bytes)
+    }
+}
+
+/// Adds a value: as text if it is some and may be.
+fn put_value(parameters: &mut Value, bytes: &[u8], binary: bool) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !binary => set(parameters, "SecretString", Some(Value::from(text))),
+        _ => set(parameters, "SecretBinary", Some(Value::from(STANDARD.encode(bytes)))),
     }
 }
 
@@ -346,6 +420,34 @@ fn get(
         out.flush()?;
     }
     Ok(())
+}
+
+/// Reads several secrets; what was refused is told on standard error, and in the exit code.
+fn batch_get(context: &Context, client: &Client, secrets: &[String]) -> Result<(), Failure> {
+    let items = secrets.iter().map(|text| match text.split_once(':') {
+        Some((name, version)) => json!({"SecretName": name, "VersionId": version}),
+        None => json!({"SecretName": text}),
+    });
+    let answer = client.call("BatchGetSecretValue", &json!({"Secrets": items.collect::<Vec<_>>()}))?;
+    let list = |field: &str| answer.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+    let columns =
+        [("name", "/SecretName"), ("version", "/VersionId"), ("text", "/SecretString"), ("base64", "/SecretBinary")];
+    context.output.rows(&columns, &list("SecretValues"));
+    let mut denied = None;
+    let mut failed = None;
+    for error in list("Errors") {
+        let text = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or("?").to_owned();
+        let item = error.get("Item").and_then(Value::as_u64).and_then(|item| secrets.get(usize::try_from(item).ok()?));
+        let message = format!("{}: {}: {}", item.map_or("?", String::as_str), text("Code"), text("Message"));
+        context.output.error(&message);
+        if text("Code") == "UnauthorizedOperation" { denied = Some(message) } else { failed = Some(message) }
+    }
+    let some = |what: &str| format!("some of the secrets were {what}");
+    match (denied, failed) {
+        (Some(_), _) => Err(Failure::Denied(some("denied"))),
+        (None, Some(_)) => Err(Failure::Failed(anyhow::anyhow!(some("not read")))),
+        (None, None) => Ok(()),
+    }
 }
 
 fn tag_filter(text: &str) -> Value {

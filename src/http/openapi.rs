@@ -1,6 +1,6 @@
 //! `GET /openapi.json`: the native door's description, made from the catalogue.
 
-use crate::actions::{ACTIONS, Action, Level, Served};
+use crate::actions::{ACTIONS, Action, BUNDLES, Level, Served, row};
 use actix_web::{HttpResponse, Resource, guard, web};
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,16 @@ pub fn route() -> Resource {
 #[must_use]
 pub fn document() -> Value {
     let served = ACTIONS.iter().filter(|action| action.served == Served::Door);
-    let paths: Map<String, Value> = served.map(|action| (format!("/v1/{}", action.name), path(action))).collect();
+    let actions = served.map(|action| {
+        let text = format!("Policy action `{}`, {}.", action.full_name(), resource_text(action.level));
+        (format!("/v1/{}", action.name), path(action.name, action.summary, &text, action.service.name()))
+    });
+    let bundles = BUNDLES.iter().map(|bundle| {
+        let of = row(bundle.of).map(Action::full_name).unwrap_or_default();
+        let text = format!("Each item is decided, recorded and answered by itself, as `{of}`.");
+        (format!("/v1/{}", bundle.name), path(bundle.name, bundle.summary, &text, "ssm"))
+    });
+    let paths: Map<String, Value> = actions.chain(bundles).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -30,18 +39,18 @@ pub fn document() -> Value {
     })
 }
 
-fn path(action: &Action) -> Value {
+fn path(name: &str, summary: &str, description: &str, tag: &str) -> Value {
     let error = json!({
         "description": "The code's status; the codes are in policies/README.md and docs.",
         "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
     });
     json!({
         "post": {
-            "operationId": action.name,
-            "summary": action.summary,
-            "description": format!("Policy action `{}`, {}.", action.full_name(), resource_text(action.level)),
-            "tags": [action.service.name()],
-            "requestBody": { "content": { "application/json": { "schema": request_schema(action) } } },
+            "operationId": name,
+            "summary": summary,
+            "description": description,
+            "tags": [tag],
+            "requestBody": { "content": { "application/json": { "schema": request_schema(name) } } },
             "responses": {
                 "200": { "description": "Done and recorded.", "headers": locator_headers() },
                 "400": error, "401": error, "403": error, "404": error, "409": error,
@@ -63,9 +72,9 @@ fn resource_text(level: Level) -> &'static str {
 
 /// The parameters of an action. The file is read by hand against the actions' own decoding; a test holds it against the
 /// catalogue.
-fn request_schema(action: &Action) -> Value {
+fn request_schema(name: &str) -> Value {
     let all: Map<String, Value> = serde_json::from_str(include_str!("openapi/parameters.json")).unwrap_or_default();
-    all.get(action.name).cloned().unwrap_or_else(|| json!({ "type": "object" }))
+    all.get(name).cloned().unwrap_or_else(|| json!({ "type": "object" }))
 }
 
 fn error_schema() -> Value {
@@ -98,6 +107,7 @@ mod tests {
         let described: Vec<&str> = all.keys().map(String::as_str).collect();
         let mut served: Vec<&str> =
             ACTIONS.iter().filter(|action| action.served == Served::Door).map(|action| action.name).collect();
+        served.extend(BUNDLES.iter().map(|bundle| bundle.name));
         served.sort_unstable();
         assert_eq!(described, served);
         assert_eq!(document()["paths"].as_object().unwrap().len(), served.len());

@@ -1,7 +1,7 @@
 //! Secrets: their names, versions, states and sealed values.
 //!
 //! What a call may do to a secret is decided in [`change`] and [`state`], without clock or store; the rows are in
-//! [`row`], where they lie in [`address`], how they are read in [`lookup`]; values are sealed and opened by [`Engine`]. Nothing here knows who asks
+//! [`row`], random ones made in [`password`], where they lie in [`address`], how they are read in [`lookup`]; values are sealed and opened by [`Engine`]. Nothing here knows who asks
 //! or why it is allowed.
 //!
 //! - INVARIANT I1: [`Engine::open`] takes a [`keyward_audit::Committed`] event; there is no other way to a stored
@@ -23,6 +23,7 @@ mod id;
 mod limits;
 pub mod lookup;
 mod metadata;
+pub mod password;
 mod plaintext;
 pub mod row;
 mod seal;

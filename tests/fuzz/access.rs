@@ -126,6 +126,7 @@ fn settings() -> Settings {
         issuers: vec![issuer("dev"), issuer("corp"), issuer("ci")],
         foreign_services: Vec::new(),
         document_characters_max: 6_144,
+        catalogue: keyward::actions::CATALOGUE,
     }
 }
 

@@ -231,6 +231,37 @@ fn verbs_lead_a_secret_through_its_life() {
 }
 
 #[test]
+fn verbs_make_passwords_that_nobody_sees_and_read_several_secrets_at_once() {
+    let gateway = TestGateway::start();
+    let (admin, app) = (gateway.admin().to_owned(), gateway.issuer().token("app"));
+    let run = |token: &str, arguments: &[&str]| client(&gateway, token, arguments, b"");
+    let created =
+        done(run(&admin, &["secret", "create", "demo/db", "--generate", "--length", "40", "--no-punctuation"]));
+    let value = done(run(&app, &["secret", "get", "demo/db"])).out;
+    assert!(value.len() == 40 && value.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{value}");
+    assert!(!created.out.contains(&value) && !created.err.contains(&value), "{created:?}");
+    assert_eq!(run(&admin, &["secret", "create", "demo/x", "--generate", "--from", "file"]).code, 2);
+    failed(&run(&admin, &["secret", "create", "demo/x", "--generate", "--length", "2"]), 2, &["too short"]);
+    let made = done(run(&admin, &["secret", "random-password", "--length", "20", "--exclude", "abc"])).out;
+    assert_eq!(made.trim_end_matches('\n').len(), 20, "{made}");
+    failed(&run(&app, &["secret", "random-password"]), 3, &["UnauthorizedOperation"]);
+
+    done(client(&gateway, &admin, &["secret", "create", "demo/api", "--version", "v1"], b"\x00\xff"));
+    let both = done(run(&app, &["--output", "json", "secret", "batch-get", "demo/db", "demo/api:v1"])).out;
+    let rows: Vec<Value> = both.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&rows[0]["SecretString"], &rows[1]["SecretBinary"]), (&json!(value), &json!("AP8=")));
+    let partial = run(&app, &["secret", "batch-get", "demo/api", "prod/db", "demo/none"]);
+    assert_eq!(partial.code, 3, "{partial:?}");
+    assert!(partial.out.contains("AP8=") && partial.err.lines().count() == 3, "{partial:?}");
+    assert!(
+        partial.err.contains("prod/db: UnauthorizedOperation") && partial.err.contains("demo/none: "),
+        "{partial:?}"
+    );
+    assert_eq!(run(&app, &["secret", "batch-get", "demo/api", "demo/none"]).code, 1);
+    gateway.finish();
+}
+
+#[test]
 fn every_verb_of_secrets_teaches_by_an_example() {
     let help = |arguments: &[&str]| {
         let ran = Ran::from(Command::new(PROGRAM).args(arguments).arg("--help").output().unwrap());

@@ -3,7 +3,7 @@
 
 use crate::gateway::{Export, TestGateway};
 use crate::wire::Reply;
-use keyward::actions::{ACTIONS, Action, Level, Served};
+use keyward::actions::{ACTIONS, Action, BUNDLES, Bundle, Level, Served, row};
 use serde_json::{Value, json};
 
 /// Who comes along.
@@ -142,6 +142,16 @@ impl Expected {
     }
 }
 
+/// A bundle of one item is answered as an item: 200 whatever came of it.
+fn of_bundle(bundle: &Bundle, caller: Caller) -> Expected {
+    let action = row(bundle.of).unwrap();
+    let mut expected = Expected::of(action, caller);
+    if caller == Caller::Denied {
+        (expected.status, expected.code) = (200, "ok".to_owned());
+    }
+    expected
+}
+
 /// Good parameters of every action that is served; the others get an empty object.
 fn parameters(action: &Action) -> Value {
     match action.name {
@@ -197,6 +207,13 @@ fn i03_i11_every_action_leaves_one_right_record_whoever_asks() {
         for caller in CALLERS {
             let reply = ask(&gateway, caller, &format!("POST /v1/{}", action.name), &parameters(action));
             asked.push((format!("{} by {caller:?}", action.name), reply, Expected::of(action, caller)));
+        }
+    }
+    for bundle in BUNDLES {
+        for caller in CALLERS {
+            let body = json!({"Secrets": [{"SecretName": "cov/one"}]});
+            let reply = ask(&gateway, caller, &format!("POST /v1/{}", bundle.name), &body);
+            asked.push((format!("{} by {caller:?}", bundle.name), reply, of_bundle(bundle, caller)));
         }
     }
     let export = gateway.export();

@@ -13,6 +13,7 @@
 )]
 
 mod attacks;
+mod batch;
 mod cli;
 mod coverage;
 mod crash;

@@ -6,11 +6,14 @@ use crate::keys::KeyId;
 use crate::parameters::{Fields, invalid_value, missing};
 use crate::resource::SecretName;
 use crate::secret::change::ending::WINDOW_DAYS_MAX;
+use crate::secret::password::{PASSWORD_CHARACTERS, PasswordRules};
 use crate::secret::{Description, Limits, MetadataError, Plaintext, PlaintextError, Tag, Tags, VersionId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+/// Secrets that one BatchGetSecretValue reads at most.
+const READS_MAX: usize = 20;
 /// Rows that ListSecrets answers when no limit is given, and at most.
 const LIST_LIMIT: (u64, u64) = (20, 200);
 
@@ -86,6 +89,44 @@ pub(super) fn read_get(fields: &mut Fields) -> Result<Request, ApiError> {
     let name = secret_name(fields)?;
     let version = fields.nonempty_text("VersionId")?.map(|text| parse_version(&text)).transpose()?;
     Ok(Request::GetSecretValue(name, version))
+}
+
+/// The items of BatchGetSecretValue, 1 to [`READS_MAX`].
+pub(super) fn read_gets(fields: &mut Fields) -> Result<Vec<(SecretName, Option<VersionId>)>, ApiError> {
+    let items = fields.objects("Secrets")?;
+    if items.is_empty() {
+        return Err(missing("Secrets"));
+    }
+    if items.len() > READS_MAX {
+        return Err(invalid_value("Secrets", format!("it is at most {READS_MAX} secrets")));
+    }
+    items
+        .into_iter()
+        .map(|mut item| {
+            let name = secret_name(&mut item)?;
+            let version = item.nonempty_text("VersionId")?.map(|text| parse_version(&text)).transpose()?;
+            item.finish()?;
+            Ok((name, version))
+        })
+        .collect()
+}
+
+/// What GetRandomPassword asks for.
+pub(super) fn password_rules(fields: &mut Fields) -> Result<PasswordRules, ApiError> {
+    let length = fields.number("PasswordLength")?.map_or(Ok(PASSWORD_CHARACTERS), usize::try_from);
+    let mut flag = |name: &str, default: bool| fields.flag(name).map(|flag| flag.unwrap_or(default));
+    let rules = PasswordRules {
+        length: length.unwrap_or(usize::MAX),
+        exclude_lowercase: flag("ExcludeLowercase", false)?,
+        exclude_uppercase: flag("ExcludeUppercase", false)?,
+        exclude_numbers: flag("ExcludeNumbers", false)?,
+        exclude_punctuation: flag("ExcludePunctuation", false)?,
+        include_space: flag("IncludeSpace", false)?,
+        require_each: flag("RequireEachIncludedType", true)?,
+        exclude: fields.text("ExcludeCharacters")?.unwrap_or_default(),
+    };
+    rules.check().map_err(|error| invalid_value("PasswordLength", error))?;
+    Ok(rules)
 }
 
 fn refuse_if_set(fields: &mut Fields, name: &str) -> Result<(), ApiError> {

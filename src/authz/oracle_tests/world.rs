@@ -30,6 +30,7 @@ pub(super) fn settings() -> Settings {
         issuers: vec![issuer("corp", true), issuer("dev", false)],
         foreign_services: vec!["cos".to_owned()],
         document_characters_max: 6_144,
+        catalogue: crate::actions::CATALOGUE,
     }
 }
 
