@@ -17,6 +17,7 @@ has clang || packages+=(clang)
 has_libclang || packages+=(libclang-dev)
 has python3 || packages+=(python3)
 has strace || packages+=(strace)
+has ssh-keygen || packages+=(openssh-client)
 has curl || packages+=(curl ca-certificates)
 
 if ((${#packages[@]})); then

@@ -326,9 +326,9 @@ catalogue! {
     /// A database account as a secret.
     CreateProductSecret Ssm Creation Write Not;
     /// An SSH key pair as a secret.
-    CreateSSHKeyPairSecret Ssm Creation Write Not;
+    CreateSSHKeyPairSecret Ssm Creation Write Door;
     /// An SSH key pair's value.
-    GetSSHKeyPairValue Ssm Secret Read Not;
+    GetSSHKeyPairValue Ssm Secret Read Door;
     /// Rotates a product secret.
     RotateProductSecret Ssm Secret Write Not;
     /// Sets a product secret's rotation.

@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{changes, recording, secrets, tokens, trail};
+use super::{changes, pairs, recording, secrets, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -117,12 +117,13 @@ impl Ask {
         }
     }
 
-    /// Whether serving it reads more than a few rows or waits for others, so that it must not hold up the connections
+    /// Whether serving it reads more than a few rows, computes for long or waits for others, so that it must not hold up the connections
     /// of its thread.
     fn is_wide(&self) -> bool {
         matches!(
             &self.request,
             Ok(Request::ListSecrets(_)
+                | Request::CreateSshKeyPair(_)
                 | Request::SearchRecords(_)
                 | Request::GetInclusionProof { .. }
                 | Request::ExportRecords)
@@ -326,6 +327,8 @@ fn carry_out(
 ) -> Result<Option<Carried>, StoreError> {
     let carried = match asked.request {
         Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, create, draft)?,
+        Request::CreateSshKeyPair(create) => pairs::create(gateway, asked, snapshot, create, draft)?,
+        Request::GetSshKeyPair(pair) => pairs::get(gateway, asked, snapshot, row, pair, draft)?,
         Request::PutSecretValue(put) => changes::put(gateway, asked, row, put, draft),
         Request::GetSecretValue(_, version) => secrets::get(gateway, asked, snapshot, row, version.as_ref(), draft)?,
         Request::DescribeSecret(_) => secrets::describe(row),

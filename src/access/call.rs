@@ -10,7 +10,8 @@ use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use crate::authn::Authenticated;
 use crate::error::{ApiError, Code};
 use crate::floods::Counted;
-use crate::secret::{Form, Plaintext, Servable};
+use crate::secret::row::SshKeyPair;
+use crate::secret::{Form, Plaintext, Servable, ssh_key};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyward_audit::{Committed, Locator, Refused};
@@ -277,9 +278,10 @@ impl Answer {
                 object.insert("RequestId".to_owned(), Value::from(request));
                 to_bytes(&object, 256)
             }
-            Content::Secret { servable, value } => {
-                secret_body(servable.row.name.as_str(), servable.version.id.as_str(), &value, request)
-            }
+            Content::Secret { servable, value } => match servable.row.pair() {
+                Some(pair) => pair_body(&servable, pair, &value, request),
+                None => secret_body(servable.row.name.as_str(), servable.version.id.as_str(), &value, request),
+            },
             Content::Error(error) => error_body(&error, request),
             Content::Password(password) => password_body(&password, request),
             Content::Items(answers) => items::body(&answers, request),
@@ -330,6 +332,40 @@ fn secret_body(name: &str, version: &str, value: &Plaintext, request: &str) -> V
         request_id: request,
     };
     to_bytes(&reply, value.bytes().saturating_add(512))
+}
+
+/// The reply of GetSSHKeyPairValue. The public key is read out of the private one, which holds it.
+fn pair_body(servable: &Servable, pair: &SshKeyPair, private: &Plaintext, request: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        #[serde(rename = "SSHKeyID")]
+        id: &'a str,
+        #[serde(rename = "PublicKey")]
+        public_key: &'a str,
+        #[serde(rename = "PrivateKey")]
+        private_key: &'a str,
+        #[serde(rename = "ProjectID")]
+        project: u64,
+        #[serde(rename = "SSHKeyDescription")]
+        description: &'a str,
+        #[serde(rename = "SSHKeyName")]
+        name: &'a str,
+        #[serde(rename = "RequestId")]
+        request: &'a str,
+    }
+    let value = Written::of(private);
+    let public_key = ssh_key::public_line(private, &pair.name).unwrap_or_default();
+    let reply = Reply {
+        id: pair.id.as_str(),
+        public_key: &public_key,
+        private_key: value.text,
+        project: pair.project,
+        description: servable.row.description.as_str(),
+        name: &pair.name,
+        request,
+    };
+    // Line feeds take two bytes of JSON.
+    to_bytes(&reply, value.bytes().saturating_mul(2).saturating_add(8_192))
 }
 
 fn password_body(password: &Plaintext, request: &str) -> Vec<u8> {

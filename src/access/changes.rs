@@ -7,10 +7,10 @@ use super::question::Asked;
 use super::request::{DeleteSecret, PutSecretValue, UpdateSecret};
 use super::secrets::{done, error_of, seal};
 use crate::error::ApiError;
-use crate::secret::change::{self, Change, ending};
+use crate::secret::change::{self, Change, NewVersion, ending};
 use crate::secret::row::SecretRow;
 use crate::secret::{Description, SecretError, Tags, VersionId, address, lookup};
-use keyward_audit::record::{Draft, Value as RecordValue};
+use keyward_audit::record::{Draft, INTEGER_MAX, Value as RecordValue};
 use keyward_audit::store::{Snapshot, StoreError};
 use serde_json::{Value, json};
 
@@ -44,6 +44,13 @@ fn version_of(change: &Change) -> Value {
     json!({"SecretName": change.row.name.as_str(), "VersionId": version})
 }
 
+/// When a version is said to expire stands in the record of who says so.
+fn name_expiry(expires_at_s: Option<u64>, draft: &mut Draft) {
+    if let Some(at_s) = expires_at_s {
+        draft.parameters.insert("expires_at".to_owned(), RecordValue::from(at_s.min(INTEGER_MAX)));
+    }
+}
+
 /// PutSecretValue
 pub(super) fn put(
     gateway: &Gateway,
@@ -53,11 +60,13 @@ pub(super) fn put(
     draft: &mut Draft,
 ) -> Carried {
     draft.parameters.insert("stage".to_owned(), RecordValue::from(put.stage));
+    name_expiry(Some(put.expires_at_s).filter(|at_s| *at_s != 0), draft);
     let made = || {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
         let sealed = seal(gateway, (row.id, &row.name), &put.version, &row.key, &put.value)?;
         let limits = gateway.secret_limits();
-        change::put(row, &sealed, put.stage, asked.now_s(), &limits).map_err(|error| error_of(&error))
+        let new = NewVersion { stage: put.stage, at_s: asked.now_s(), expires_at_s: put.expires_at_s };
+        change::put(row, &sealed, new, &limits).map_err(|error| error_of(&error))
     };
     carried(made(), draft, version_of)
 }
@@ -68,8 +77,9 @@ pub(super) fn update(gateway: &Gateway, row: Option<SecretRow>, update: &UpdateS
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
         change::updatable(&row, &update.version).map_err(|error| error_of(&error))?;
         let sealed = seal(gateway, (row.id, &row.name), &update.version, &row.key, &update.value)?;
-        change::update(row, &sealed).map_err(|error| error_of(&error))
+        change::update(row, &sealed, update.expires_at_s).map_err(|error| error_of(&error))
     };
+    name_expiry(update.expires_at_s, draft);
     carried(made(), draft, version_of)
 }
 

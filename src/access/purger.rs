@@ -161,6 +161,20 @@ impl Gateway {
         })
     }
 
+    /// Counts the versions that expire, in a gauge.
+    pub async fn count_expiring(self: &Arc<Self>) {
+        let gateway = Arc::clone(self);
+        let now_s = self.now_us() / 1_000_000;
+        let after = |days: u64| now_s.saturating_add(days.saturating_mul(86_400));
+        let times_s = [now_s, after(7), after(30)];
+        let count = move || gateway.log().read(|snapshot| lookup::expiring(snapshot, times_s));
+        let Ok(Ok(counts)) = tokio::task::spawn_blocking(count).await else { return };
+        for (within, count) in ["past", "7d", "30d"].into_iter().zip(counts) {
+            // Exact up to 2^53.
+            metrics::gauge!("keyward_expiring_versions", "within" => within).set(count as f64);
+        }
+    }
+
     /// Has the bytes of deleted values leave the files of the store. It may take long.
     pub async fn compact(self: &Arc<Self>) {
         let gateway = Arc::clone(self);

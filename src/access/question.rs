@@ -5,7 +5,7 @@
 use super::attempt::Ask;
 use super::gateway::Gateway;
 use super::recording;
-use super::request::Request;
+use super::request::{PairName, Request};
 use super::steady::Steadiness;
 use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
@@ -14,7 +14,7 @@ use crate::error::{ApiError, Code};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
-use crate::secret::{Servable, address, lookup};
+use crate::secret::{Servable, SshKeyId, address, lookup};
 use keyward_audit::ReadSet;
 use keyward_audit::record::Draft;
 use keyward_audit::store::{Snapshot, StoreError};
@@ -96,6 +96,9 @@ impl<'a> Asked<'a> {
 
     /// Reads the row of the secret that the request names, and remembers that it did.
     pub(super) fn secret_row(&mut self, snapshot: &dyn Snapshot) -> Result<Option<SecretRow>, StoreError> {
+        if let Request::GetSshKeyPair(PairName { name: None, id: Some(id) }) = self.request {
+            self.resolve(snapshot, id)?;
+        }
         let Some(name) = &self.name else { return Ok(None) };
         self.reads.rows.push(address::secret(name));
         let row = lookup::secret(snapshot, name)?;
@@ -106,6 +109,15 @@ impl<'a> Asked<'a> {
             _ => false,
         };
         Ok(row.filter(|row| !other(row)))
+    }
+
+    /// Finds the secret that an SSH key pair is. If there is none, the request is decided on a missing secret of the id's own
+    /// name.
+    fn resolve(&mut self, snapshot: &dyn Snapshot, id: &SshKeyId) -> Result<(), StoreError> {
+        self.reads.rows.push(address::ssh_key(id));
+        let name = lookup::ssh_key(snapshot, id)?;
+        self.name = name.or_else(|| SecretName::parse(id.as_str()).ok());
+        Ok(())
     }
 
     /// Asks policy.
@@ -169,6 +181,7 @@ impl<'a> Asked<'a> {
             ConditionKey::ResourceTag => row.map(|row| row.tags.condition_values()).unwrap_or_default(),
             ConditionKey::RequestTag => match self.request {
                 Request::CreateSecret(create) => create.tags.condition_values(),
+                Request::CreateSshKeyPair(create) => create.tags.condition_values(),
                 Request::TagResource(_, tags) | Request::UntagResource(_, tags) => tags.condition_values(),
                 _ => Vec::new(),
             },
@@ -196,9 +209,16 @@ impl<'a> Asked<'a> {
 
     /// INVARIANT I5, I6: the same text whether or not the secret exists.
     pub(super) fn denial_error(&self) -> ApiError {
-        let resource = match &self.target {
-            Some((_, name)) => self.place.secret(None, name),
-            None => "*".to_owned(),
+        // Of a pair asked for by its id the name of the secret is not told.
+        let by_id = match self.request {
+            Request::GetSshKeyPair(PairName { name: None, id }) => {
+                id.as_ref().and_then(|id| SecretName::parse(id.as_str()).ok())
+            }
+            _ => None,
+        };
+        let resource = match (&by_id, &self.target) {
+            (Some(name), _) | (None, Some((_, name))) => self.place.secret(None, name),
+            (None, None) => "*".to_owned(),
         };
         let message = format!(
             "[request id:{}]you are not authorized to perform operation ({}) resource ({resource}) has no permission",
@@ -213,6 +233,8 @@ impl<'a> Asked<'a> {
 fn subject(request: &Request) -> Option<&SecretName> {
     match request {
         Request::CreateSecret(create) => Some(&create.name),
+        Request::CreateSshKeyPair(create) => Some(&create.name),
+        Request::GetSshKeyPair(pair) => pair.name.as_ref(),
         Request::PutSecretValue(put) => Some(&put.name),
         Request::UpdateSecret(update) => Some(&update.name),
         Request::DeleteSecret(delete) => Some(&delete.name),

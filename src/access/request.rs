@@ -1,8 +1,10 @@
 //! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
 
+mod pairs;
 mod secrets;
 mod trail;
 
+pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
 pub(super) use trail::{RevokeToken, SearchRecords};
 
@@ -59,6 +61,10 @@ pub(super) enum Request {
     DeleteSecretVersion(SecretName, VersionId),
     /// TagResource: at least one tag.
     TagResource(SecretName, Tags),
+    /// CreateSSHKeyPairSecret
+    CreateSshKeyPair(CreateSshKeyPair),
+    /// GetSSHKeyPairValue
+    GetSshKeyPair(PairName),
     /// GetRandomPassword
     GetRandomPassword(PasswordRules),
     /// Several GetSecretValue, each on its own: BatchGetSecretValue.
@@ -126,6 +132,8 @@ impl Request {
                 Self::UpdateDescription(name, description(text)?)
             }
             Operation::DeleteSecret => Self::DeleteSecret(DeleteSecret::read(fields)?),
+            Operation::CreateSSHKeyPairSecret => Self::CreateSshKeyPair(CreateSshKeyPair::read(fields)?),
+            Operation::GetSSHKeyPairValue => Self::GetSshKeyPair(PairName::read(fields)?),
             Operation::GetRandomPassword => Self::GetRandomPassword(password_rules(fields)?),
             Operation::RestoreSecret => Self::RestoreSecret(secret_name(fields)?),
             Operation::DeleteSecretVersion => Self::DeleteSecretVersion(secret_name(fields)?, version_id(fields)?),

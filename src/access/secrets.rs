@@ -13,9 +13,10 @@ use crate::parameters::invalid_value;
 use crate::resource::SecretName;
 use crate::secret::change::{self, Change, NewSecret};
 use crate::secret::password::{PasswordError, PasswordRules};
-use crate::secret::row::{SecretRow, VersionMeta, resource_id};
+use crate::secret::row::{SecretKind, SecretRow, VersionMeta, resource_id};
 use crate::secret::{
-    Binding, Plaintext, SealValueError, Sealed, SecretError, SecretId, Servable, ValueId, VersionId, lookup,
+    Binding, Description, Plaintext, SealValueError, Sealed, SecretError, SecretId, Servable, Tags, ValueId, VersionId,
+    lookup,
 };
 use keyward_audit::Changes;
 use keyward_audit::record::{Draft, INTEGER_MAX, Value as RecordValue};
@@ -31,49 +32,85 @@ pub(super) fn create(
     create: &CreateSecret,
     draft: &mut Draft,
 ) -> Result<Carried, StoreError> {
-    let limits = gateway.secret_limits();
-    let (clock, now_s) = (asked.clock, asked.now_s());
-    let view = lookup::creation(snapshot, &create.name, asked.creator())?;
-    asked.reads.rows = view.reads(&limits);
-    let view = view.without_gone(|row| clock.is_gone(row, now_s, &mut asked.reads));
-    let purge = view.gone.as_ref().map(|gone| purger::draft(gateway, snapshot, gone)).transpose()?;
-    let made = || {
-        let new = new_secret(gateway, asked, create)?;
-        let sealed = seal(gateway, (new.id, &create.name), &create.version, &create.key, &create.value)?;
-        change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
+    let creation = Creation {
+        name: &create.name,
+        version: &create.version,
+        description: &create.description,
+        tags: &create.tags,
+        key: &create.key,
+        kind: SecretKind::Custom,
+        expires_at_s: create.expires_at_s,
     };
-    if view.creator_principal.as_ref().is_some_and(|holder| *holder != asked.caller.principal) {
-        draft.reason = Some("creator_collision".to_owned());
-        metrics::counter!("keyward_creator_collisions_total").increment(1);
+    if create.expires_at_s != 0 {
+        draft.parameters.insert("expires_at".to_owned(), RecordValue::from(create.expires_at_s.min(INTEGER_MAX)));
     }
-    Ok(match made() {
-        Ok(change) => {
-            let answer = json!({
-                "SecretName": create.name.as_str(),
-                "VersionId": create.version.as_str(),
-                "TagCode": 0,
-                "TagMsg": "ok",
-            });
-            match purge {
-                Some(purge) => Carried::Anew(Box::new(purge), fields_of(answer), changes_of(change, draft)),
-                None => done(change, answer, draft),
-            }
-        }
-        Err(error) => Carried::Failed(error),
-    })
+    let answer = json!({
+        "SecretName": create.name.as_str(),
+        "VersionId": create.version.as_str(),
+        "TagCode": 0,
+        "TagMsg": "ok",
+    });
+    creation.carry_out(gateway, asked, snapshot, &create.value, answer, draft)
 }
 
-fn new_secret(gateway: &Gateway, asked: &Asked<'_>, create: &CreateSecret) -> Result<NewSecret, ApiError> {
-    let id = SecretId::random(gateway.random()).map_err(|_| internal("no random bytes"))?;
-    Ok(NewSecret {
-        id,
-        creator: asked.caller.principal.clone(),
-        at_s: asked.now_s(),
-        description: create.description.clone(),
-        tags: create.tags.clone(),
-        key: create.key.clone(),
-        resource_id: resource_id(&gateway.place().account, asked.creator(), gateway.now_us(), id),
-    })
+/// A secret that is to be made, whatever it is.
+pub(super) struct Creation<'a> {
+    pub(super) name: &'a SecretName,
+    pub(super) version: &'a VersionId,
+    pub(super) description: &'a Description,
+    pub(super) tags: &'a Tags,
+    pub(super) key: &'a KeyId,
+    pub(super) kind: SecretKind,
+    pub(super) expires_at_s: u64,
+}
+
+impl Creation<'_> {
+    /// Makes the secret with `value`; in place of one that is gone, whose purge is recorded before it.
+    pub(super) fn carry_out(
+        self,
+        gateway: &Gateway,
+        asked: &mut Asked<'_>,
+        snapshot: &dyn Snapshot,
+        value: &Plaintext,
+        answer: Value,
+        draft: &mut Draft,
+    ) -> Result<Carried, StoreError> {
+        let limits = gateway.secret_limits();
+        let (clock, now_s) = (asked.clock, asked.now_s());
+        let view = lookup::creation(snapshot, self.name, asked.creator())?;
+        asked.reads.rows.extend(view.reads(&limits));
+        let view = view.without_gone(|row| clock.is_gone(row, now_s, &mut asked.reads));
+        let purge = view.gone.as_ref().map(|gone| purger::draft(gateway, snapshot, gone)).transpose()?;
+        if view.creator_principal.as_ref().is_some_and(|holder| *holder != asked.caller.principal) {
+            draft.reason = Some("creator_collision".to_owned());
+            metrics::counter!("keyward_creator_collisions_total").increment(1);
+        }
+        let made = || {
+            let new = self.new_secret(gateway, asked)?;
+            let sealed = seal(gateway, (new.id, self.name), self.version, self.key, value)?;
+            change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
+        };
+        Ok(match (made(), purge) {
+            (Ok(change), Some(purge)) => Carried::Anew(Box::new(purge), fields_of(answer), changes_of(change, draft)),
+            (Ok(change), None) => done(change, answer, draft),
+            (Err(error), _) => Carried::Failed(error),
+        })
+    }
+
+    fn new_secret(&self, gateway: &Gateway, asked: &Asked<'_>) -> Result<NewSecret, ApiError> {
+        let id = SecretId::random(gateway.random()).map_err(|_| internal("no random bytes"))?;
+        Ok(NewSecret {
+            id,
+            creator: asked.caller.principal.clone(),
+            at_s: asked.now_s(),
+            description: self.description.clone(),
+            tags: self.tags.clone(),
+            key: self.key.clone(),
+            resource_id: resource_id(&gateway.place().account, asked.creator(), gateway.now_us(), id),
+            kind: self.kind.clone(),
+            expires_at_s: self.expires_at_s,
+        })
+    }
 }
 
 /// Seals a value as a version of the secret of that id and name.
@@ -110,19 +147,32 @@ pub(super) fn get(
         Ok(version) => version.clone(),
         Err(error) => return Ok(Carried::Failed(error_of(&error))),
     };
+    let servable = match servable(asked, snapshot, row, version)? {
+        Ok(servable) => servable,
+        Err(error) => return Ok(Carried::Failed(error)),
+    };
+    gateway.servables().keep(&servable);
+    Ok(serve(gateway, servable, draft))
+}
+
+/// A version with its sealed value, unless that does not even read.
+pub(super) fn servable(
+    asked: &Asked<'_>,
+    snapshot: &dyn Snapshot,
+    row: SecretRow,
+    version: VersionMeta,
+) -> Result<Result<Arc<Servable>, ApiError>, StoreError> {
     let sealed = match lookup::value(snapshot, &row, &version) {
         Ok(sealed) => sealed,
         Err(StoreError::Damaged(what)) => {
             tracing::error!(what, "a stored value does not read; nothing is released");
             metrics::counter!("keyward_integrity_failures_total").increment(1);
-            return Ok(Carried::Failed(internal("the value failed its integrity check and was not released")));
+            return Ok(Err(internal("the value failed its integrity check and was not released")));
         }
         Err(error) => return Err(error),
     };
     let binding = row.binding(&version);
-    let servable = Arc::new(Servable { as_of: asked.reads.as_of, row, version, sealed, binding });
-    gateway.servables().keep(&servable);
-    Ok(serve(gateway, servable, draft))
+    Ok(Ok(Arc::new(Servable { as_of: asked.reads.as_of, row, version, sealed, binding })))
 }
 
 /// GetSecretValue of what was read, now or before.
@@ -163,6 +213,7 @@ pub(super) fn describe(row: Option<SecretRow>) -> Carried {
 
 /// What DescribeSecret and ListSecrets say alike of a custom secret.
 fn metadata(row: &SecretRow) -> Map<String, Value> {
+    let pair = row.pair();
     fields_of(json!({
         "SecretName": row.name.as_str(),
         "Description": row.description.as_str(),
@@ -172,14 +223,15 @@ fn metadata(row: &SecretRow) -> Map<String, Value> {
         "Status": row.state.name(),
         "DeleteTime": row.state.delete_at_s(),
         "CreateTime": row.created_at_s,
-        "SecretType": 0,
-        "ProductName": "default",
+        "SecretType": kind_code(row),
+        "ProductName": if pair.is_some() { "Cvm" } else { "default" },
         "ResourceID": row.resource_id,
         "EncryptType": 0,
         "EncryptSwitching": false,
+        "ExpiresAt": row.version(&row.current).map_or(0, |version| version.expires_at_s),
         "RotationFrequency": 0,
-        "ResourceName": "",
-        "ProjectID": 0,
+        "ResourceName": pair.map_or("", |pair| pair.id.as_str()),
+        "ProjectID": pair.map_or(0, |pair| pair.project),
         "AssociatedInstanceIDs": [],
         "TargetUin": 0,
         "TargetUinString": "0",
@@ -244,8 +296,18 @@ impl ListSecrets {
             let mut tags = row.tags.as_slice().iter();
             tags.any(|tag| tag.key == *key && (values.is_empty() || values.contains(&tag.value)))
         };
-        state && row.name.as_str().contains(&self.search) && self.tags.iter().all(tagged)
+        let expires = |before_s: u64| {
+            let expires_at_s = row.version(&row.current).map_or(0, |version| version.expires_at_s);
+            expires_at_s != 0 && expires_at_s < before_s
+        };
+        let sort = self.kind == kind_code(row) && self.expires_before_s.is_none_or(expires);
+        sort && state && row.name.as_str().contains(&self.search) && self.tags.iter().all(tagged)
     }
+}
+
+/// SecretType
+fn kind_code(row: &SecretRow) -> u64 {
+    if row.pair().is_some() { 2 } else { 0 }
 }
 
 /// ListSecretVersionIds: newest first, ties by who was added later.
@@ -261,6 +323,7 @@ pub(super) fn list_versions(row: Option<SecretRow>) -> Carried {
             "CreateTime": version.created_at_s,
             "Current": version.id == row.current,
             "Staged": version.staged,
+            "ExpiresAt": version.expires_at_s,
         })
     });
     let shown: Vec<Value> = shown.collect();
@@ -307,6 +370,8 @@ pub(super) fn error_of(error: &SecretError) -> ApiError {
         }
         SecretError::Disabled => Code::ResourceDisabled,
         SecretError::PendingDeleted => Code::ResourcePendingDeleted,
+        SecretError::NotCustom | SecretError::NoPair => Code::UnsupportedOperation,
+        SecretError::WindowOfPair => Code::InvalidParameterValue,
         SecretError::WrongState { .. } | SecretError::LastVersion | SecretError::OnlyStaged => Code::FailedOperation,
         SecretError::CreatorCollision | SecretError::ForeignValue => {
             tracing::error!(%error, "a change of a secret was refused by an invariant");

@@ -1,22 +1,18 @@
 //! `keyward secret ...`: secrets of a running gateway.
 
+mod reading;
+mod value;
+
+pub(super) use reading::answered_value;
+
 use super::client::Client;
 use super::output;
 use super::{Context, Failure};
-use crate::clock;
-use crate::secret::Plaintext;
-use crate::secret::password::{PASSWORD_CHARACTERS, PasswordRules};
-use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum};
+use reading::{batch_get, get, get_ssh, list, versions, with_tags, with_time};
 use serde_json::{Value, json};
-use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
-use zeroize::Zeroizing;
-
-/// Largest value that the command line reads; the gateway's own limit may be lower.
-const VALUE_BYTES_MAX: u64 = 65_536;
+use value::{Password, ValueFrom, put_value, time};
 
 #[derive(Subcommand)]
 pub(super) enum Secret {
@@ -43,6 +39,9 @@ pub(super) enum Secret {
         /// A tag; may stand several times
         #[arg(long = "tag", value_name = "KEY=VALUE")]
         tags: Vec<String>,
+        /// When the version expires, as 2027-01-31 or 2027-01-31T12:00:00Z; told and counted, not enforced
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        expires_at: Option<u64>,
     },
     /// Add a version; it becomes current unless --stage
     #[command(after_help = "Example: keyward secret put demo/db v2 --from new-password.txt")]
@@ -56,6 +55,9 @@ pub(super) enum Secret {
         /// Leave the current version as it is
         #[arg(long)]
         stage: bool,
+        /// When the version expires, as 2027-01-31 or 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        expires_at: Option<u64>,
     },
     /// Replace a version's value in place, without history
     #[command(after_help = "Example: keyward secret update demo/db v2 --from corrected-password.txt
@@ -68,6 +70,9 @@ The value before is gone: its row is deleted with the record of the update. Back
         version: String,
         #[command(flatten)]
         value: ValueFrom,
+        /// When the version expires from now on; else that stays as it is
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        expires_at: Option<u64>,
     },
     /// Print a value to standard output, or write it to a file of mode 0600
     #[command(after_help = "Example: keyward secret get demo/db --to db-password.txt")]
@@ -89,6 +94,45 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         /// Secrets, 1 to 20; a version behind a colon, else the current one
         #[arg(value_name = "NAME[:VERSION]", required = true)]
         secrets: Vec<String>,
+    },
+    /// Create an SSH key pair as a secret: the private key is made in the gateway
+    #[command(after_help = "Example: keyward secret create-ssh ops/deploy --type ed25519 --key-name deploy")]
+    CreateSsh {
+        /// The name: letters, digits and / _ + = . @ -
+        name: String,
+        /// The kind of keys
+        #[arg(long = "type", value_enum, default_value_t = SshType::Ed25519)]
+        kind: SshType,
+        /// The pair's own name, and the comment of its keys: 1 to 25 letters, digits and _
+        #[arg(long, value_name = "NAME")]
+        key_name: Option<String>,
+        /// A project number, kept with the pair
+        #[arg(long, default_value_t = 0)]
+        project: u64,
+        /// Free text
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        description: String,
+        /// A tag; may stand several times
+        #[arg(long = "tag", value_name = "KEY=VALUE")]
+        tags: Vec<String>,
+    },
+    /// Print the private key of an SSH key pair, or write both keys to files
+    #[command(
+        after_help = "Example: keyward secret get-ssh ops/deploy --to ~/.ssh/deploy      also writes ~/.ssh/deploy.pub"
+    )]
+    GetSsh {
+        /// The secret
+        #[arg(required_unless_present = "id")]
+        name: Option<String>,
+        /// The pair's id, skey-...
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+        /// Print the public key instead
+        #[arg(long, conflicts_with = "to")]
+        public: bool,
+        /// A file for the private key, mode 0600; the public one beside it, ending in .pub. Neither may exist
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
     /// Print a random password; nothing is stored
     #[command(after_help = "Example: keyward secret random-password --length 20 --no-punctuation")]
@@ -114,6 +158,12 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         /// Only secrets in this state
         #[arg(long, value_enum)]
         state: Option<StateFilter>,
+        /// Only secrets whose current version expires before this, as 2027-01-31 or 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        expires_before: Option<u64>,
+        /// List SSH key pairs instead of custom secrets
+        #[arg(long)]
+        ssh: bool,
         /// Pass over so many
         #[arg(long, default_value_t = 0)]
         offset: u64,
@@ -207,6 +257,16 @@ Of the current version, the version added last of those not staged takes the pla
     },
 }
 
+/// Kinds of SSH keys.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum SshType {
+    Ed25519,
+    #[value(name = "rsa-3072")]
+    Rsa3072,
+    #[value(name = "rsa-4096")]
+    Rsa4096,
+}
+
 /// States that a list can be filtered by, in the order of their codes, which begin at 1.
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum StateFilter {
@@ -215,53 +275,16 @@ pub(super) enum StateFilter {
     PendingDelete,
 }
 
-/// Where a value comes from: never an argument, which every user of the machine can see.
-#[derive(Args)]
-pub(super) struct ValueFrom {
-    /// A file that holds the value; standard input if absent
-    #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
-    /// Store the bytes as they are, even if they are text
-    #[arg(long)]
-    binary: bool,
-}
-
-/// What a random password is made of: letters, digits and signs, at least one of each kind.
-#[derive(Args)]
-pub(super) struct Password {
-    /// How many characters (1 to 4096)
-    #[arg(long, value_name = "CHARACTERS", default_value_t = PASSWORD_CHARACTERS)]
-    length: usize,
-    /// Characters that it must not hold
-    #[arg(long, value_name = "CHARACTERS", default_value = "")]
-    exclude: String,
-    /// Letters and digits alone
-    #[arg(long)]
-    no_punctuation: bool,
-}
-
-impl Password {
-    /// Made here, of this machine's random bytes.
-    fn generate(&self) -> Result<Plaintext, Failure> {
-        let rules = PasswordRules {
-            length: self.length,
-            exclude: self.exclude.clone(),
-            exclude_punctuation: self.no_punctuation,
-            ..PasswordRules::default()
-        };
-        rules.generate(&*clock::system().random).map_err(|error| Failure::Usage(error.to_string()))
-    }
-}
-
 impl Secret {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let client = Client::new(context)?;
         let out = &context.output;
         match self {
-            Self::Create { name, value, generate, password, version, description, tags } => {
+            Self::Create { name, value, generate, password, version, description, tags, expires_at } => {
                 let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
                 let mut parameters = json!({"SecretName": name, "Description": description, "Tags": tags?});
                 set(&mut parameters, "VersionId", version.map(Value::from));
+                set(&mut parameters, "ExpiresAt", expires_at.map(Value::from));
                 if generate {
                     let password = password.generate()?;
                     put_value(&mut parameters, password.expose(), false);
@@ -270,18 +293,35 @@ impl Secret {
                 }
                 out.object(&client.call("CreateSecret", &parameters)?);
             }
-            Self::Put { name, version, value, stage } => {
+            Self::Put { name, version, value, stage, expires_at } => {
                 let mut parameters = json!({"SecretName": name, "VersionId": version, "Stage": stage});
+                set(&mut parameters, "ExpiresAt", expires_at.map(Value::from));
                 value.put_into(&mut parameters)?;
                 out.object(&client.call("PutSecretValue", &parameters)?);
             }
-            Self::Update { name, version, value } => {
+            Self::Update { name, version, value, expires_at } => {
                 let mut parameters = json!({"SecretName": name, "VersionId": version});
+                set(&mut parameters, "ExpiresAt", expires_at.map(Value::from));
                 value.put_into(&mut parameters)?;
                 out.object(&client.call("UpdateSecret", &parameters)?);
             }
             Self::Get { name, version, to } => get(context, &client, &name, version, to)?,
             Self::BatchGet { secrets } => batch_get(context, &client, &secrets)?,
+            Self::CreateSsh { name, kind, key_name, project, description, tags } => {
+                let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
+                let mut parameters = json!({
+                    "SecretName": name, "ProjectId": project, "Description": description, "Tags": tags?,
+                    "KeyType": kind.to_possible_value().map(|kind| kind.get_name().to_owned()),
+                });
+                set(&mut parameters, "SSHKeyName", key_name.map(Value::from));
+                out.object(&client.call("CreateSSHKeyPairSecret", &parameters)?);
+            }
+            Self::GetSsh { name, id, public, to } => {
+                let mut parameters = json!({});
+                set(&mut parameters, "SecretName", name.map(Value::from));
+                set(&mut parameters, "SSHKeyId", id.map(Value::from));
+                get_ssh(context, &client.call("GetSSHKeyPairValue", &parameters)?, public, to)?;
+            }
             Self::RandomPassword { password } => {
                 let parameters = json!({
                     "PasswordLength": password.length, "ExcludeCharacters": password.exclude,
@@ -295,14 +335,16 @@ impl Secret {
             }
             Self::Describe { name } => {
                 let described = client.call("DescribeSecret", &json!({"SecretName": name}))?;
-                out.object(&with_tags(context, described));
+                out.object(&with_time(context, with_tags(context, described), "ExpiresAt", "Expires"));
             }
-            Self::List { search, tags, state, offset, limit } => {
+            Self::List { search, tags, state, expires_before, ssh, offset, limit } => {
                 let filters: Vec<Value> = tags.iter().map(|tag| tag_filter(tag)).collect();
                 let state = state.map_or(0, |state| state as u64 + 1);
-                let parameters = json!({
+                let mut parameters = json!({
                     "SearchSecretName": search, "TagFilters": filters, "State": state, "Offset": offset, "Limit": limit,
+                    "SecretType": if ssh { 2 } else { 0 },
                 });
+                set(&mut parameters, "ExpiresBefore", expires_before.map(Value::from));
                 list(context, &client, &parameters)?;
             }
             Self::Versions { name } => versions(context, &client, &name)?,
@@ -348,155 +390,9 @@ fn tag_value(text: &str) -> Result<Value, Failure> {
     Ok(json!({"TagKey": key, "TagValue": value}))
 }
 
-impl ValueFrom {
-    fn put_into(&self, parameters: &mut Value) -> Result<(), Failure> {
-        let bytes = self.read()?;
-        if bytes.is_empty() {
-            return Err(Failure::Usage("the value is empty".to_owned()));
-        }
-        put_value(parameters, &bytes, self.binary);
-        Ok(())
-    }
-
-    fn read(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(8_192));
-        match &self.from {
-            Some(file) => {
-                let opened = std::fs::File::open(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-                opened.take(VALUE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-            }
-            None if std::io::stdin().is_terminal() => {
-                let text = "give the value on standard input or with --from FILE; it is never taken from arguments";
-                return Err(Failure::Usage(text.to_owned()));
-            }
-            None => {
-                std::io::stdin().lock().take(VALUE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-            }
-        }
-        Ok(bytes)
-    }
-}
-
-/// Adds a value: as text if it is some and may be.
-fn put_value(parameters: &mut Value, bytes: &[u8], binary: bool) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !binary => set(parameters, "SecretString", Some(Value::from(text))),
-        _ => set(parameters, "SecretBinary", Some(Value::from(STANDARD.encode(bytes)))),
-    }
-}
-
-/// The bytes of a value in an answer.
-pub(super) fn answered_value(answer: &Value) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
-    match (field("SecretString"), field("SecretBinary")) {
-        ("", binary) => Ok(Zeroizing::new(STANDARD.decode(binary).context("the answer is not base64")?)),
-        (text, _) => Ok(Zeroizing::new(text.as_bytes().to_vec())),
-    }
-}
-
-fn get(
-    context: &Context,
-    client: &Client,
-    name: &str,
-    version: Option<String>,
-    to: Option<PathBuf>,
-) -> Result<(), Failure> {
-    let mut parameters = json!({"SecretName": name});
-    set(&mut parameters, "VersionId", version.map(Value::from));
-    let answer = client.call("GetSecretValue", &parameters)?;
-    if let Some(file) = to {
-        let mut opened = output::new_private_file(&file)?;
-        opened.write_all(&answered_value(&answer)?)?;
-        opened.sync_all()?;
-    } else if context.output.is_json() {
-        output::line(&answer.to_string());
-    } else {
-        let value = answered_value(&answer)?;
-        let mut out = std::io::stdout().lock();
-        out.write_all(&value)?;
-        if out.is_terminal() && !value.ends_with(b"\n") {
-            out.write_all(b"\n")?;
-        }
-        out.flush()?;
-    }
-    Ok(())
-}
-
-/// Reads several secrets; what was refused is told on standard error, and in the exit code.
-fn batch_get(context: &Context, client: &Client, secrets: &[String]) -> Result<(), Failure> {
-    let items = secrets.iter().map(|text| match text.split_once(':') {
-        Some((name, version)) => json!({"SecretName": name, "VersionId": version}),
-        None => json!({"SecretName": text}),
-    });
-    let answer = client.call("BatchGetSecretValue", &json!({"Secrets": items.collect::<Vec<_>>()}))?;
-    let list = |field: &str| answer.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
-    let columns =
-        [("name", "/SecretName"), ("version", "/VersionId"), ("text", "/SecretString"), ("base64", "/SecretBinary")];
-    context.output.rows(&columns, &list("SecretValues"));
-    let mut denied = None;
-    let mut failed = None;
-    for error in list("Errors") {
-        let text = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or("?").to_owned();
-        let item = error.get("Item").and_then(Value::as_u64).and_then(|item| secrets.get(usize::try_from(item).ok()?));
-        let message = format!("{}: {}: {}", item.map_or("?", String::as_str), text("Code"), text("Message"));
-        context.output.error(&message);
-        if text("Code") == "UnauthorizedOperation" { denied = Some(message) } else { failed = Some(message) }
-    }
-    let some = |what: &str| format!("some of the secrets were {what}");
-    match (denied, failed) {
-        (Some(_), _) => Err(Failure::Denied(some("denied"))),
-        (None, Some(_)) => Err(Failure::Failed(anyhow::anyhow!(some("not read")))),
-        (None, None) => Ok(()),
-    }
-}
-
 fn tag_filter(text: &str) -> Value {
     match text.split_once('=') {
         Some((key, value)) => json!({"TagKey": key, "TagValue": [value]}),
         None => json!({"TagKey": text}),
     }
-}
-
-fn list(context: &Context, client: &Client, parameters: &Value) -> Result<(), Failure> {
-    let answer = client.call("ListSecrets", parameters)?;
-    let rows = answer.get("SecretMetadatas").and_then(Value::as_array).cloned().unwrap_or_default();
-    let columns =
-        [("name", "/SecretName"), ("status", "/Status"), ("created", "/Created"), ("description", "/Description")];
-    context.output.rows(&columns, &with_times(context, rows));
-    let total = answer.get("TotalCount").and_then(Value::as_u64).unwrap_or_default();
-    context.output.say(&format!("{total} in all"));
-    Ok(())
-}
-
-fn versions(context: &Context, client: &Client, name: &str) -> Result<(), Failure> {
-    let answer = client.call("ListSecretVersionIds", &json!({"SecretName": name}))?;
-    let rows = answer.get("Versions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let columns = [("version", "/VersionId"), ("created", "/Created"), ("current", "/Current"), ("staged", "/Staged")];
-    context.output.rows(&columns, &with_times(context, rows));
-    Ok(())
-}
-
-/// Adds a readable time of creation, for tables; programs get the answer's own fields.
-fn with_times(context: &Context, rows: Vec<Value>) -> Vec<Value> {
-    rows.into_iter().map(|row| with_time(context, row, "CreateTime", "Created")).collect()
-}
-
-/// Writes tags as they are given, for tables.
-fn with_tags(context: &Context, mut row: Value) -> Value {
-    if let (false, Some(tags)) = (context.output.is_json(), row.get("Tags").and_then(Value::as_array)) {
-        let text = |tag: &Value, field: &str| tag.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let tags = tags.iter().map(|tag| format!("{}={}", text(tag, "TagKey"), text(tag, "TagValue")));
-        let tags: Vec<String> = tags.collect();
-        set(&mut row, "Tags", Some(Value::from(tags)));
-    }
-    row
-}
-
-/// Adds a field in epoch seconds under another name in readable form, for tables.
-fn with_time(context: &Context, mut row: Value, field: &str, shown: &str) -> Value {
-    if !context.output.is_json() {
-        let text = row.get(field).and_then(Value::as_u64).map(output::utc);
-        set(&mut row, shown, text.map(Value::from));
-    }
-    row
 }

@@ -120,6 +120,7 @@ async fn compact(gateway: Arc<Gateway>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
+        gateway.count_expiring().await;
         gateway.compact().await;
     }
 }

@@ -6,6 +6,8 @@
 //! | `v` secret id (16) value id (16) | a sealed value ([`super::SealedValue`]); never rewritten but by a re-wrap |
 //! | `n` shard (u8) | secrets held whose name falls into that shard (be64) |
 //! | `c` creator number (be64) | the principal that the number stands for |
+//! | `e` expiry (be64 s) secret id (16) version id | nothing: a version that expires |
+//! | `k` SSH key id | the name of the secret that is this key pair |
 //! | `d` due time (be64 s) name | index (be64) of the DeleteSecret that a secret in PendingDelete waits by |
 //!
 //! INVARIANT I6: the name's own bytes are the key; no two names share a row, and no name is transformed.
@@ -16,7 +18,7 @@
 use keyward_audit::store::{Family, Key};
 use sha2::{Digest as _, Sha256};
 
-use super::id::{SecretId, ValueId};
+use super::id::{SecretId, SshKeyId, ValueId, VersionId};
 use crate::resource::{CreatorNumber, SecretName};
 
 const SECRET: u8 = b's';
@@ -24,6 +26,8 @@ const VALUE: u8 = b'v';
 const COUNT: u8 = b'n';
 const CREATOR: u8 = b'c';
 const DELETION: u8 = b'd';
+const EXPIRY: u8 = b'e';
+const SSH_KEY: u8 = b'k';
 
 /// Rows over which the number of secrets is spread.
 pub const SHARDS: usize = 256;
@@ -104,6 +108,31 @@ pub fn parse_deletion(address: &[u8]) -> Option<(u64, SecretName)> {
     let (due_at_s, name) = address.strip_prefix(&[DELETION])?.split_first_chunk()?;
     let name = std::str::from_utf8(name).ok().and_then(|name| SecretName::parse(name).ok())?;
     Some((u64::from_be_bytes(*due_at_s), name))
+}
+
+/// The row that says that a version expires at `expires_at_s`.
+#[must_use]
+pub fn expiry(expires_at_s: u64, secret: SecretId, version: &VersionId) -> Key {
+    key(EXPIRY, &[&expires_at_s.to_be_bytes(), secret.as_bytes(), version.as_str().as_bytes()])
+}
+
+/// The range `[from, to)` of versions that expire at or before `at_s`.
+#[must_use]
+pub fn expiries(at_s: u64) -> (Vec<u8>, Vec<u8>) {
+    let behind = at_s.checked_add(1).map(|next| key(EXPIRY, &[&next.to_be_bytes()]).bytes);
+    (vec![EXPIRY], behind.unwrap_or_else(|| vec![EXPIRY + 1]))
+}
+
+/// When the version of an expiry's address expires, in epoch seconds.
+#[must_use]
+pub fn expires_at_s(address: &[u8]) -> Option<u64> {
+    address.strip_prefix(&[EXPIRY])?.first_chunk().map(|at_s| u64::from_be_bytes(*at_s))
+}
+
+/// The row that says which secret an SSH key pair is.
+#[must_use]
+pub fn ssh_key(id: &SshKeyId) -> Key {
+    key(SSH_KEY, &[id.as_str().as_bytes()])
 }
 
 /// The range `[from, to)` of all stored values.

@@ -8,12 +8,14 @@ use keyward_audit::store::{Key, Write};
 
 pub mod ending;
 
+use std::collections::BTreeMap;
+
 use super::address;
 use super::id::{SecretId, VersionId};
 use super::limits::Limits;
 use super::lookup::CreationView;
 use super::metadata::{Description, Tags};
-use super::row::{SecretRow, VersionMeta};
+use super::row::{SecretKind, SecretRow, VersionMeta};
 use super::seal::Sealed;
 use super::state::{SecretError, State};
 use crate::keys::KeyId;
@@ -58,6 +60,21 @@ pub struct NewSecret {
     pub key: KeyId,
     /// Opaque, never used before: [`super::row::resource_id`].
     pub resource_id: String,
+    /// What it is.
+    pub kind: SecretKind,
+    /// When its first version expires, in epoch seconds; 0: nobody said.
+    pub expires_at_s: u64,
+}
+
+/// A version to be added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewVersion {
+    /// Leave the current version as it is.
+    pub stage: bool,
+    /// Now, in epoch seconds.
+    pub at_s: u64,
+    /// When it expires, in epoch seconds; 0: nobody said.
+    pub expires_at_s: u64,
 }
 
 /// Creates a secret with `sealed` as its first and current version.
@@ -76,10 +93,11 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
     if view.creator_principal.as_ref().is_some_and(|holder| *holder != new.creator) {
         return Err(SecretError::CreatorCollision);
     }
-    let version = version_of(sealed, new.at_s, false);
+    let version = version_of(sealed, NewVersion { stage: false, at_s: new.at_s, expires_at_s: new.expires_at_s });
     let row = SecretRow {
         id: new.id,
         name: view.name.clone(),
+        kind: new.kind,
         creator: view.creator,
         creator_principal: new.creator,
         created_at_s: new.at_s,
@@ -94,6 +112,7 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
     sealed_for(sealed, &row)?;
     let mut writes: Vec<Write> = view.gone.as_ref().map(ending::leftovers).unwrap_or_default();
     writes.extend(writes_of(&row, Some(sealed)));
+    writes.extend(pointers(None, Some(&row)));
     if view.creator_principal.is_none() {
         // Written once: rewriting it would make all creations of one principal wait for each other.
         writes.push(put_row(address::creator(view.creator), row.creator_principal.as_str().into()));
@@ -108,15 +127,10 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
 /// # Errors
 /// [`SecretError::WrongState`], [`SecretError::VersionIdExists`] even for an equal value,
 /// [`SecretError::VersionsLimit`], [`SecretError::ForeignValue`].
-pub fn put(
-    mut row: SecretRow,
-    sealed: &Sealed,
-    stage: bool,
-    at_s: u64,
-    limits: &Limits,
-) -> Result<Change, SecretError> {
+pub fn put(mut row: SecretRow, sealed: &Sealed, new: NewVersion, limits: &Limits) -> Result<Change, SecretError> {
+    row.custom()?;
     row.changeable()?;
-    let version = version_of(sealed, at_s, stage);
+    let version = version_of(sealed, new);
     if row.version(&version.id).is_some() {
         return Err(SecretError::VersionIdExists(version.id));
     }
@@ -125,11 +139,13 @@ pub fn put(
     }
     sealed_for(sealed, &row)?;
     let previous = Some(row.current.clone());
-    if !stage {
+    if !new.stage {
         row.current = version.id.clone();
     }
+    let before = row.clone();
     row.versions.push(version.clone());
-    let writes = writes_of(&row, Some(sealed));
+    let mut writes = writes_of(&row, Some(sealed));
+    writes.extend(pointers(Some(&before), Some(&row)));
     Ok(Change { version: Some(version), previous, ..Change::of(row, writes) })
 }
 
@@ -138,26 +154,30 @@ pub fn put(
 /// # Errors
 /// [`SecretError::VersionNotFound`], then [`SecretError::WrongState`].
 pub fn updatable(row: &SecretRow, id: &VersionId) -> Result<(), SecretError> {
+    row.custom()?;
     row.version(id).ok_or_else(|| SecretError::VersionNotFound(id.clone()))?;
     row.changeable()
 }
 
 /// Replaces the value of an existing version, without history: the version keeps its id, its place and its time, and gets
-/// the new value's id and form. The current pointer stays.
+/// the new value's id and form, and `expires_at_s` if that is given. The current pointer stays.
 ///
 /// # Errors
 /// As [`updatable`]; [`SecretError::ForeignValue`].
-pub fn update(mut row: SecretRow, sealed: &Sealed) -> Result<Change, SecretError> {
+pub fn update(mut row: SecretRow, sealed: &Sealed, expires_at_s: Option<u64>) -> Result<Change, SecretError> {
     let binding = sealed.binding();
     updatable(&row, &binding.version)?;
     sealed_for(sealed, &row)?;
+    let before = row.clone();
     let found = row.versions.iter_mut().find(|version| version.id == binding.version);
     let version = found.filter(|version| version.value != binding.value).ok_or(SecretError::ForeignValue)?;
-    let before = std::mem::replace(&mut version.value, binding.value);
+    let value = std::mem::replace(&mut version.value, binding.value);
     version.form = binding.form;
+    version.expires_at_s = expires_at_s.unwrap_or(version.expires_at_s);
     let version = version.clone();
     let mut writes = writes_of(&row, Some(sealed));
-    writes.push(delete_row(address::value(row.id, before)));
+    writes.push(delete_row(address::value(row.id, value)));
+    writes.extend(pointers(Some(&before), Some(&row)));
     Ok(Change { version: Some(version), ..Change::of(row, writes) })
 }
 
@@ -203,6 +223,7 @@ fn set_tags(mut row: SecretRow, tags: Tags) -> Change {
 /// # Errors
 /// [`SecretError::VersionNotFound`], then [`SecretError::WrongState`].
 pub fn set_current(mut row: SecretRow, id: &VersionId) -> Result<Change, SecretError> {
+    row.custom()?;
     let found = row.versions.iter_mut().find(|version| version.id == *id);
     let version = found.ok_or_else(|| SecretError::VersionNotFound(id.clone()))?;
     // The current version is never staged: this changes something only together with the pointer.
@@ -237,9 +258,35 @@ fn set_state(mut row: SecretRow, state: State) -> Result<Change, SecretError> {
     Ok(Change::of(row, writes))
 }
 
-fn version_of(sealed: &Sealed, created_at_s: u64, staged: bool) -> VersionMeta {
+fn version_of(sealed: &Sealed, new: NewVersion) -> VersionMeta {
     let binding = sealed.binding();
-    VersionMeta { id: binding.version.clone(), value: binding.value, created_at_s, staged, form: binding.form }
+    VersionMeta {
+        id: binding.version.clone(),
+        value: binding.value,
+        created_at_s: new.at_s,
+        staged: new.stage,
+        form: binding.form,
+        expires_at_s: new.expires_at_s,
+    }
+}
+
+/// What brings the rows by which a secret is found, besides its name, from what they were to what they are to be: one for
+/// the SSH key pair that it is, one for each version that expires.
+fn pointers(before: Option<&SecretRow>, after: Option<&SecretRow>) -> Vec<Write> {
+    let (before, after) = (before.map(pointed).unwrap_or_default(), after.map(pointed).unwrap_or_default());
+    let gone = before.keys().filter(|key| !after.contains_key(key)).cloned().map(delete_row);
+    let new = after.iter().filter(|(key, _)| !before.contains_key(key));
+    gone.chain(new.map(|(key, row)| put_row(key.clone(), row.clone()))).collect()
+}
+
+fn pointed(row: &SecretRow) -> BTreeMap<Key, Vec<u8>> {
+    let pair = match &row.kind {
+        SecretKind::SshKeyPair(pair) => Some((address::ssh_key(&pair.id), row.name.as_str().as_bytes().to_vec())),
+        SecretKind::Custom => None,
+    };
+    let dated = row.versions.iter().filter(|version| version.expires_at_s != 0);
+    let dated = dated.map(|version| (address::expiry(version.expires_at_s, row.id, &version.id), Vec::new()));
+    dated.chain(pair).collect()
 }
 
 /// Refuses a value sealed for another secret or under another key, and a value id used before: none of them could

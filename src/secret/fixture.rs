@@ -54,6 +54,11 @@ pub(super) fn sealed_for(engine: &Engine, row: &SecretRow, id: &str) -> Sealed {
     engine.seal(&text(id), binding, &row.key).unwrap()
 }
 
+/// A version that is added at that time and does not expire.
+pub(super) fn at(stage: bool, at_s: u64) -> change::NewVersion {
+    change::NewVersion { stage, at_s, expires_at_s: 0 }
+}
+
 /// A view on which `of` can be created.
 pub(super) fn free(of: &str) -> CreationView {
     CreationView {
@@ -77,6 +82,8 @@ pub(super) fn new_secret(id: SecretId) -> NewSecret {
         tags: Tags::default(),
         key: KeyId::default_key(),
         resource_id: "1_7_customize_100_abc".to_owned(),
+        kind: super::row::SecretKind::Custom,
+        expires_at_s: 0,
     }
 }
 

@@ -47,6 +47,48 @@ impl fmt::Display for VersionId {
     }
 }
 
+/// The id of an SSH key pair, `skey-` and 8 letters or digits: how servers and their tools name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SshKeyId(String);
+
+const SSH_KEY_ID: &str = "skey-";
+const SSH_KEY_ID_LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Why a text is no id of an SSH key pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the id of an SSH key pair is `skey-` and 8 letters or digits")]
+pub struct SshKeyIdError;
+
+impl SshKeyId {
+    /// Checks an id.
+    ///
+    /// # Errors
+    /// [`SshKeyIdError`] for anything outside the rule.
+    pub fn parse(text: &str) -> Result<Self, SshKeyIdError> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let rest = text.strip_prefix(SSH_KEY_ID).filter(|rest| rest.len() == 8 && rest.bytes().all(fits));
+        rest.map(|_| Self(text.to_owned())).ok_or(SshKeyIdError)
+    }
+
+    /// A new one; whether another pair has it is for the caller to see.
+    ///
+    /// # Errors
+    /// [`RandomError`] if the system gives no random bytes.
+    pub fn random(random: &dyn Random) -> Result<Self, RandomError> {
+        let mut bytes = [0; 8];
+        random.fill(&mut bytes)?;
+        let letters = bytes.iter().filter_map(|byte| SSH_KEY_ID_LETTERS.get(usize::from(byte % 32)));
+        let letters = letters.map(|letter| char::from(*letter));
+        Ok(Self(SSH_KEY_ID.chars().chain(letters).collect()))
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -114,6 +156,16 @@ mod tests {
         }
         assert_ne!(VersionId::parse("V1").unwrap(), VersionId::parse("v1").unwrap());
         assert_eq!(VersionId::parse("SSM_Current").unwrap(), VersionId::unnamed());
+    }
+
+    #[test]
+    fn ids_of_ssh_key_pairs_have_one_form() {
+        let id = SshKeyId::random(&crate::clock::SystemRandom).unwrap();
+        assert_eq!(SshKeyId::parse(id.as_str()), Ok(id.clone()));
+        assert_ne!(SshKeyId::random(&crate::clock::SystemRandom).unwrap(), id);
+        for bad in ["", "skey-", "skey-1234567", "skey-123456789", "skey-1234567A", "skex-12345678", "skey-1234567é"] {
+            assert_eq!(SshKeyId::parse(bad), Err(SshKeyIdError), "{bad}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use keyward_audit::store::{Family, Key, Snapshot, StoreError};
 
 use super::address;
+use super::id::SshKeyId;
 use super::limits::Limits;
 use super::row::{SecretRow, VersionMeta};
 use super::seal::SealedValue;
@@ -95,6 +96,34 @@ pub fn requested(snapshot: &dyn Snapshot, row: &SecretRow) -> Result<u64, StoreE
     let index = snapshot.get(Family::Secrets, &key.bytes)?.and_then(|bytes| bytes.try_into().ok());
     let damaged = || damaged(&format!("deletion of secret `{}`", row.name), Damaged("index"));
     index.map(u64::from_be_bytes).ok_or_else(damaged)
+}
+
+/// The name of the secret that an SSH key pair is. Whether the secret says so too is for the caller to see.
+///
+/// # Errors
+/// [`StoreError`] if the row cannot be read or is damaged.
+pub fn ssh_key(snapshot: &dyn Snapshot, id: &SshKeyId) -> Result<Option<SecretName>, StoreError> {
+    let name = snapshot.get(Family::Secrets, &address::ssh_key(id).bytes)?;
+    let read = |name: Vec<u8>| std::str::from_utf8(&name).ok().and_then(|name| SecretName::parse(name).ok());
+    let damaged = || damaged(&format!("SSH key pair `{}`", id.as_str()), Damaged("name"));
+    name.map(|name| read(name).ok_or_else(damaged)).transpose()
+}
+
+/// How many versions expire at or before each of `times_s`, which rise.
+///
+/// # Errors
+/// [`StoreError`] if the rows cannot be read.
+pub fn expiring<const N: usize>(snapshot: &dyn Snapshot, times_s: [u64; N]) -> Result<[u64; N], StoreError> {
+    let mut counts = [0_u64; N];
+    let (from, to) = address::expiries(times_s.last().copied().unwrap_or_default());
+    snapshot.scan(Family::Secrets, &from, &to, false, &mut |key, _| {
+        let at_s = address::expires_at_s(key).unwrap_or_default();
+        for (count, time_s) in counts.iter_mut().zip(times_s) {
+            *count = count.saturating_add(u64::from(at_s <= time_s));
+        }
+        true
+    })?;
+    Ok(counts)
 }
 
 /// Secrets counted in the shard of `name`.

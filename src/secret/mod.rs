@@ -1,7 +1,7 @@
 //! Secrets: their names, versions, states and sealed values.
 //!
 //! What a call may do to a secret is decided in [`change`] and [`state`], without clock or store; the rows are in
-//! [`row`], random ones made in [`password`], where they lie in [`address`], how they are read in [`lookup`]; values are sealed and opened by [`Engine`]. Nothing here knows who asks
+//! [`row`], new ones made in [`password`] and [`ssh_key`], where they lie in [`address`], how they are read in [`lookup`]; values are sealed and opened by [`Engine`]. Nothing here knows who asks
 //! or why it is allowed.
 //!
 //! - INVARIANT I1: [`Engine::open`] takes a [`keyward_audit::Committed`] event; there is no other way to a stored
@@ -28,10 +28,11 @@ mod plaintext;
 pub mod row;
 mod seal;
 mod servable;
+pub mod ssh_key;
 pub mod state;
 
 pub use engine::{Engine, OpenError, Readable, SealValueError};
-pub use id::{SecretId, ValueId, VersionId, VersionIdError};
+pub use id::{SecretId, SshKeyId, SshKeyIdError, ValueId, VersionId, VersionIdError};
 pub use limits::{Limits, VALUE_BYTES_MAX};
 pub use metadata::{Description, MetadataError, Tag, Tags};
 pub use plaintext::{Form, Plaintext, PlaintextError};

@@ -7,7 +7,7 @@ use keyward_audit::{Random, RandomError};
 use zeroize::Zeroizing;
 
 use super::limits::Limits;
-use super::plaintext::{Plaintext, PlaintextError};
+use super::plaintext::Plaintext;
 
 /// Longest password, in characters.
 pub const PASSWORD_CHARACTERS_MAX: usize = 4_096;
@@ -133,8 +133,7 @@ impl PasswordRules {
 fn taken_over(mut password: Zeroizing<Vec<u8>>) -> Result<Plaintext, PasswordError> {
     // All characters are ASCII.
     let text = String::from_utf8(std::mem::take(&mut *password)).map_err(|_| PasswordError::NoCharacters)?;
-    Plaintext::text(text, &Limits::default())
-        .map_err(|PlaintextError::Empty| PlaintextError::TooLong { .. } | PasswordError::Length)
+    Plaintext::text(text, &Limits::default()).map_err(|_| PasswordError::Length)
 }
 
 /// A number below `limit`, each equally likely; 0 if there is none.

@@ -7,7 +7,7 @@
 //! INVARIANT I10: [`SecretRow::decode`] is total and strict: it accepts exactly the rows that [`SecretRow::encode`]
 //! makes, and these hold every rule on a secret that does not depend on a limit.
 
-use super::id::{SecretId, ValueId, VersionId};
+use super::id::{SecretId, SshKeyId, ValueId, VersionId};
 use super::metadata::{Description, Tag, Tags};
 use super::plaintext::Form;
 use super::seal::Binding;
@@ -17,7 +17,44 @@ use crate::keys::KeyId;
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, SecretName};
 
+/// Rows of custom secrets none of whose versions expires: all there was at first.
 const ROW_VERSION: u8 = 1;
+/// The same, then what the secret is, then when each version expires.
+const WIDER_ROW_VERSION: u8 = 2;
+const CUSTOM: u8 = 1;
+const SSH_KEY_PAIR: u8 = 2;
+/// Longest name of an SSH key pair, in bytes.
+const SSH_KEY_NAME_BYTES_MAX: usize = 25;
+
+/// What a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// A value of the caller's own.
+    Custom,
+    /// An SSH key pair; its value is the private key.
+    SshKeyPair(SshKeyPair),
+}
+
+/// What is known of an SSH key pair besides its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SshKeyPair {
+    /// Unique among all pairs.
+    pub id: SshKeyId,
+    /// 1 to 25 of `A-Z a-z 0-9 _`, first a letter or digit; the comment of the keys.
+    pub name: String,
+    /// The vendor's project; a number that keyward keeps.
+    pub project: u64,
+}
+
+impl SshKeyPair {
+    /// Whether a name of a pair keeps the rule.
+    #[must_use]
+    pub fn is_name(text: &str) -> bool {
+        let length = (1..=SSH_KEY_NAME_BYTES_MAX).contains(&text.len());
+        let start = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        length && start && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    }
+}
 
 /// A version of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +69,8 @@ pub struct VersionMeta {
     pub staged: bool,
     /// Text or binary.
     pub form: Form,
+    /// When the value should no longer be used, in epoch seconds; 0: nobody said. Told and counted, never enforced.
+    pub expires_at_s: u64,
 }
 
 /// A secret.
@@ -41,6 +80,8 @@ pub struct SecretRow {
     pub id: SecretId,
     /// The name; fixed.
     pub name: SecretName,
+    /// What it is; fixed.
+    pub kind: SecretKind,
     /// The creator's number: part of the resource.
     pub creator: CreatorNumber,
     /// Whose number that is.
@@ -70,6 +111,15 @@ impl SecretRow {
         self.versions.iter().find(|version| version.id == *id)
     }
 
+    /// The SSH key pair that it is.
+    #[must_use]
+    pub fn pair(&self) -> Option<&SshKeyPair> {
+        match &self.kind {
+            SecretKind::Custom => None,
+            SecretKind::SshKeyPair(pair) => Some(pair),
+        }
+    }
+
     /// What the stored value of `version` is bound to.
     #[must_use]
     pub fn binding(&self, version: &VersionMeta) -> Binding {
@@ -82,11 +132,14 @@ impl SecretRow {
         }
     }
 
-    /// The row's bytes: version 1, then the fields in the order of this type, lists with their number before them.
+    /// The row's bytes: version, then the fields in the order of this type, lists with their number before them, but what
+    /// the secret is and when versions expire, which stand at the end of rows of version 2. Where there is nothing of the
+    /// kind to say a row is of version 1.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (state, delete_at_s) = self.state.code();
-        let row = Writer::new().u8(ROW_VERSION).raw(self.id.as_bytes()).bytes(self.name.as_str().as_bytes());
+        let version = if self.is_wider() { WIDER_ROW_VERSION } else { ROW_VERSION };
+        let row = Writer::new().u8(version).raw(self.id.as_bytes()).bytes(self.name.as_str().as_bytes());
         let row = row.u64(self.creator.get()).bytes(self.creator_principal.as_str().as_bytes());
         let row = row.u64(self.created_at_s).u8(state).u64(delete_at_s);
         let row = row.bytes(self.description.as_str().as_bytes());
@@ -94,7 +147,42 @@ impl SecretRow {
             write_list(row, self.tags.as_slice(), |row, tag| row.bytes(tag.key.as_bytes()).bytes(tag.value.as_bytes()));
         let row = row.bytes(self.key.as_str().as_bytes()).bytes(self.resource_id.as_bytes());
         let row = row.bytes(self.current.as_str().as_bytes());
-        write_list(row, &self.versions, write_version).finish()
+        let row = write_list(row, &self.versions, write_version);
+        if self.is_wider() { self.write_wider(row).finish() } else { row.finish() }
+    }
+
+    fn is_wider(&self) -> bool {
+        self.kind != SecretKind::Custom || self.versions.iter().any(|version| version.expires_at_s != 0)
+    }
+
+    fn write_wider(&self, row: Writer) -> Writer {
+        let row = match &self.kind {
+            SecretKind::Custom => row.u8(CUSTOM),
+            SecretKind::SshKeyPair(pair) => {
+                let row = row.u8(SSH_KEY_PAIR).bytes(pair.id.as_str().as_bytes());
+                row.bytes(pair.name.as_bytes()).u64(pair.project)
+            }
+        };
+        self.versions.iter().fold(row, |row, version| row.u64(version.expires_at_s))
+    }
+
+    fn read_wider(&mut self, reader: &mut Reader<'_>) -> Result<(), Damaged> {
+        self.kind = match reader.u8()? {
+            CUSTOM => SecretKind::Custom,
+            SSH_KEY_PAIR => SecretKind::SshKeyPair(SshKeyPair {
+                id: SshKeyId::parse(reader.text()?).map_err(|_| Damaged("SSH key id"))?,
+                name: Some(reader.text()?)
+                    .filter(|name| SshKeyPair::is_name(name))
+                    .ok_or(Damaged("SSH key name"))?
+                    .to_owned(),
+                project: reader.u64()?,
+            }),
+            _ => return Err(Damaged("kind")),
+        };
+        for version in &mut self.versions {
+            version.expires_at_s = reader.u64()?;
+        }
+        if self.is_wider() { Ok(()) } else { Err(Damaged("row version")) }
     }
 
     /// Reads a row.
@@ -103,12 +191,14 @@ impl SecretRow {
     /// [`Damaged`] for anything that [`SecretRow::encode`] does not make.
     pub fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut reader = Reader::new(bytes);
-        if reader.u8()? != ROW_VERSION {
+        let version = reader.u8()?;
+        if !matches!(version, ROW_VERSION | WIDER_ROW_VERSION) {
             return Err(Damaged("row version"));
         }
-        let row = Self {
+        let mut row = Self {
             id: reader.array()?.into(),
             name: SecretName::parse(reader.text()?).map_err(|_| Damaged("name"))?,
+            kind: SecretKind::Custom,
             creator: CreatorNumber::new(reader.u64()?).ok_or(Damaged("creator number"))?,
             creator_principal: Principal::parse(reader.text()?).map_err(|_| Damaged("creator"))?,
             created_at_s: reader.u64()?,
@@ -120,6 +210,9 @@ impl SecretRow {
             current: read_version_id(&mut reader)?,
             versions: read_list(&mut reader, read_version)?,
         };
+        if version == WIDER_ROW_VERSION {
+            row.read_wider(&mut reader)?;
+        }
         reader.finish()?;
         row.check()?;
         Ok(row)
@@ -174,6 +267,7 @@ fn read_version(reader: &mut Reader<'_>) -> Result<VersionMeta, Damaged> {
             _ => return Err(Damaged("staged")),
         },
         form: Form::from_code(reader.u8()?)?,
+        expires_at_s: 0,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::id::VersionId;
 use super::metadata::MetadataError;
-use super::row::{SecretRow, VersionMeta};
+use super::row::{SecretKind, SecretRow, VersionMeta};
 use crate::encoding::Damaged;
 
 /// The state of a secret.
@@ -107,6 +107,15 @@ pub enum SecretError {
     /// `FailedOperation`.
     #[error("it is the current version and every other one is staged; call SetCurrentVersion first")]
     OnlyStaged,
+    /// `UnsupportedOperation`.
+    #[error("the secret is an SSH key pair; read it with GetSSHKeyPairValue, or delete it and make another")]
+    NotCustom,
+    /// `UnsupportedOperation`.
+    #[error("the secret is no SSH key pair; read it with GetSecretValue")]
+    NoPair,
+    /// `InvalidParameterValue`.
+    #[error("an SSH key pair is deleted at once: its recovery window is 0")]
+    WindowOfPair,
     /// `LimitExceeded`: together with the tags that the secret has.
     #[error("{0}")]
     TagsLimit(MetadataError),
@@ -123,15 +132,32 @@ impl SecretRow {
     ///
     /// # Errors
     /// [`SecretError::VersionNotFound`] before [`SecretError::Disabled`] and [`SecretError::PendingDeleted`]:
-    /// existence comes before state.
+    /// existence comes before state; [`SecretError::NotCustom`] before all.
     pub fn serve(&self, asked: Option<&VersionId>) -> Result<&VersionMeta, SecretError> {
-        let id = asked.unwrap_or(&self.current);
+        self.custom()?;
+        self.in_state(asked.unwrap_or(&self.current))
+    }
+
+    fn in_state(&self, id: &VersionId) -> Result<&VersionMeta, SecretError> {
         let version = self.version(id).ok_or_else(|| SecretError::VersionNotFound(id.clone()))?;
         match self.state {
             State::Enabled => Ok(version),
             State::Disabled => Err(SecretError::Disabled),
             State::PendingDelete { .. } => Err(SecretError::PendingDeleted),
         }
+    }
+
+    /// Whether it is a custom secret, whose versions callers write and read.
+    pub(super) fn custom(&self) -> Result<(), SecretError> {
+        if self.kind == SecretKind::Custom { Ok(()) } else { Err(SecretError::NotCustom) }
+    }
+
+    /// The version that is the private key of an SSH key pair.
+    ///
+    /// # Errors
+    /// [`SecretError::NoPair`] before those of the state, as of [`SecretRow::serve`].
+    pub fn serve_pair(&self) -> Result<&VersionMeta, SecretError> {
+        if self.kind == SecretKind::Custom { Err(SecretError::NoPair) } else { self.in_state(&self.current) }
     }
 
     /// Whether it waits for a deletion that is due at `now_s`: it is gone then in every answer.

@@ -262,6 +262,43 @@ fn verbs_make_passwords_that_nobody_sees_and_read_several_secrets_at_once() {
 }
 
 #[test]
+fn verbs_make_key_pairs_and_dated_versions() {
+    let gateway = TestGateway::start();
+    let admin = gateway.admin().to_owned();
+    let run = |arguments: &[&str]| client(&gateway, &admin, arguments, b"");
+    let made =
+        done(run(&["--output", "json", "secret", "create-ssh", "ssh/one", "--key-name", "deploy", "--tag", "a=b"]));
+    let made: Value = serde_json::from_str(&made.out).unwrap();
+    let file = gateway.installation().path("id_deploy");
+    let to = file.display().to_string();
+    done(run(&["secret", "get-ssh", "ssh/one", "--to", &to]));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let public = fs::read_to_string(format!("{to}.pub")).unwrap();
+    assert_eq!(Some(public.trim_end()), made["PublicKey"].as_str());
+    let id = made["SSHKeyID"].as_str().unwrap();
+    assert_eq!(done(run(&["secret", "get-ssh", "--id", id, "--public"])).out, public);
+    let private = done(run(&["secret", "get-ssh", "ssh/one"])).out;
+    assert_eq!(private, fs::read_to_string(&file).unwrap());
+    failed(&run(&["secret", "get-ssh", "ssh/one", "--to", &to]), 1, &["cannot create"]);
+    assert_eq!(run(&["secret", "get-ssh"]).code, 2);
+    assert!(done(run(&["secret", "list", "--ssh"])).out.contains("ssh/one"));
+
+    let create = ["secret", "create", "cert/one", "--expires-at", "2020-02-29"];
+    done(client(&gateway, &admin, &create, b"s"));
+    assert!(done(run(&["secret", "versions", "cert/one"])).out.contains("2020-02-29 00:00:00Z"));
+    done(client(
+        &gateway,
+        &admin,
+        &["secret", "update", "cert/one", "SSM_Current", "--expires-at", "2020-03-01T12:00:00Z"],
+        b"t",
+    ));
+    let listed = |before: &str| done(run(&["secret", "list", "--expires-before", before])).out;
+    assert!(listed("2020-03-02").contains("cert/one") && !listed("2020-03-01").contains("cert/one"));
+    assert_eq!(run(&["secret", "list", "--expires-before", "tomorrow"]).code, 2);
+    gateway.finish();
+}
+
+#[test]
 fn every_verb_of_secrets_teaches_by_an_example() {
     let help = |arguments: &[&str]| {
         let ran = Ran::from(Command::new(PROGRAM).args(arguments).arg("--help").output().unwrap());

@@ -160,6 +160,8 @@ fn parameters(action: &Action) -> Value {
         "GetSecretValue" | "DescribeSecret" | "ListSecretVersionIds" => json!({"SecretName": "cov/one"}),
         "SetCurrentVersion" => json!({"SecretName": "cov/one", "VersionId": "SSM_Current"}),
         "EnableSecret" | "DisableSecret" | "RestoreSecret" => json!({"SecretName": "cov/switched"}),
+        "CreateSSHKeyPairSecret" => json!({"SecretName": "cov/pair", "ProjectId": 0}),
+        "GetSSHKeyPairValue" => json!({"SecretName": "cov/pair"}),
         "UpdateSecret" => json!({"SecretName": "cov/one", "VersionId": "v2", "SecretString": "x"}),
         "UpdateDescription" => json!({"SecretName": "cov/one", "Description": "text"}),
         "DeleteSecret" => json!({"SecretName": "cov/switched", "RecoveryWindowInDays": 7}),

@@ -31,6 +31,8 @@ pub(in crate::access) struct CreateSecret {
     pub(in crate::access) tags: Tags,
     /// The value.
     pub(in crate::access) value: Plaintext,
+    /// When the version expires, in epoch seconds; 0: nobody said.
+    pub(in crate::access) expires_at_s: u64,
 }
 
 /// PutSecretValue
@@ -43,6 +45,8 @@ pub(in crate::access) struct PutSecretValue {
     pub(in crate::access) stage: bool,
     /// The value.
     pub(in crate::access) value: Plaintext,
+    /// When the version expires, in epoch seconds; 0: nobody said.
+    pub(in crate::access) expires_at_s: u64,
 }
 
 /// UpdateSecret
@@ -53,6 +57,8 @@ pub(in crate::access) struct UpdateSecret {
     pub(in crate::access) version: VersionId,
     /// The new value.
     pub(in crate::access) value: Plaintext,
+    /// When the version expires from now on, in epoch seconds, 0 for never; else that stays.
+    pub(in crate::access) expires_at_s: Option<u64>,
 }
 
 /// DeleteSecret
@@ -78,7 +84,11 @@ pub(in crate::access) struct ListSecrets {
     pub(in crate::access) search: String,
     /// Tag filters, ANDed: key and values (none: has the key).
     pub(in crate::access) tags: Vec<(String, Vec<String>)>,
-    /// Whether other filters leave anything: product, type and instance filters that no custom secret can have.
+    /// Type: 0 custom, 2 SSH key pair, others none here.
+    pub(in crate::access) kind: u64,
+    /// Only secrets whose current version expires before this, in epoch seconds.
+    pub(in crate::access) expires_before_s: Option<u64>,
+    /// Whether other filters leave anything: product and instance filters that no secret here can have.
     pub(in crate::access) possible: bool,
 }
 
@@ -129,14 +139,14 @@ pub(super) fn password_rules(fields: &mut Fields) -> Result<PasswordRules, ApiEr
     Ok(rules)
 }
 
-fn refuse_if_set(fields: &mut Fields, name: &str) -> Result<(), ApiError> {
+pub(super) fn refuse_if_set(fields: &mut Fields, name: &str) -> Result<(), ApiError> {
     match fields.nonempty_text(name)? {
         None => Ok(()),
         Some(_) => Err(ApiError::new(Code::UnsupportedOperation, format!("`{name}` is not offered"))),
     }
 }
 
-fn refuse_unless(fields: &mut Fields, name: &str, only: u64) -> Result<(), ApiError> {
+pub(super) fn refuse_unless(fields: &mut Fields, name: &str, only: u64) -> Result<(), ApiError> {
     match fields.number(name)? {
         None => Ok(()),
         Some(number) if number == only => Ok(()),
@@ -182,17 +192,23 @@ impl CreateSecret {
         refuse_if_set(fields, "KmsHsmClusterId")?;
         let name = secret_name(fields)?;
         let version = fields.nonempty_text("VersionId")?.map(|text| parse_version(&text)).transpose()?;
-        let key = fields.nonempty_text("KmsKeyId")?.map(|text| KeyId::parse(&text)).transpose();
         let description = description(fields.text("Description")?.unwrap_or_default())?;
         Ok(Self {
             name,
             version: version.unwrap_or_else(VersionId::unnamed),
             description,
-            key: key.map_err(|error| invalid_value("KmsKeyId", error))?.unwrap_or_else(KeyId::default_key),
+            key: key_id(fields)?,
             tags: tags(fields)?,
             value: value(fields, limits)?,
+            expires_at_s: fields.number("ExpiresAt")?.unwrap_or(0),
         })
     }
+}
+
+/// The key that values are to be sealed under.
+pub(super) fn key_id(fields: &mut Fields) -> Result<KeyId, ApiError> {
+    let key = fields.nonempty_text("KmsKeyId")?.map(|text| KeyId::parse(&text)).transpose();
+    Ok(key.map_err(|error| invalid_value("KmsKeyId", error))?.unwrap_or_else(KeyId::default_key))
 }
 
 /// A description within its limit.
@@ -232,13 +248,19 @@ impl PutSecretValue {
             version: version_id(fields)?,
             stage: fields.flag("Stage")?.unwrap_or(false),
             value: value(fields, limits)?,
+            expires_at_s: fields.number("ExpiresAt")?.unwrap_or(0),
         })
     }
 }
 
 impl UpdateSecret {
     pub(super) fn read(fields: &mut Fields, limits: &Limits) -> Result<Self, ApiError> {
-        Ok(Self { name: secret_name(fields)?, version: version_id(fields)?, value: value(fields, limits)? })
+        Ok(Self {
+            name: secret_name(fields)?,
+            version: version_id(fields)?,
+            value: value(fields, limits)?,
+            expires_at_s: fields.number("ExpiresAt")?,
+        })
     }
 }
 
@@ -284,7 +306,9 @@ impl ListSecrets {
             state: at_most(fields, "State", 5)?,
             search: fields.text("SearchSecretName")?.unwrap_or_default(),
             tags,
-            possible: kind == 0 && encrypt == 0 && product.is_none() && instance.is_none(),
+            kind,
+            expires_before_s: fields.number("ExpiresBefore")?,
+            possible: encrypt == 0 && product.is_none() && instance.is_none(),
         })
     }
 }

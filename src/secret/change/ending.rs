@@ -5,10 +5,10 @@
 
 use keyward_audit::store::Write;
 
-use super::{Change, delete_row, put_row, writes_of};
+use super::{Change, delete_row, pointers, put_row, writes_of};
 use crate::secret::address;
 use crate::secret::id::VersionId;
-use crate::secret::row::SecretRow;
+use crate::secret::row::{SecretKind, SecretRow};
 use crate::secret::state::{SecretError, State};
 
 /// Longest recovery window, in days.
@@ -21,6 +21,8 @@ const DAY_S: u64 = 86_400;
 /// # Errors
 /// [`SecretError::VersionNotFound`], [`SecretError::LastVersion`], [`SecretError::OnlyStaged`].
 pub fn delete_version(mut row: SecretRow, id: &VersionId) -> Result<Change, SecretError> {
+    row.custom()?;
+    let before = row.clone();
     let place = row.versions.iter().position(|version| version.id == *id);
     let place = place.ok_or_else(|| SecretError::VersionNotFound(id.clone()))?;
     if row.versions.len() == 1 {
@@ -34,6 +36,7 @@ pub fn delete_version(mut row: SecretRow, id: &VersionId) -> Result<Change, Secr
     }
     let mut writes = writes_of(&row, None);
     writes.push(delete_row(address::value(row.id, version.value)));
+    writes.extend(pointers(Some(&before), Some(&row)));
     Ok(Change { version: Some(version), previous: Some(previous), ..Change::of(row, writes) })
 }
 
@@ -41,8 +44,12 @@ pub fn delete_version(mut row: SecretRow, id: &VersionId) -> Result<Change, Secr
 /// [`WINDOW_DAYS_MAX`]). `in_shard` secrets are counted in the shard of its name.
 ///
 /// # Errors
-/// [`SecretError::WrongState`] of a secret that is enabled, or waits for its deletion already.
+/// [`SecretError::WrongState`] of a secret that is enabled, or waits for its deletion already;
+/// [`SecretError::WindowOfPair`].
 pub fn delete(mut row: SecretRow, window_days: u64, at_s: u64, in_shard: u64) -> Result<Change, SecretError> {
+    if window_days > 0 && matches!(row.kind, SecretKind::SshKeyPair(_)) {
+        return Err(SecretError::WindowOfPair);
+    }
     let first = match row.state {
         State::Enabled => "DisableSecret",
         State::PendingDelete { .. } => "RestoreSecret",
@@ -92,7 +99,7 @@ pub(super) fn leftovers(row: &SecretRow) -> Vec<Write> {
         State::PendingDelete { delete_at_s } => Some(address::deletion(delete_at_s, &row.name)),
         State::Enabled | State::Disabled => None,
     };
-    values.chain(deletion).map(delete_row).collect()
+    values.chain(deletion).map(delete_row).chain(pointers(Some(row), None)).collect()
 }
 
 #[cfg(test)]

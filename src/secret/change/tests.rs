@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::keys::fixture::MemoryRows;
 use crate::secret::fixture::{
-    alice, binding, created, creator, engine, free, name, new_secret, opened, sealed_for, text, version,
+    alice, at, binding, created, creator, engine, free, name, new_secret, opened, sealed_for, text, version,
 };
 use crate::secret::lookup;
 use crate::secret::{Engine, SecretId};
@@ -48,11 +48,11 @@ fn calls_answer_by_state_as_the_table_says() {
         let second = sealed_for(&engine, &row, "v2");
         let with_second = SecretRow { state, ..put_second(&engine) };
         let answers = [
-            answer(put(row.clone(), &second, false, 2, &limits)),
+            answer(put(row.clone(), &second, at(false, 2), &limits)),
             answer(set_current(with_second, &version("v2"))),
             answer(enable(row.clone())),
             answer(disable(row.clone())),
-            answer(update(row.clone(), &sealed_for(&engine, &row, "v1"))),
+            answer(update(row.clone(), &sealed_for(&engine, &row, "v1"), None)),
             answer(set_description(row.clone(), text.clone())),
         ];
         assert_eq!(answers, expected, "{state:?}");
@@ -63,7 +63,7 @@ fn calls_answer_by_state_as_the_table_says() {
 fn put_second(engine: &Engine) -> SecretRow {
     let row = created(engine, "prod/db").row;
     let sealed = sealed_for(engine, &row, "v2");
-    put(row, &sealed, true, 2, &Limits::default()).unwrap().row
+    put(row, &sealed, at(true, 2), &Limits::default()).unwrap().row
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn i02_a_put_writes_the_secret_and_the_new_value_and_leaves_the_old_value_alone(
     let engine = engine();
     let row = created(&engine, "prod/db").row;
     let sealed = sealed_for(&engine, &row, "v2");
-    let change = put(row.clone(), &sealed, false, 5, &Limits::default()).unwrap();
+    let change = put(row.clone(), &sealed, at(false, 5), &Limits::default()).unwrap();
     let keys: Vec<_> = change.writes.iter().map(|write| write.key.clone()).collect();
     assert_eq!(keys, [address::secret(&row.name), address::value(row.id, sealed.binding().value)]);
     assert_eq!(change.previous, Some(version("v1")));
@@ -164,13 +164,13 @@ fn a_version_id_is_taken_once_and_versions_are_limited() {
     let engine = engine();
     let limits = Limits { versions_max: 2, ..Limits::default() };
     let row = created(&engine, "prod/db").row;
-    let again = put(row.clone(), &sealed_for(&engine, &row, "v1"), false, 2, &limits);
+    let again = put(row.clone(), &sealed_for(&engine, &row, "v1"), at(false, 2), &limits);
     assert_eq!(again.err(), Some(SecretError::VersionIdExists(version("v1"))));
-    let row = put(row.clone(), &sealed_for(&engine, &row, "V1"), false, 2, &limits).unwrap().row;
-    let third = put(row.clone(), &sealed_for(&engine, &row, "v3"), true, 2, &limits);
+    let row = put(row.clone(), &sealed_for(&engine, &row, "V1"), at(false, 2), &limits).unwrap().row;
+    let third = put(row.clone(), &sealed_for(&engine, &row, "v3"), at(true, 2), &limits);
     assert_eq!(third.err(), Some(SecretError::VersionsLimit { max: 2 }));
     // A conflict is told before a quota, as it stands in the order of the table.
-    let full = put(row.clone(), &sealed_for(&engine, &row, "v1"), true, 2, &limits);
+    let full = put(row.clone(), &sealed_for(&engine, &row, "v1"), at(true, 2), &limits);
     assert_eq!(full.err(), Some(SecretError::VersionIdExists(version("v1"))));
 }
 
@@ -182,7 +182,7 @@ fn a_value_sealed_for_another_secret_is_not_taken() {
     let renamed = SecretRow { name: name("prod/other"), ..row.clone() };
     for other in [twin, renamed] {
         let foreign = sealed_for(&engine, &other, "v2");
-        let outcome = put(row.clone(), &foreign, false, 2, &Limits::default());
+        let outcome = put(row.clone(), &foreign, at(false, 2), &Limits::default());
         assert_eq!(outcome.err(), Some(SecretError::ForeignValue));
     }
     let first = row.versions[0].value;
@@ -192,7 +192,7 @@ fn a_value_sealed_for_another_secret_is_not_taken() {
         &row.key,
     );
     assert_eq!(reused.as_ref().unwrap().binding().value, first);
-    let outcome = put(row, &reused.unwrap(), false, 2, &Limits::default());
+    let outcome = put(row, &reused.unwrap(), at(false, 2), &Limits::default());
     assert_eq!(outcome.err(), Some(SecretError::ForeignValue));
 }
 
@@ -217,7 +217,7 @@ fn attack_h04_a_reused_version_id_gets_a_new_value_and_the_old_row_cannot_return
     let old = MemoryRows::of(&first.writes);
     let row = put_second(&engine);
     let without = SecretRow { versions: row.versions[..1].to_vec(), ..row.clone() };
-    let again = put(without.clone(), &sealed_for(&engine, &without, "v2"), true, 3, &Limits::default()).unwrap();
+    let again = put(without.clone(), &sealed_for(&engine, &without, "v2"), at(true, 3), &Limits::default()).unwrap();
     let (before, after) = (&row.versions[1], again.version.unwrap());
     assert_eq!(before.id, after.id);
     assert_ne!(before.value, after.value);
@@ -237,7 +237,7 @@ fn i02_an_update_writes_the_new_value_and_deletes_the_one_before() {
     let row = put_second(&engine);
     let before = row.version(&version("v1")).unwrap().clone();
     let sealed = sealed_for(&engine, &row, "v1");
-    let change = update(row.clone(), &sealed).unwrap();
+    let change = update(row.clone(), &sealed, None).unwrap();
     let after = change.version.unwrap();
     assert_eq!((after.id.clone(), after.created_at_s, after.staged), (before.id, before.created_at_s, before.staged));
     assert_eq!(after.value, sealed.binding().value);
@@ -247,9 +247,9 @@ fn i02_an_update_writes_the_new_value_and_deletes_the_one_before() {
     assert_eq!(deleted, [&address::value(row.id, before.value)]);
     assert_eq!(change.writes.len(), 3);
     let reused = engine.seal(&text("x"), row.binding(&row.versions[0]), &row.key).unwrap();
-    assert_eq!(update(row.clone(), &reused).err(), Some(SecretError::ForeignValue));
+    assert_eq!(update(row.clone(), &reused, None).err(), Some(SecretError::ForeignValue));
     let missing = sealed_for(&engine, &row, "v9");
-    assert_eq!(update(row, &missing).err(), Some(SecretError::VersionNotFound(version("v9"))));
+    assert_eq!(update(row, &missing, None).err(), Some(SecretError::VersionNotFound(version("v9"))));
 }
 
 #[test]
@@ -369,9 +369,9 @@ fn real(engine: &Engine, rows: &mut MemoryRows, call: &Call) -> Result<Option<Ve
     let outcome = match call {
         Call::Put(number, stage) => {
             let sealed = sealed_for(engine, &row, id(*number).as_str());
-            put(row, &sealed, *stage, 1, &limits)
+            put(row, &sealed, at(*stage, 1), &limits)
         }
-        Call::Update(number) => update(row.clone(), &sealed_for(engine, &row, id(*number).as_str())),
+        Call::Update(number) => update(row.clone(), &sealed_for(engine, &row, id(*number).as_str()), None),
         Call::Delete(number) => ending::delete_version(row, &id(*number)),
         Call::SetCurrent(number) => set_current(row, &id(*number)),
         Call::Enable => enable(row),

@@ -1,14 +1,14 @@
 use super::*;
 use crate::keys::fixture::MemoryRows;
 use crate::secret::change::{create, put};
-use crate::secret::fixture::{binding, created, creator, engine, name, new_secret, sealed_for, text, version};
+use crate::secret::fixture::{at, binding, created, creator, engine, name, new_secret, sealed_for, text, version};
 use crate::secret::{Engine, Limits, lookup};
 
 fn disabled(engine: &Engine, of: &str) -> (SecretRow, MemoryRows) {
     let created = created(engine, of);
     let mut rows = MemoryRows::of(&created.writes);
     let second =
-        put(created.row.clone(), &sealed_for(engine, &created.row, "v2"), false, 2, &Limits::default()).unwrap();
+        put(created.row.clone(), &sealed_for(engine, &created.row, "v2"), at(false, 2), &Limits::default()).unwrap();
     rows.apply(&second.writes);
     let change = super::super::disable(second.row).unwrap();
     rows.apply(&change.writes);
