@@ -50,8 +50,9 @@ pub(super) fn create(
         key: &create.key,
         kind: SecretKind::SshKeyPair(pair),
         expires_at_s: 0,
+        value: &private,
     };
-    creation.carry_out(gateway, asked, snapshot, &private, answer, draft)
+    creation.carry_out(gateway, asked, snapshot, answer, draft)
 }
 
 /// An id that no pair has, named in what the creation is decided on.

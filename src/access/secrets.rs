@@ -40,6 +40,7 @@ pub(super) fn create(
         key: &create.key,
         kind: SecretKind::Custom,
         expires_at_s: create.expires_at_s,
+        value: &create.value,
     };
     if create.expires_at_s != 0 {
         draft.parameters.insert("expires_at".to_owned(), RecordValue::from(create.expires_at_s.min(INTEGER_MAX)));
@@ -50,7 +51,7 @@ pub(super) fn create(
         "TagCode": 0,
         "TagMsg": "ok",
     });
-    creation.carry_out(gateway, asked, snapshot, &create.value, answer, draft)
+    creation.carry_out(gateway, asked, snapshot, answer, draft)
 }
 
 /// A secret that is to be made, whatever it is.
@@ -62,16 +63,16 @@ pub(super) struct Creation<'a> {
     pub(super) key: &'a KeyId,
     pub(super) kind: SecretKind,
     pub(super) expires_at_s: u64,
+    pub(super) value: &'a Plaintext,
 }
 
 impl Creation<'_> {
-    /// Makes the secret with `value`; in place of one that is gone, whose purge is recorded before it.
+    /// Makes the secret; in place of one that is gone, whose purge is recorded before it.
     pub(super) fn carry_out(
         self,
         gateway: &Gateway,
         asked: &mut Asked<'_>,
         snapshot: &dyn Snapshot,
-        value: &Plaintext,
         answer: Value,
         draft: &mut Draft,
     ) -> Result<Carried, StoreError> {
@@ -87,7 +88,7 @@ impl Creation<'_> {
         }
         let made = || {
             let new = self.new_secret(gateway, asked)?;
-            let sealed = seal(gateway, (new.id, self.name), self.version, self.key, value)?;
+            let sealed = seal(gateway, (new.id, self.name), self.version, self.key, self.value)?;
             change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
         };
         Ok(match (made(), purge) {

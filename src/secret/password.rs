@@ -187,7 +187,8 @@ mod tests {
         #[test]
         fn a_password_holds_what_is_asked_and_nothing_else(rules in rules()) {
             // A second reading of the rules, by predicates on characters.
-            let kinds: [(bool, fn(char) -> bool); 5] = [
+            type Fits = fn(char) -> bool;
+            let kinds: [(bool, Fits); 5] = [
                 (!rules.exclude_lowercase, |c| c.is_ascii_lowercase()),
                 (!rules.exclude_uppercase, |c| c.is_ascii_uppercase()),
                 (!rules.exclude_numbers, |c| c.is_ascii_digit()),
