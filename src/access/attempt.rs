@@ -194,7 +194,7 @@ fn decide(
                 let carried = secrets::serve(gateway, servable, &mut draft);
                 finish(&mut asked, carried, draft)
             }
-            Err(refused) => refused,
+            Err(refused) => *refused,
         };
     }
     let attempt = gateway.log().read(|snapshot| {
@@ -203,7 +203,7 @@ fn decide(
         let decision = asked.decide(&live.set, row.as_ref());
         match admit(gateway, &mut asked, &decision) {
             Ok(draft) => prepare(gateway, &mut asked, snapshot, row, draft),
-            Err(refused) => Ok(Prepared::Attempt(Box::new(refused))),
+            Err(refused) => Ok(Prepared::Attempt(refused)),
         }
     });
     // The trail is read by the log itself, which must not be called from within a snapshot of it.
@@ -236,13 +236,13 @@ fn unreadable(ask: &Ask, caller: &Authenticated, error: &StoreError) -> Attempt 
 }
 
 /// The record of what policy allows and the disk has room for; else what the request comes to.
-fn admit(gateway: &Gateway, asked: &mut Asked<'_>, decision: &Decision) -> Result<Draft, Attempt> {
+fn admit(gateway: &Gateway, asked: &mut Asked<'_>, decision: &Decision) -> Result<Draft, Box<Attempt>> {
     let draft = asked.draft(decision);
     if decision.outcome != Verdict::Allow {
-        return Err(denied(asked, draft, decision));
+        return Err(Box::new(denied(asked, draft, decision)));
     }
     if asked.action.service == Service::Ssm && gateway.log().disk_level() >= DiskLevel::Hard {
-        return Err(Attempt::Unrecorded(Unrecorded::Disk));
+        return Err(Box::new(Attempt::Unrecorded(Unrecorded::Disk)));
     }
     Ok(draft)
 }
