@@ -49,9 +49,8 @@ pub fn each_secret(
     row_key: &RowKey,
     each: &mut dyn FnMut(SecretRow) -> bool,
 ) -> Result<(), StoreError> {
-    let (from, to) = address::secrets();
     let mut outcome = Ok(());
-    snapshot.scan(Family::Secrets, &from, &to, false, &mut |key, stored| match named_row(row_key, key, stored) {
+    each_row(snapshot, row_key, &mut |_, row| match row {
         Ok(row) => each(row),
         Err(error) => {
             outcome = Err(error);
@@ -59,6 +58,24 @@ pub fn each_secret(
         }
     })?;
     outcome
+}
+
+/// What a row of a secret came to.
+pub type RowRead = Result<SecretRow, StoreError>;
+
+/// Calls `each` with every name that a secret's row lies under and what the row came to, until it answers `false`.
+///
+/// # Errors
+/// [`StoreError`] if the rows cannot be read; a damaged one is handed out.
+pub fn each_row(
+    snapshot: &dyn Snapshot,
+    row_key: &RowKey,
+    each: &mut dyn FnMut(&[u8], RowRead) -> bool,
+) -> Result<(), StoreError> {
+    let (from, to) = address::secrets();
+    snapshot.scan(Family::Secrets, &from, &to, false, &mut |key, stored| {
+        each(key.get(1..).unwrap_or_default(), named_row(row_key, key, stored))
+    })
 }
 
 /// What the creation of a secret is decided on.

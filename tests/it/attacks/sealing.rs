@@ -1,37 +1,22 @@
 //! H: stored bytes that somebody changed, and root keys that are not the right one. S: what tells too much.
 
 use super::read;
+use super::rows::{self, Row, open};
 use crate::gateway::TestGateway;
 use crate::installation::{Installation, Ran};
-use keyward_audit::store::rocks::{Recovery, RocksStore};
-use keyward_audit::store::{Commit, Family, Key, Store, Write, read as read_store};
+use keyward_audit::store::Family;
+use keyward_audit::store::rocks::RocksStore;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Every stored value of a stopped gateway: key and bytes.
-fn stored_values(store: &RocksStore) -> Vec<(Vec<u8>, Vec<u8>)> {
-    read_store(store, |snapshot| {
-        let mut rows = Vec::new();
-        snapshot.scan(Family::Secrets, b"v", b"w", false, &mut |key, value| {
-            rows.push((key.to_vec(), value.to_vec()));
-            true
-        })?;
-        Ok(rows)
-    })
-    .unwrap()
+/// Every stored value of a stopped gateway.
+fn stored_values(store: &RocksStore) -> Vec<Row> {
+    rows::stored(store, Family::Secrets, b"v", b"w")
 }
 
-fn write(store: &RocksStore, rows: Vec<(Vec<u8>, Vec<u8>)>) {
-    let batch: Vec<Write> = rows
-        .into_iter()
-        .map(|(key, value)| Write { key: Key::new(Family::Secrets, key), value: Some(value) })
-        .collect();
-    assert!(matches!(store.commit(&batch, &[]), Commit::Committed));
-}
-
-fn open(installation: &Installation) -> RocksStore {
-    RocksStore::open(&installation.path("data/db"), Recovery::Absolute).unwrap()
+fn write(store: &RocksStore, rows: Vec<Row>) {
+    rows::write(store, Family::Secrets, rows.into_iter().map(|(key, value)| (key, Some(value))));
 }
 
 /// Reads every name; none opens, and the trail says of each read that nothing was released.
@@ -124,7 +109,7 @@ fn attack_h02_a_stored_value_cannot_move_or_be_cut() {
 }
 
 /// A start that must be refused: exit 1 and one clear line.
-fn refused(installation: &Installation, words: &str) {
+pub(super) fn refused(installation: &Installation, words: &str) {
     let Ran { code, out, err } = installation.run(&["serve"]);
     assert_eq!(code, 1, "{words}: {err}");
     let lines: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
