@@ -5,3 +5,6 @@ pub mod native;
 pub mod openapi;
 pub mod problem;
 pub mod server;
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,48 @@ fn attack_h03_a_root_key_that_is_not_the_right_one_starts_nothing() {
     gateway.finish();
 }
 
+/// What is in force is what RocksDB wrote down last: the gateway reads it back, and whoever weakens it is found by name.
+#[test]
+fn attack_h03_a_store_whose_options_are_weakened_starts_nothing_and_one_that_serves_has_the_strict_ones() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", "s3cret");
+    let options = |installation: &Installation| {
+        let files = fs::read_dir(installation.path("data/db")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("OPTIONS-")).collect();
+        files.sort();
+        fs::read_to_string(files.last().unwrap()).unwrap()
+    };
+    let served_with = options(gateway.installation());
+    let strict = [
+        ("ttl", "0", "60"),
+        ("periodic_compaction_seconds", "0", "3600"),
+        ("compaction_style", "kCompactionStyleLevel", "kCompactionStyleFIFO"),
+        ("compaction_filter", "nullptr", "DropAll"),
+        ("unordered_write", "false", "true"),
+        ("enable_pipelined_write", "false", "true"),
+        ("manual_wal_flush", "false", "true"),
+        ("recycle_log_file_num", "0", "4"),
+        ("allow_mmap_writes", "false", "true"),
+        ("paranoid_checks", "true", "false"),
+        ("best_efforts_recovery", "false", "true"),
+        ("wal_recovery_mode", "kAbsoluteConsistency", "kSkipAnyCorruptedRecords"),
+        ("track_and_verify_wals_in_manifest", "true", "false"),
+    ];
+    let installation = gateway.stop();
+    let planted = installation.path("data/db/OPTIONS-999999");
+    for (option, held, weak) in strict {
+        let line = format!("  {option}={held}\n");
+        assert!(served_with.contains(&line), "the gateway served with another `{option}`");
+        fs::write(&planted, served_with.replacen(&line, &format!("  {option}={weak}\n"), 1)).unwrap();
+        refused(&installation, &format!("`{option}` in"));
+    }
+    fs::remove_file(&planted).unwrap();
+    let gateway = TestGateway::of(installation);
+    assert_eq!(read(&gateway, &gateway.issuer().token("app"), "demo/db").ok().text("SecretString"), "s3cret");
+    gateway.finish();
+}
+
 #[test]
 fn attack_s03_errors_never_say_back_what_was_sent() {
     let gateway = TestGateway::builder().record_every_refusal().start();
