@@ -4,6 +4,7 @@ use super::call::Presented;
 use super::cursor::CursorKey;
 use super::policies::{Policies, ReloadError};
 use super::request::Rules;
+use super::request_ids::RequestIds;
 use super::setup;
 use super::tokens::LogRevocations;
 use crate::actions;
@@ -13,7 +14,7 @@ use crate::floods::{Budget, Floods, Summary};
 use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
-use crate::secret::{self, Engine};
+use crate::secret::{self, Engine, Servables};
 use keyward_audit::disk::Level;
 use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
@@ -76,6 +77,8 @@ pub struct Gateway {
     floods: Floods,
     doubtful: Mutex<Option<Doubtful>>,
     cursors: CursorKey,
+    request_ids: RequestIds,
+    servables: Servables,
 }
 
 /// A summary that may be durable or not: the store failed under it.
@@ -131,6 +134,8 @@ impl Gateway {
                 per_network: config.limits.unauthenticated_records_per_network,
             }),
             doubtful: Mutex::new(None),
+            request_ids: RequestIds::default(),
+            servables: Servables::default(),
             cursors: CursorKey::random(&*environment.random)?,
             environment,
             log,
@@ -231,7 +236,7 @@ impl Gateway {
     /// # Errors
     /// [`super::Unrecorded::Random`] if the system gives no random bytes.
     pub fn request_id(&self) -> Result<String, super::Unrecorded> {
-        self.environment.request_id().map_err(|_| super::Unrecorded::Random)
+        self.request_ids.next(&*self.environment.random).map_err(|_| super::Unrecorded::Random)
     }
 
     /// How large a body may be and how long it may take.
@@ -254,6 +259,11 @@ impl Gateway {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Secrets that were read last.
+    pub(super) fn servables(&self) -> &Servables {
+        &self.servables
     }
 
     pub(super) fn floods(&self) -> &Floods {
@@ -303,13 +313,18 @@ impl Gateway {
         self.authenticator.authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
 
-    /// Whether a credential is good at this moment.
+    /// Whom a credential speaks for at this moment, if it is good.
     #[must_use]
-    pub fn knows(&self, presented: &Presented) -> bool {
+    pub fn known(&self, presented: &Presented) -> Option<Arc<Authenticated>> {
         match presented {
-            Presented::Bearer(token) => self.authenticate(token).is_ok(),
-            Presented::Nothing | Presented::Malformed => false,
+            Presented::Bearer(token) => self.authenticate(token).ok(),
+            Presented::Nothing | Presented::Malformed => None,
         }
+    }
+
+    /// Whether whoever was known a moment ago still is, so that the token need not be looked up again.
+    pub(super) fn still_knows(&self, known: &Authenticated) -> bool {
+        self.authenticator.still_knows(known, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
 }
 

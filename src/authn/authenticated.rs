@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::claims::Claims;
+use super::claims::{Claims, Window};
 use super::issuer::Issuer;
 use super::revocation::Traces;
 use super::token::Unverified;
@@ -43,6 +43,16 @@ pub struct Authenticated {
     pub revocations_seen: u64,
     /// The credential hash, also of a token with `jti`.
     hash: [u8; 32],
+    validity: Validity,
+}
+
+/// Until when, and under what, a token that verified is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) window: Window,
+    pub(super) leeway_s: u64,
+    /// The load of issuers and keys that it verified under.
+    pub(super) issuers: u64,
 }
 
 /// The credential as a record holds it; never the token.
@@ -62,7 +72,13 @@ pub struct Credential {
 
 impl Authenticated {
     /// From a token whose signature and claims are good; revocations are yet to be checked.
-    pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, revocations_seen: u64) -> Self {
+    pub(super) fn new(
+        issuer: &Issuer,
+        token: &Unverified<'_>,
+        claims: Claims,
+        validity: Validity,
+        revocations_seen: u64,
+    ) -> Self {
         let hash = credential_hash(token.signing_input);
         let credential = Credential {
             expires: claims.window.expires_s,
@@ -80,6 +96,7 @@ impl Authenticated {
             credential,
             revocations_seen,
             hash,
+            validity,
         }
     }
 
@@ -94,7 +111,12 @@ impl Authenticated {
             credential: self.credential.clone(),
             revocations_seen,
             hash: self.hash,
+            validity: self.validity,
         }
+    }
+
+    pub(super) fn validity(&self) -> &Validity {
+        &self.validity
     }
 
     /// By what it can be revoked.

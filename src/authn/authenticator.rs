@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::authenticated::Authenticated;
+use super::authenticated::{Authenticated, Validity};
 use super::cache::{Cache, Entry, TokenDigest};
 use super::claims;
 use super::issuer::{Issuer, IssuerError, IssuerLimits, IssuerSettings, Issuers, UnfitKey};
@@ -81,6 +81,16 @@ impl Authenticator {
         self.verify(token, digest, now_s, revocations)
     }
 
+    /// Whether what was authenticated a moment ago still is: by the same issuers, at this time, with no revocation since.
+    /// If not, [`Authenticator::authenticate`] says what it is now.
+    #[must_use]
+    pub fn still_knows(&self, authenticated: &Authenticated, now_s: u64, revocations: &dyn Revocations) -> bool {
+        let validity = authenticated.validity();
+        validity.issuers == self.issuers.load().generation
+            && validity.window.check(now_s, validity.leeway_s).is_ok()
+            && revocations.generation() == authenticated.revocations_seen
+    }
+
     /// A remembered token, if it is still good; if not, a full verification says why.
     fn known(
         &self,
@@ -89,7 +99,10 @@ impl Authenticator {
         now_s: u64,
         revocations: &dyn Revocations,
     ) -> Result<Option<Arc<Authenticated>>, RevocationsUnavailable> {
-        if entry.issuers != self.issuers.load().generation || entry.window.check(now_s, entry.leeway_s).is_err() {
+        let validity = entry.authenticated.validity();
+        if validity.issuers != self.issuers.load().generation
+            || validity.window.check(now_s, validity.leeway_s).is_err()
+        {
             return Ok(None);
         }
         // Before the rows: a revocation that comes between is seen by the next use, and by the read set.
@@ -101,7 +114,7 @@ impl Authenticator {
             return Ok(None);
         }
         let authenticated = Arc::new(entry.authenticated.seen_at(generation));
-        self.cache.keep(digest, Entry { authenticated: Arc::clone(&authenticated), ..entry.clone() });
+        self.cache.keep(digest, Entry { authenticated: Arc::clone(&authenticated), useful: entry.useful });
         Ok(Some(authenticated))
     }
 
@@ -117,18 +130,15 @@ impl Authenticator {
         let token = Unverified::read(token)?;
         let issuer = check_signature(&issuers, &token).map_err(|cause| token.refused(cause))?;
         let claims = claims::check(issuer, &token.claims, now_s).map_err(|cause| token.refused(cause))?;
-        let window = claims.window;
+        let validity = Validity { window: claims.window, leeway_s: issuer.leeway_s, issuers: issuers.generation };
         // Before the rows, as above.
-        let authenticated = Arc::new(Authenticated::new(issuer, &token, claims, revocations.generation()));
+        let authenticated = Arc::new(Authenticated::new(issuer, &token, claims, validity, revocations.generation()));
         if authenticated.traces().are_revoked(revocations)? {
             return Err(token.refused(Cause::Revoked).into());
         }
         let entry = Entry {
             authenticated: Arc::clone(&authenticated),
-            window,
-            leeway_s: issuer.leeway_s,
-            issuers: issuers.generation,
-            useful: useful(window.expires_s.saturating_add(issuer.leeway_s), now_s),
+            useful: useful(validity.window.expires_s.saturating_add(issuer.leeway_s), now_s),
         };
         self.cache.keep(digest, entry);
         Ok(authenticated)

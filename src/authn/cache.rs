@@ -12,7 +12,6 @@ use moka::sync::Cache as Table;
 use sha2::{Digest, Sha256};
 
 use super::authenticated::Authenticated;
-use super::claims::Window;
 
 /// Most memory for entries, in bytes, about.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -21,10 +20,6 @@ const BYTES_MAX: u64 = 32 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) authenticated: Arc<Authenticated>,
-    pub(super) window: Window,
-    pub(super) leeway_s: u64,
-    /// The load of issuers and keys that it verified under.
-    pub(super) issuers: u64,
     /// How long it can be of use, by the clock it was made by. Only frees memory: expiry is checked on each use.
     pub(super) useful: Duration,
 }

@@ -5,6 +5,7 @@ pub mod native;
 pub mod openapi;
 pub mod problem;
 pub mod server;
+mod unstoppable;
 
 #[cfg(test)]
 mod tests;
