@@ -45,6 +45,7 @@ mod cursor;
 mod export;
 mod gateway;
 mod grant;
+pub mod holdings;
 mod pairs;
 pub mod policies;
 mod purger;

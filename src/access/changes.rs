@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 type Made = Result<Change, ApiError>;
 
 /// A change and its answer, or why there is none.
-fn carried(made: Made, draft: &mut Draft, answer: impl FnOnce(&Change) -> Value) -> Carried {
+fn carried(gateway: &Gateway, made: Made, draft: &mut Draft, answer: impl FnOnce(&Change) -> Value) -> Carried {
     match made {
         Ok(change) => {
             let answer = answer(&change);
-            done(change, answer, draft)
+            done(gateway, change, answer, draft)
         }
         Err(error) => Carried::Failed(error),
     }
@@ -68,7 +68,7 @@ pub(super) fn put(
         let new = NewVersion { stage: put.stage, at_s: asked.now_s(), expires_at_s: put.expires_at_s };
         change::put(row, &sealed, new, &limits).map_err(|error| error_of(&error))
     };
-    carried(made(), draft, version_of)
+    carried(gateway, made(), draft, version_of)
 }
 
 /// UpdateSecret
@@ -80,17 +80,22 @@ pub(super) fn update(gateway: &Gateway, row: Option<SecretRow>, update: &UpdateS
         change::update(row, &sealed, update.expires_at_s).map_err(|error| error_of(&error))
     };
     name_expiry(update.expires_at_s, draft);
-    carried(made(), draft, version_of)
+    carried(gateway, made(), draft, version_of)
 }
 
 /// SetCurrentVersion
-pub(super) fn set_current(row: Option<SecretRow>, version: &VersionId, draft: &mut Draft) -> Carried {
+pub(super) fn set_current(
+    gateway: &Gateway,
+    row: Option<SecretRow>,
+    version: &VersionId,
+    draft: &mut Draft,
+) -> Carried {
     let made = change(row, |row| change::set_current(row, version));
     let previous = |change: &Change| change.previous.as_ref().map_or("", VersionId::as_str).to_owned();
     if let Ok(change) = &made {
         draft.parameters.insert("previous".to_owned(), RecordValue::from(previous(change)));
     }
-    carried(made, draft, |change| {
+    carried(gateway, made, draft, |change| {
         json!({
             "SecretName": change.row.name.as_str(),
             "VersionId": version.as_str(),
@@ -100,32 +105,38 @@ pub(super) fn set_current(row: Option<SecretRow>, version: &VersionId, draft: &m
 }
 
 /// EnableSecret
-pub(super) fn enable(row: Option<SecretRow>, draft: &mut Draft) -> Carried {
-    carried(change(row, change::enable), draft, name_of)
+pub(super) fn enable(gateway: &Gateway, row: Option<SecretRow>, draft: &mut Draft) -> Carried {
+    carried(gateway, change(row, change::enable), draft, name_of)
 }
 
 /// DisableSecret
-pub(super) fn disable(row: Option<SecretRow>, draft: &mut Draft) -> Carried {
-    carried(change(row, change::disable), draft, name_of)
+pub(super) fn disable(gateway: &Gateway, row: Option<SecretRow>, draft: &mut Draft) -> Carried {
+    carried(gateway, change(row, change::disable), draft, name_of)
 }
 
 /// UpdateDescription
-pub(super) fn set_description(row: Option<SecretRow>, description: &Description, draft: &mut Draft) -> Carried {
-    carried(change(row, |row| change::set_description(row, description.clone())), draft, name_of)
+pub(super) fn set_description(
+    gateway: &Gateway,
+    row: Option<SecretRow>,
+    description: &Description,
+    draft: &mut Draft,
+) -> Carried {
+    carried(gateway, change(row, |row| change::set_description(row, description.clone())), draft, name_of)
 }
 
 /// TagResource
-pub(super) fn tag(row: Option<SecretRow>, tags: &Tags, draft: &mut Draft) -> Carried {
-    carried(change(row, |row| change::tag(row, tags)), draft, name_of)
+pub(super) fn tag(gateway: &Gateway, row: Option<SecretRow>, tags: &Tags, draft: &mut Draft) -> Carried {
+    carried(gateway, change(row, |row| change::tag(row, tags)), draft, name_of)
 }
 
 /// UntagResource
-pub(super) fn untag(row: Option<SecretRow>, tags: &Tags, draft: &mut Draft) -> Carried {
-    carried(change(row, |row| change::untag(row, &tags.keys())), draft, name_of)
+pub(super) fn untag(gateway: &Gateway, row: Option<SecretRow>, tags: &Tags, draft: &mut Draft) -> Carried {
+    carried(gateway, change(row, |row| change::untag(row, &tags.keys())), draft, name_of)
 }
 
 /// DeleteSecret: the record says when the secret is gone.
 pub(super) fn delete(
+    gateway: &Gateway,
     asked: &mut Asked<'_>,
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
@@ -141,24 +152,30 @@ pub(super) fn delete(
         draft.parameters.insert("delete_time".to_owned(), RecordValue::from(at_s(change)));
     }
     Ok(carried(
+        gateway,
         made,
         draft,
-        |change| json!({"SecretName": change.row.name.as_str(), "DeleteTime": at_s(change), "FlowID": 0}),
+        |change: &Change| json!({"SecretName": change.row.name.as_str(), "DeleteTime": at_s(change), "FlowID": 0}),
     ))
 }
 
 /// RestoreSecret
-pub(super) fn restore(row: Option<SecretRow>, draft: &mut Draft) -> Carried {
-    carried(change(row, ending::restore), draft, name_of)
+pub(super) fn restore(gateway: &Gateway, row: Option<SecretRow>, draft: &mut Draft) -> Carried {
+    carried(gateway, change(row, ending::restore), draft, name_of)
 }
 
 /// DeleteSecretVersion: the record names the version that is current from then on, if it is another one.
-pub(super) fn delete_version(row: Option<SecretRow>, version: &VersionId, draft: &mut Draft) -> Carried {
+pub(super) fn delete_version(
+    gateway: &Gateway,
+    row: Option<SecretRow>,
+    version: &VersionId,
+    draft: &mut Draft,
+) -> Carried {
     let made = change(row, |row| ending::delete_version(row, version));
     if let Ok(change) = &made
         && change.previous.as_ref() != Some(&change.row.current)
     {
         draft.parameters.insert("current".to_owned(), RecordValue::from(change.row.current.as_str()));
     }
-    carried(made, draft, version_of)
+    carried(gateway, made, draft, version_of)
 }

@@ -152,11 +152,12 @@ impl Gateway {
         let now_s = self.now_us() / 1_000_000;
         reads.rows = vec![address::secret(&due.name), address::count(address::shard(&due.name))];
         self.log().read(|snapshot| {
-            let row = lookup::secret(snapshot, &due.name)?;
+            let row = lookup::secret(snapshot, self.engine().row_key(), &due.name)?;
             let row = row.filter(|row| row.state.delete_at_s() == due.at_s && clock.is_gone(row, now_s, &mut reads));
             let Some(row) = row else { return Ok(None) };
-            let writes = ending::purge(&row, lookup::in_shard(snapshot, &due.name)?);
             let draft = draft(self, snapshot, &row)?;
+            let change = ending::purge(row, lookup::in_shard(snapshot, &due.name)?);
+            let writes = change.writes(self.engine().row_key());
             Ok(Some(Purge { draft, changes: changes(writes, None), reads: reads.clone() }))
         })
     }

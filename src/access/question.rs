@@ -11,6 +11,7 @@ use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
 use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
 use crate::error::{ApiError, Code};
+use crate::keys::RowKey;
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
@@ -33,6 +34,7 @@ pub(super) struct Asked<'a> {
     name: Option<SecretName>,
     creator: CreatorNumber,
     place: &'a Place,
+    row_key: &'a RowKey,
     now_s: u64,
     /// What is known of the clock that deletions are due by.
     pub(super) clock: Steadiness,
@@ -60,6 +62,7 @@ impl<'a> Asked<'a> {
             name: subject(request).cloned(),
             creator: gateway.creator_number(&caller.principal),
             place: gateway.place(),
+            row_key: gateway.engine().row_key(),
             now_s: gateway.now_us() / 1_000_000,
             clock: gateway.steadiness(),
             target: None,
@@ -101,7 +104,7 @@ impl<'a> Asked<'a> {
         }
         let Some(name) = &self.name else { return Ok(None) };
         self.reads.rows.push(address::secret(name));
-        let row = lookup::secret(snapshot, name)?;
+        let row = lookup::secret(snapshot, self.row_key, name)?;
         let row = row.filter(|row| !self.clock.is_gone(row, self.now_s, &mut self.reads));
         // A search of another creator's secret of that name is not about this one: what it is about does not exist.
         let other = |row: &SecretRow| match self.request {
@@ -118,6 +121,11 @@ impl<'a> Asked<'a> {
         let name = lookup::ssh_key(snapshot, id)?;
         self.name = name.or_else(|| SecretName::parse(id.as_str()).ok());
         Ok(())
+    }
+
+    /// The six segments of the secret that the request names, while nothing can be said of it: creator `*`.
+    pub(super) fn undecided_resource(&self) -> Option<String> {
+        self.name.as_ref().map(|name| self.place.secret(None, name))
     }
 
     /// Asks policy.

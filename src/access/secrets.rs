@@ -78,7 +78,7 @@ impl Creation<'_> {
     ) -> Result<Carried, StoreError> {
         let limits = gateway.secret_limits();
         let (clock, now_s) = (asked.clock, asked.now_s());
-        let view = lookup::creation(snapshot, self.name, asked.creator())?;
+        let view = lookup::creation(snapshot, gateway.engine().row_key(), self.name, asked.creator())?;
         asked.reads.rows.extend(view.reads(&limits));
         let view = view.without_gone(|row| clock.is_gone(row, now_s, &mut asked.reads));
         let purge = view.gone.as_ref().map(|gone| purger::draft(gateway, snapshot, gone)).transpose()?;
@@ -92,8 +92,10 @@ impl Creation<'_> {
             change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
         };
         Ok(match (made(), purge) {
-            (Ok(change), Some(purge)) => Carried::Anew(Box::new(purge), fields_of(answer), changes_of(change, draft)),
-            (Ok(change), None) => done(change, answer, draft),
+            (Ok(change), Some(purge)) => {
+                Carried::Anew(Box::new(purge), fields_of(answer), changes_of(gateway, change, draft))
+            }
+            (Ok(change), None) => done(gateway, change, answer, draft),
             (Err(error), _) => Carried::Failed(error),
         })
     }
@@ -240,19 +242,22 @@ fn metadata(row: &SecretRow) -> Map<String, Value> {
 }
 
 /// ListSecrets: filters, orders, and cuts out the page; the count is that of all filters. Of what matches only names
-/// and times are kept: the rows of the page are read again on the same snapshot.
+/// and times are kept: the rows of the page are read again on the same snapshot. A row that is damaged fails the whole call:
+/// a list without it would say that there is no such secret, and one with it would repeat what somebody else wrote.
 pub(super) fn list(
+    gateway: &Gateway,
     asked: &Asked<'_>,
     snapshot: &dyn Snapshot,
     list: &ListSecrets,
     draft: &mut Draft,
 ) -> Result<Carried, StoreError> {
+    let row_key = gateway.engine().row_key();
     draft.parameters.insert("offset".to_owned(), RecordValue::from(list.offset.min(INTEGER_MAX)));
     draft.parameters.insert("limit".to_owned(), RecordValue::from(list.limit));
     let mut found = Vec::new();
     let due_by_s = asked.clock.due_by_s(asked.now_s());
     if list.possible {
-        lookup::each_secret(snapshot, &mut |row| {
+        lookup::each_secret(snapshot, row_key, &mut |row| {
             if !row.is_due(due_by_s) && list.matches(&row) {
                 found.push((row.created_at_s, row.name));
             }
@@ -265,7 +270,7 @@ pub(super) fn list(
     });
     let mut page = Vec::new();
     for (_, name) in found.iter().skip(to_usize(list.offset)).take(to_usize(list.limit)) {
-        page.extend(lookup::secret(snapshot, name)?.as_ref().map(listed));
+        page.extend(lookup::secret(snapshot, row_key, name)?.as_ref().map(listed));
     }
     Ok(Carried::Done(fields_of(json!({"TotalCount": found.len(), "SecretMetadatas": page})), Changes::default()))
 }
@@ -332,16 +337,17 @@ pub(super) fn list_versions(row: Option<SecretRow>) -> Carried {
 }
 
 /// A change and its answer; the record names the version and value that it is about.
-pub(super) fn done(change: Change, answer: Value, draft: &mut Draft) -> Carried {
-    Carried::Done(fields_of(answer), changes_of(change, draft))
+pub(super) fn done(gateway: &Gateway, change: Change, answer: Value, draft: &mut Draft) -> Carried {
+    Carried::Done(fields_of(answer), changes_of(gateway, change, draft))
 }
 
 /// What rides with the record. Deleted values are counted for the purger, which has their bytes leave the files.
-fn changes_of(change: Change, draft: &mut Draft) -> Changes {
+fn changes_of(gateway: &Gateway, change: Change, draft: &mut Draft) -> Changes {
     if let Some(version) = &change.version {
         name_version(version, draft);
     }
-    purger::changes(change.writes, change.indexed)
+    let writes = change.writes(gateway.engine().row_key());
+    purger::changes(writes, change.indexed)
 }
 
 fn name_version(version: &VersionMeta, draft: &mut Draft) {

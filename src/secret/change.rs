@@ -3,6 +3,7 @@
 //!
 //! INVARIANT I2: a change is complete: all rows that it touches are in [`Change::writes`], for one batch. A call
 //! that changes nothing has none and is recorded all the same. How secrets and versions end: [`ending`].
+//! INVARIANT I8: rows in the clear that something is decided on are authenticated as they become writes.
 
 use keyward_audit::store::{Key, Write};
 
@@ -18,7 +19,7 @@ use super::metadata::{Description, Tags};
 use super::row::{SecretKind, SecretRow, VersionMeta};
 use super::seal::Sealed;
 use super::state::{SecretError, State};
-use crate::keys::KeyId;
+use crate::keys::{KeyId, RowKey};
 use crate::principal::Principal;
 
 /// A change, decided but not yet committed.
@@ -30,16 +31,44 @@ pub struct Change {
     pub version: Option<VersionMeta>,
     /// The current version before.
     pub previous: Option<VersionId>,
-    /// All that is to be written.
-    pub writes: Vec<Write>,
+    rows: Vec<Row>,
     /// The row that is to hold the index of the record.
     pub indexed: Option<Key>,
 }
 
+/// A row as a change makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Row {
+    /// In the clear, and decided on: stored with its code.
+    Clear(Key, Vec<u8>),
+    /// Stored as it is: a value, which its seal authenticates, a count, by which nobody is allowed anything, or what points
+    /// at a secret, which is asked itself.
+    AsItIs(Key, Vec<u8>),
+    /// Deleted.
+    Gone(Key),
+}
+
 impl Change {
     /// A change of a secret and of none of its versions.
-    fn of(row: SecretRow, writes: Vec<Write>) -> Self {
-        Self { row, version: None, previous: None, writes, indexed: None }
+    fn of(row: SecretRow, rows: Vec<Row>) -> Self {
+        Self { row, version: None, previous: None, rows, indexed: None }
+    }
+
+    /// All that is to be written; nothing if the call changes nothing.
+    #[must_use]
+    pub fn writes(&self, row_key: &RowKey) -> Vec<Write> {
+        self.rows.iter().map(|row| row.write(row_key)).collect()
+    }
+}
+
+impl Row {
+    fn write(&self, row_key: &RowKey) -> Write {
+        let (key, value) = match self {
+            Self::Clear(key, row) => (key, Some(row_key.authenticate(key, row.clone()))),
+            Self::AsItIs(key, row) => (key, Some(row.clone())),
+            Self::Gone(key) => (key, None),
+        };
+        Write { key: key.clone(), value }
     }
 }
 
@@ -110,16 +139,16 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
         versions: vec![version.clone()],
     };
     sealed_for(sealed, &row)?;
-    let mut writes: Vec<Write> = view.gone.as_ref().map(ending::leftovers).unwrap_or_default();
-    writes.extend(writes_of(&row, Some(sealed)));
-    writes.extend(pointers(None, Some(&row)));
+    let mut rows: Vec<Row> = view.gone.as_ref().map(ending::leftovers).unwrap_or_default();
+    rows.extend(rows_of(&row, Some(sealed)));
+    rows.extend(pointers(None, Some(&row)));
     if view.creator_principal.is_none() {
         // Written once: rewriting it would make all creations of one principal wait for each other.
-        writes.push(put_row(address::creator(view.creator), row.creator_principal.as_str().into()));
+        rows.push(Row::Clear(address::creator(view.creator), row.creator_principal.as_str().into()));
     }
     let count = view.in_shard.saturating_add(1).saturating_sub(freed).to_be_bytes();
-    writes.push(put_row(address::count(address::shard(&view.name)), count.to_vec()));
-    Ok(Change { version: Some(version), ..Change::of(row, writes) })
+    rows.push(Row::AsItIs(address::count(address::shard(&view.name)), count.to_vec()));
+    Ok(Change { version: Some(version), ..Change::of(row, rows) })
 }
 
 /// Adds a version and, unless it is staged, makes it current.
@@ -144,9 +173,9 @@ pub fn put(mut row: SecretRow, sealed: &Sealed, new: NewVersion, limits: &Limits
     }
     let before = row.clone();
     row.versions.push(version.clone());
-    let mut writes = writes_of(&row, Some(sealed));
-    writes.extend(pointers(Some(&before), Some(&row)));
-    Ok(Change { version: Some(version), previous, ..Change::of(row, writes) })
+    let mut rows = rows_of(&row, Some(sealed));
+    rows.extend(pointers(Some(&before), Some(&row)));
+    Ok(Change { version: Some(version), previous, ..Change::of(row, rows) })
 }
 
 /// Whether the value of version `id` may be replaced: what [`update`] asks first, before anything is sealed.
@@ -175,10 +204,10 @@ pub fn update(mut row: SecretRow, sealed: &Sealed, expires_at_s: Option<u64>) ->
     version.form = binding.form;
     version.expires_at_s = expires_at_s.unwrap_or(version.expires_at_s);
     let version = version.clone();
-    let mut writes = writes_of(&row, Some(sealed));
-    writes.push(delete_row(address::value(row.id, value)));
-    writes.extend(pointers(Some(&before), Some(&row)));
-    Ok(Change { version: Some(version), ..Change::of(row, writes) })
+    let mut rows = rows_of(&row, Some(sealed));
+    rows.push(Row::Gone(address::value(row.id, value)));
+    rows.extend(pointers(Some(&before), Some(&row)));
+    Ok(Change { version: Some(version), ..Change::of(row, rows) })
 }
 
 /// Replaces the description.
@@ -188,8 +217,8 @@ pub fn update(mut row: SecretRow, sealed: &Sealed, expires_at_s: Option<u64>) ->
 pub fn set_description(mut row: SecretRow, description: Description) -> Result<Change, SecretError> {
     row.changeable()?;
     let before = std::mem::replace(&mut row.description, description);
-    let writes = if before == row.description { Vec::new() } else { writes_of(&row, None) };
-    Ok(Change::of(row, writes))
+    let rows = if before == row.description { Vec::new() } else { rows_of(&row, None) };
+    Ok(Change::of(row, rows))
 }
 
 /// Adds tags; a value takes the place of that of an equal key.
@@ -214,8 +243,8 @@ pub fn untag(row: SecretRow, keys: &[&str]) -> Result<Change, SecretError> {
 
 fn set_tags(mut row: SecretRow, tags: Tags) -> Change {
     let before = std::mem::replace(&mut row.tags, tags);
-    let writes = if before == row.tags { Vec::new() } else { writes_of(&row, None) };
-    Change::of(row, writes)
+    let rows = if before == row.tags { Vec::new() } else { rows_of(&row, None) };
+    Change::of(row, rows)
 }
 
 /// Makes an existing version current, newer or older; it is not staged from then on.
@@ -231,8 +260,8 @@ pub fn set_current(mut row: SecretRow, id: &VersionId) -> Result<Change, SecretE
     let version = version.clone();
     row.changeable()?;
     let previous = std::mem::replace(&mut row.current, id.clone());
-    let writes = if previous == *id { Vec::new() } else { writes_of(&row, None) };
-    Ok(Change { version: Some(version), previous: Some(previous), ..Change::of(row, writes) })
+    let rows = if previous == *id { Vec::new() } else { rows_of(&row, None) };
+    Ok(Change { version: Some(version), previous: Some(previous), ..Change::of(row, rows) })
 }
 
 /// Makes a disabled secret readable; an enabled one stays as it is.
@@ -254,8 +283,8 @@ pub fn disable(row: SecretRow) -> Result<Change, SecretError> {
 fn set_state(mut row: SecretRow, state: State) -> Result<Change, SecretError> {
     row.changeable()?;
     let before = std::mem::replace(&mut row.state, state);
-    let writes = if before == state { Vec::new() } else { writes_of(&row, None) };
-    Ok(Change::of(row, writes))
+    let rows = if before == state { Vec::new() } else { rows_of(&row, None) };
+    Ok(Change::of(row, rows))
 }
 
 fn version_of(sealed: &Sealed, new: NewVersion) -> VersionMeta {
@@ -272,11 +301,11 @@ fn version_of(sealed: &Sealed, new: NewVersion) -> VersionMeta {
 
 /// What brings the rows by which a secret is found, besides its name, from what they were to what they are to be: one for
 /// the SSH key pair that it is, one for each version that expires.
-fn pointers(before: Option<&SecretRow>, after: Option<&SecretRow>) -> Vec<Write> {
+fn pointers(before: Option<&SecretRow>, after: Option<&SecretRow>) -> Vec<Row> {
     let (before, after) = (before.map(pointed).unwrap_or_default(), after.map(pointed).unwrap_or_default());
-    let gone = before.keys().filter(|key| !after.contains_key(key)).cloned().map(delete_row);
+    let gone = before.keys().filter(|key| !after.contains_key(key)).cloned().map(Row::Gone);
     let new = after.iter().filter(|(key, _)| !before.contains_key(key));
-    gone.chain(new.map(|(key, row)| put_row(key.clone(), row.clone()))).collect()
+    gone.chain(new.map(|(key, row)| Row::AsItIs(key.clone(), row.clone()))).collect()
 }
 
 fn pointed(row: &SecretRow) -> BTreeMap<Key, Vec<u8>> {
@@ -298,17 +327,10 @@ fn sealed_for(sealed: &Sealed, row: &SecretRow) -> Result<(), SecretError> {
     if fits && !other { Ok(()) } else { Err(SecretError::ForeignValue) }
 }
 
-fn writes_of(row: &SecretRow, sealed: Option<&Sealed>) -> Vec<Write> {
-    let value = sealed.map(|sealed| put_row(address::value(row.id, sealed.binding().value), sealed.value().encode()));
-    std::iter::once(put_row(address::secret(&row.name), row.encode())).chain(value).collect()
-}
-
-fn put_row(key: Key, value: Vec<u8>) -> Write {
-    Write { key, value: Some(value) }
-}
-
-fn delete_row(key: Key) -> Write {
-    Write { key, value: None }
+fn rows_of(row: &SecretRow, sealed: Option<&Sealed>) -> Vec<Row> {
+    let value =
+        sealed.map(|sealed| Row::AsItIs(address::value(row.id, sealed.binding().value), sealed.value().encode()));
+    std::iter::once(Row::Clear(address::secret(&row.name), row.encode())).chain(value).collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,10 @@ impl Log {
         let (opened, examined, file) = match (opened, found, file) {
             (Ok(opened), Some(Ok(examined)), Some(file)) => (opened, examined, file),
             (_, Some(Err(refusal)), _) => return Err(refusal),
+            (Err(StoreError::Gap(file)), Some(Ok(examined)), _) => {
+                let mark = newest.map_or(0, |mark| mark.size);
+                return Err(OpenError::Gap { file, size: examined.head.size, mark });
+            }
             (Err(error), ..) => return Err(error.into()),
             (Ok(_), ..) => return Err(StoreError::Closed.into()),
         };
@@ -238,9 +242,9 @@ fn join(thread: Option<JoinHandle<()>>) {
 }
 
 impl Drop for Threads {
-    /// The last handle is gone: the threads end by themselves.
+    /// The last handle is gone. A process that ends while they still use the engine ends in an abort, so they are waited
+    /// for here too: for as long as a synced write takes.
     fn drop(&mut self) {
-        self.log.lanes.close(Refused::Stopping);
-        self.log.stop_followers();
+        self.stop();
     }
 }

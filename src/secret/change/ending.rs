@@ -3,9 +3,7 @@
 //! INVARIANT I2: with a secret go all its rows: its own, its values, its place in the count, the address of its deletion.
 //! The bytes leave the files of the store when these are rewritten, which is not part of a change.
 
-use keyward_audit::store::Write;
-
-use super::{Change, delete_row, pointers, put_row, writes_of};
+use super::{Change, Row, pointers, rows_of};
 use crate::secret::address;
 use crate::secret::id::VersionId;
 use crate::secret::row::{SecretKind, SecretRow};
@@ -34,10 +32,10 @@ pub fn delete_version(mut row: SecretRow, id: &VersionId) -> Result<Change, Secr
         let last = row.versions.iter().rev().find(|version| !version.staged);
         row.current = last.ok_or(SecretError::OnlyStaged)?.id.clone();
     }
-    let mut writes = writes_of(&row, None);
-    writes.push(delete_row(address::value(row.id, version.value)));
-    writes.extend(pointers(Some(&before), Some(&row)));
-    Ok(Change { version: Some(version), previous: Some(previous), ..Change::of(row, writes) })
+    let mut rows = rows_of(&row, None);
+    rows.push(Row::Gone(address::value(row.id, version.value)));
+    rows.extend(pointers(Some(&before), Some(&row)));
+    Ok(Change { version: Some(version), previous: Some(previous), ..Change::of(row, rows) })
 }
 
 /// Deletes a disabled secret: at once (the row of the change is then the one that was), or after `window_days` (at most
@@ -54,15 +52,15 @@ pub fn delete(mut row: SecretRow, window_days: u64, at_s: u64, in_shard: u64) ->
         State::Enabled => "DisableSecret",
         State::PendingDelete { .. } => "RestoreSecret",
         State::Disabled if window_days == 0 => {
-            let writes = purge(&row, in_shard);
-            return Ok(Change::of(row, writes));
+            let rows = purged(&row, in_shard);
+            return Ok(Change::of(row, rows));
         }
         State::Disabled => {
             let delete_at_s = at_s.saturating_add(window_days.saturating_mul(DAY_S));
             row.state = State::PendingDelete { delete_at_s };
             let indexed = Some(address::deletion(delete_at_s, &row.name));
-            let writes = writes_of(&row, None);
-            return Ok(Change { indexed, ..Change::of(row, writes) });
+            let rows = rows_of(&row, None);
+            return Ok(Change { indexed, ..Change::of(row, rows) });
         }
     };
     Err(SecretError::WrongState { state: row.state.name(), first })
@@ -77,29 +75,34 @@ pub fn restore(mut row: SecretRow) -> Result<Change, SecretError> {
         return Err(SecretError::WrongState { state: row.state.name(), first: "DeleteSecret" });
     };
     row.state = State::Disabled;
-    let mut writes = writes_of(&row, None);
-    writes.push(delete_row(address::deletion(delete_at_s, &row.name)));
-    Ok(Change::of(row, writes))
+    let mut rows = rows_of(&row, None);
+    rows.push(Row::Gone(address::deletion(delete_at_s, &row.name)));
+    Ok(Change::of(row, rows))
 }
 
 /// Deletes a secret with all that it has; `in_shard` secrets are counted in the shard of its name.
 #[must_use]
-pub fn purge(row: &SecretRow, in_shard: u64) -> Vec<Write> {
-    let mut writes = leftovers(row);
-    writes.push(delete_row(address::secret(&row.name)));
+pub fn purge(row: SecretRow, in_shard: u64) -> Change {
+    let rows = purged(&row, in_shard);
+    Change::of(row, rows)
+}
+
+fn purged(row: &SecretRow, in_shard: u64) -> Vec<Row> {
+    let mut rows = leftovers(row);
+    rows.push(Row::Gone(address::secret(&row.name)));
     let count = in_shard.saturating_sub(1).to_be_bytes();
-    writes.push(put_row(address::count(address::shard(&row.name)), count.to_vec()));
-    writes
+    rows.push(Row::AsItIs(address::count(address::shard(&row.name)), count.to_vec()));
+    rows
 }
 
 /// Deletes what a secret has besides its row and its place in the count, both of which the next secret of its name takes.
-pub(super) fn leftovers(row: &SecretRow) -> Vec<Write> {
+pub(super) fn leftovers(row: &SecretRow) -> Vec<Row> {
     let values = row.versions.iter().map(|version| address::value(row.id, version.value));
     let deletion = match row.state {
         State::PendingDelete { delete_at_s } => Some(address::deletion(delete_at_s, &row.name)),
         State::Enabled | State::Disabled => None,
     };
-    values.chain(deletion).map(delete_row).chain(pointers(Some(row), None)).collect()
+    values.chain(deletion).map(Row::Gone).chain(pointers(Some(row), None)).collect()
 }
 
 #[cfg(test)]

@@ -1,37 +1,22 @@
 //! H: stored bytes that somebody changed, and root keys that are not the right one. S: what tells too much.
 
 use super::read;
+use super::rows::{self, Row, open};
 use crate::gateway::TestGateway;
 use crate::installation::{Installation, Ran};
-use keyward_audit::store::rocks::{Recovery, RocksStore};
-use keyward_audit::store::{Commit, Family, Key, Store, Write, read as read_store};
+use keyward_audit::store::Family;
+use keyward_audit::store::rocks::RocksStore;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Every stored value of a stopped gateway: key and bytes.
-fn stored_values(store: &RocksStore) -> Vec<(Vec<u8>, Vec<u8>)> {
-    read_store(store, |snapshot| {
-        let mut rows = Vec::new();
-        snapshot.scan(Family::Secrets, b"v", b"w", false, &mut |key, value| {
-            rows.push((key.to_vec(), value.to_vec()));
-            true
-        })?;
-        Ok(rows)
-    })
-    .unwrap()
+/// Every stored value of a stopped gateway.
+fn stored_values(store: &RocksStore) -> Vec<Row> {
+    rows::stored(store, Family::Secrets, b"v", b"w")
 }
 
-fn write(store: &RocksStore, rows: Vec<(Vec<u8>, Vec<u8>)>) {
-    let batch: Vec<Write> = rows
-        .into_iter()
-        .map(|(key, value)| Write { key: Key::new(Family::Secrets, key), value: Some(value) })
-        .collect();
-    assert!(matches!(store.commit(&batch, &[]), Commit::Committed));
-}
-
-fn open(installation: &Installation) -> RocksStore {
-    RocksStore::open(&installation.path("data/db"), Recovery::Absolute).unwrap()
+fn write(store: &RocksStore, rows: Vec<Row>) {
+    rows::write(store, Family::Secrets, rows.into_iter().map(|(key, value)| (key, Some(value))));
 }
 
 /// Reads every name; none opens, and the trail says of each read that nothing was released.
@@ -124,7 +109,7 @@ fn attack_h02_a_stored_value_cannot_move_or_be_cut() {
 }
 
 /// A start that must be refused: exit 1 and one clear line.
-fn refused(installation: &Installation, words: &str) {
+pub(super) fn refused(installation: &Installation, words: &str) {
     let Ran { code, out, err } = installation.run(&["serve"]);
     assert_eq!(code, 1, "{words}: {err}");
     let lines: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
@@ -159,6 +144,48 @@ fn attack_h03_a_root_key_that_is_not_the_right_one_starts_nothing() {
         refused(&installation, "make it 0600");
     }
     mode(0o600);
+    let gateway = TestGateway::of(installation);
+    assert_eq!(read(&gateway, &gateway.issuer().token("app"), "demo/db").ok().text("SecretString"), "s3cret");
+    gateway.finish();
+}
+
+/// What is in force is what RocksDB wrote down last: the gateway reads it back, and whoever weakens it is found by name.
+#[test]
+fn attack_h03_a_store_whose_options_are_weakened_starts_nothing_and_one_that_serves_has_the_strict_ones() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", "s3cret");
+    let options = |installation: &Installation| {
+        let files = fs::read_dir(installation.path("data/db")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("OPTIONS-")).collect();
+        files.sort();
+        fs::read_to_string(files.last().unwrap()).unwrap()
+    };
+    let served_with = options(gateway.installation());
+    let strict = [
+        ("ttl", "0", "60"),
+        ("periodic_compaction_seconds", "0", "3600"),
+        ("compaction_style", "kCompactionStyleLevel", "kCompactionStyleFIFO"),
+        ("compaction_filter", "nullptr", "DropAll"),
+        ("unordered_write", "false", "true"),
+        ("enable_pipelined_write", "false", "true"),
+        ("manual_wal_flush", "false", "true"),
+        ("recycle_log_file_num", "0", "4"),
+        ("allow_mmap_writes", "false", "true"),
+        ("paranoid_checks", "true", "false"),
+        ("best_efforts_recovery", "false", "true"),
+        ("wal_recovery_mode", "kAbsoluteConsistency", "kSkipAnyCorruptedRecords"),
+        ("track_and_verify_wals_in_manifest", "true", "false"),
+    ];
+    let installation = gateway.stop();
+    let planted = installation.path("data/db/OPTIONS-999999");
+    for (option, held, weak) in strict {
+        let line = format!("  {option}={held}\n");
+        assert!(served_with.contains(&line), "the gateway served with another `{option}`");
+        fs::write(&planted, served_with.replacen(&line, &format!("  {option}={weak}\n"), 1)).unwrap();
+        refused(&installation, &format!("`{option}` in"));
+    }
+    fs::remove_file(&planted).unwrap();
     let gateway = TestGateway::of(installation);
     assert_eq!(read(&gateway, &gateway.issuer().token("app"), "demo/db").ok().text("SecretString"), "s3cret");
     gateway.finish();
