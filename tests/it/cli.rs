@@ -369,7 +369,7 @@ fn a_recorded_decision_is_explained_statement_by_statement_under_its_own_revisio
         .document(
             "two",
             &json!({"effect": "deny", "action": "ssm:GetSecretValue", "resource": "*",
-            "condition": {"string_equal": {"qcs:resource_tag": "env&prod"}}}),
+            "condition": {"for_any_value:string_equal": {"qcs:resource_tag": "env&prod"}}}),
         )
         .attach("two", &["user/dev/app"]);
     let gateway = TestGateway::builder().policies(policies).start();

@@ -59,12 +59,8 @@ impl Log {
         });
         let (opened, examined, file) = match (opened, found, file) {
             (Ok(opened), Some(Ok(examined)), Some(file)) => (opened, examined, file),
+            (Err(error), found, _) => return Err(start::refusal(error, found, newest.as_ref())),
             (_, Some(Err(refusal)), _) => return Err(refusal),
-            (Err(StoreError::Gap(file)), Some(Ok(examined)), _) => {
-                let mark = newest.map_or(0, |mark| mark.size);
-                return Err(OpenError::Gap { file, size: examined.head.size, mark });
-            }
-            (Err(error), ..) => return Err(error.into()),
             (Ok(_), ..) => return Err(StoreError::Closed.into()),
         };
         let workers = Workers::assemble(Arc::new(opened.store), file, examined, settings, environment)?;

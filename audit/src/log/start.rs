@@ -183,6 +183,17 @@ fn extends(rows: &dyn Snapshot, examined: &Examined, mark: &Mark) -> Result<bool
     Ok(verify_consistency(mark.size, head.size, &proof, &mark.root, &head.root()).is_ok())
 }
 
+/// Why a store was not opened: what `examine` found, as [`judge`] left it, says more than the store's own error.
+pub(super) fn refusal(error: StoreError, found: Option<Result<Examined, OpenError>>, mark: Option<&Mark>) -> OpenError {
+    match (error, found) {
+        (_, Some(Err(refusal))) => refusal,
+        (StoreError::Gap(file), Some(Ok(examined))) => {
+            OpenError::Gap { file, size: examined.head.size, mark: mark.map_or(0, |mark| mark.size) }
+        }
+        (error, _) => error.into(),
+    }
+}
+
 /// Checks the last records: each is canonical and at its index, fits its tile, and the chain from the first known
 /// value (start, mark or seal) leads through mark and seals to the head.
 pub(super) fn recheck(rows: &dyn Snapshot, examined: &Examined, mark: Option<&Mark>) -> Result<(), OpenError> {

@@ -1,8 +1,10 @@
 use super::*;
 use crate::actions::{ACTIONS, Effect, Operation, Served, Service};
 use crate::keys::fixture::MemoryRows;
+use crate::secret::change::ending;
 use crate::secret::fixture::{at, created, engine, name, sealed_for, version};
-use crate::secret::{Engine, Limits, change};
+use crate::secret::row::SecretRow;
+use crate::secret::{Engine, Limits, Tag, Tags, change};
 use keyward_audit::record::{Context, Decision, Draft, Kind, Outcome, Value};
 use keyward_audit::store::Key;
 use std::collections::BTreeSet;
@@ -206,6 +208,127 @@ fn a_revocation_that_is_gone_or_weakened_is_found_at_its_record() {
     for weaker in [None, Some(69)] {
         assert_eq!(with(weaker), ["index 1: the revocation is not in the store as this record left it"]);
     }
+}
+
+/// A log and the rows that it makes, one change after the other.
+struct Living {
+    engine: Engine,
+    rows: Vec<MemoryRows>,
+    records: Vec<Draft>,
+}
+
+impl Living {
+    fn row(&self) -> SecretRow {
+        let found = lookup::secret(self.rows.last().unwrap(), self.engine.row_key(), &name("s"));
+        found.unwrap().unwrap()
+    }
+
+    /// Takes a change with its record, to which a condition and a parameter may be added.
+    fn take(
+        &mut self,
+        action: &str,
+        change: &change::Change,
+        condition: Option<(&str, &str)>,
+        parameter: Option<(&str, Value)>,
+    ) {
+        let mut draft = of_change(action, change);
+        let context = draft.context.as_mut().unwrap();
+        let tags: BTreeSet<String> = self.row().tags.condition_values().into_iter().collect();
+        if !tags.is_empty() {
+            context.conditions.insert("qcs:resource_tag".to_owned(), tags);
+        }
+        if let Some((key, text)) = condition {
+            context.conditions.insert(key.to_owned(), BTreeSet::from([text.to_owned()]));
+        }
+        draft.parameters.extend(parameter.map(|(name, value)| (name.to_owned(), value)));
+        let mut rows = self.rows.last().unwrap().clone();
+        rows.apply(&change.writes(self.engine.row_key()));
+        if let Some(key) = &change.indexed {
+            rows.put(key, (self.records.len() as u64).to_be_bytes().to_vec());
+        }
+        self.rows.push(rows);
+        self.records.push(draft);
+    }
+}
+
+/// Every change that a secret can go through until it waits for its deletion.
+fn whole_life() -> Living {
+    let engine = engine();
+    let (rows, records) = history(&engine);
+    let mut life = Living { engine, rows, records };
+    let tags = |text: &str| Tags::new(vec![Tag { key: "env".to_owned(), value: text.to_owned() }]).unwrap();
+    let row = life.row();
+    life.take(
+        "UpdateSecret",
+        &change::update(row.clone(), &sealed_for(&life.engine, &row, "v1"), None).unwrap(),
+        None,
+        None,
+    );
+    for text in ["dev", "prod"] {
+        let change = change::tag(life.row(), &tags(text)).unwrap();
+        life.take("TagResource", &change, Some(("qcs:request_tag", &format!("env&{text}"))), None);
+    }
+    life.take("UntagResource", &change::untag(life.row(), &["env"]).unwrap(), Some(("qcs:request_tag", "env&")), None);
+    let change = ending::delete_version(life.row(), &version("v2")).unwrap();
+    life.take("DeleteSecretVersion", &change, None, Some(("current", Value::from("v1"))));
+    life.take("DisableSecret", &change::disable(life.row()).unwrap(), None, None);
+    let window = Some(("keyward:recovery_window", "1"));
+    let change = ending::delete(life.row(), 1, 100, 1).unwrap();
+    life.take("DeleteSecret", &change, window, Some(("delete_time", Value::from(86_500_u64))));
+    life.take("RestoreSecret", &ending::restore(life.row()).unwrap(), None, None);
+    let change = ending::delete(life.row(), 1, 200, 1).unwrap();
+    life.take("DeleteSecret", &change, window, Some(("delete_time", Value::from(86_600_u64))));
+    life
+}
+
+fn purge(requested: u64) -> Draft {
+    let mut draft = record("Purge", "s");
+    draft.kind = Kind::Purge;
+    draft.parameters.insert("due".to_owned(), Value::from(86_600_u64));
+    draft.parameters.insert("requested".to_owned(), Value::from(requested));
+    draft
+}
+
+#[test]
+fn a_whole_life_has_no_findings_at_any_time_and_each_older_row_has_some() {
+    let mut life = whole_life();
+    for (done, rows) in life.rows.iter().enumerate() {
+        assert_eq!(findings(&life.engine, rows, &life.records[..done]), Vec::<String>::new(), "after {done} records");
+    }
+    for done in 5..life.rows.len() {
+        // A secret that was restored is as it was before.
+        let before = &life.rows[done - 1];
+        assert_ne!(findings(&life.engine, before, &life.records[..done]), Vec::<String>::new(), "{done} put back");
+    }
+    let purged = ending::purge(life.row(), 1);
+    let mut rows = life.rows.last().unwrap().clone();
+    rows.apply(&purged.writes(life.engine.row_key()));
+    let requested = life.records.len() as u64 - 1;
+    life.records.push(purge(requested));
+    assert_eq!(findings(&life.engine, &rows, &life.records), Vec::<String>::new());
+    assert_ne!(findings(&life.engine, life.rows.last().unwrap(), &life.records), Vec::<String>::new());
+}
+
+#[test]
+fn a_secret_is_purged_only_as_it_waits_and_unknown_only_when_it_is_due() {
+    let life = whole_life();
+    let after = |draft: Draft| {
+        let records = [life.records.as_slice(), &[draft]].concat();
+        heard(&records).1.findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let requested = life.records.len() as u64 - 1;
+    assert_eq!(after(purge(requested)), Vec::<String>::new());
+    assert!(after(purge(requested - 1))[0].contains("did not wait for this deletion"));
+    let unknown = |time: &str| {
+        let mut draft = record("DescribeSecret", "s");
+        draft.resource = Some("qcs::ssm:local:uin/1:secret/creatorUin/*/s".to_owned());
+        draft.outcome = Some(Outcome::Failed);
+        let context = draft.context.as_mut().unwrap();
+        context.conditions.insert("qcs:current_time".to_owned(), BTreeSet::from([time.to_owned()]));
+        draft
+    };
+    assert_eq!(after(unknown("1970-01-02T00:03:20Z")), Vec::<String>::new());
+    assert!(after(unknown("1970-01-02T00:03:19Z"))[0].contains("another creator"));
 }
 
 /// An action that comes to write secrets must be understood here, or the store could no longer be held against the log.

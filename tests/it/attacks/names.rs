@@ -228,7 +228,6 @@ fn attack_c09_a_denied_caller_cannot_tell_whether_a_secret_exists() {
     let export = gateway.export();
     let records: HashMap<&str, &Value> =
         export.records.iter().map(|record| (record["request"].as_str().unwrap(), record)).collect();
-    let first = shape(&absent[0].0);
     for (number, (before, after)) in absent.iter().zip(&present).enumerate() {
         let (before, after) = (&before.0, &after.0);
         assert_eq!(before.status, 403);
@@ -239,7 +238,6 @@ fn attack_c09_a_denied_caller_cannot_tell_whether_a_secret_exists() {
             (status, headers, plain)
         };
         assert_eq!(shown(before), shown(after), "{number}");
-        assert_eq!((first.0, &first.1), (before.status, &shape(after).1));
         let (before, after) = (records[before.request()], records[after.request()]);
         for record in [before, after] {
             let said = (&record["decision"], &record["outcome"], &record["reason"]);

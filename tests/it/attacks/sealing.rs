@@ -9,6 +9,7 @@ use keyward_audit::store::rocks::RocksStore;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 /// Every stored value of a stopped gateway.
 fn stored_values(store: &RocksStore) -> Vec<Row> {
@@ -149,19 +150,18 @@ fn attack_h03_a_root_key_that_is_not_the_right_one_starts_nothing() {
     gateway.finish();
 }
 
-/// What is in force is what RocksDB wrote down last: the gateway reads it back, and whoever weakens it is found by name.
+/// What RocksDB wrote down last is what is in force. Each opening is refused if that is weaker (a test beside the store weakens
+/// each); from outside nothing weakens it: what somebody lays into the folder is not what the gateway opens the store by.
 #[test]
-fn attack_h03_a_store_whose_options_are_weakened_starts_nothing_and_one_that_serves_has_the_strict_ones() {
+fn attack_h03_a_store_is_served_with_the_strict_options_whatever_lies_in_its_folder() {
     let gateway = TestGateway::start();
     gateway.create("demo/db", "s3cret");
-    let options = |installation: &Installation| {
+    let newest = |installation: &Installation| {
         let files = fs::read_dir(installation.path("data/db")).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> =
-            files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("OPTIONS-")).collect();
-        files.sort();
-        fs::read_to_string(files.last().unwrap()).unwrap()
+        let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("OPTIONS-")?.parse::<u64>().ok();
+        let newest = files.filter_map(|path| Some((number(&path)?, path))).max().unwrap();
+        (newest.0, fs::read_to_string(newest.1).unwrap())
     };
-    let served_with = options(gateway.installation());
     let strict = [
         ("ttl", "0", "60"),
         ("periodic_compaction_seconds", "0", "3600"),
@@ -177,17 +177,22 @@ fn attack_h03_a_store_whose_options_are_weakened_starts_nothing_and_one_that_ser
         ("wal_recovery_mode", "kAbsoluteConsistency", "kSkipAnyCorruptedRecords"),
         ("track_and_verify_wals_in_manifest", "true", "false"),
     ];
-    let installation = gateway.stop();
-    let planted = installation.path("data/db/OPTIONS-999999");
+    let (number, mut planted) = newest(gateway.installation());
     for (option, held, weak) in strict {
         let line = format!("  {option}={held}\n");
-        assert!(served_with.contains(&line), "the gateway served with another `{option}`");
-        fs::write(&planted, served_with.replacen(&line, &format!("  {option}={weak}\n"), 1)).unwrap();
-        refused(&installation, &format!("`{option}` in"));
+        assert!(planted.contains(&line), "the gateway serves with another `{option}`");
+        planted = planted.replace(&line, &format!("  {option}={weak}\n"));
     }
-    fs::remove_file(&planted).unwrap();
+    let installation = gateway.stop();
+    fs::write(installation.path(&format!("data/db/OPTIONS-{:06}", number + 100_000)), &planted).unwrap();
     let gateway = TestGateway::of(installation);
     assert_eq!(read(&gateway, &gateway.issuer().token("app"), "demo/db").ok().text("SecretString"), "s3cret");
+    let (later, in_force) = newest(gateway.installation());
+    assert!(later > number + 100_000, "RocksDB wrote down what is in force behind what was laid there");
+    for (option, held, weak) in strict {
+        assert!(in_force.contains(&format!("  {option}={held}\n")), "`{option}` is not `{held}`");
+        assert!(!in_force.contains(&format!("  {option}={weak}\n")), "`{option}` is `{weak}`");
+    }
     gateway.finish();
 }
 
