@@ -42,7 +42,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Finding, Report, Verify, each_record};
+pub use check::{Finding, Report, Verify, each_record, record_at};
 pub use export::{Export, ExportError};
 pub use finish::{begun, finish};
 pub use loss::{AcceptError, Acceptance, Accepted, accept};

@@ -6,3 +6,6 @@ pub mod openapi;
 pub mod problem;
 pub mod server;
 mod unstoppable;
+
+#[cfg(test)]
+mod tests;

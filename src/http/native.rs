@@ -47,6 +47,10 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
             Ok(bytes) => call.body = bytes,
             Err(fault) => call.fault = Some(fault),
         }
+    } else {
+        // One turn for the connection to take in what came along with the head: a body that is not read by the time of
+        // the answer ends the connection, and a flood would then be one of connections too.
+        tokio::task::yield_now().await;
     }
     let answer = run(gateway, call).await;
     write(answer, &request)

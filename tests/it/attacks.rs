@@ -4,6 +4,7 @@ mod http;
 mod names;
 mod policies;
 mod records;
+mod rows;
 mod sealing;
 mod tokens;
 

@@ -305,9 +305,14 @@ impl TestGateway {
     }
 
     /// Waits until it has ended by itself, however.
-    pub(crate) fn ended(mut self) -> Installation {
-        self.wait();
-        self.installation.take().unwrap()
+    pub(crate) fn ended(self) -> Installation {
+        self.ended_with().1
+    }
+
+    /// The same, and how it ended.
+    pub(crate) fn ended_with(mut self) -> (ExitStatus, Installation) {
+        let status = self.wait();
+        (status, self.installation.take().unwrap())
     }
 
     /// Stops and starts again.
