@@ -16,6 +16,7 @@ mod export;
 mod find;
 mod finish;
 mod followers;
+mod fresh;
 mod gathering;
 mod head;
 mod index;
@@ -61,6 +62,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use self::answers::Waiting;
+use self::index::Traces;
 use self::open::Threads;
 use self::queue::{Answer, Entry, Submission};
 use self::settings::micros;
@@ -194,9 +196,15 @@ impl Log {
     ) -> Result<Waiting, Unqueued> {
         let draft = event.draft();
         let framed = frame(draft)?;
-        let preceding = event
-            .preceding()
-            .map(|before| Ok(Entry { framed: frame(before)?, kind: before.kind, releases: false, precedes: true }));
+        let preceding = event.preceding().map(|before| {
+            Ok(Entry {
+                framed: frame(before)?,
+                kind: before.kind,
+                traces: Traces::of_draft(before),
+                releases: false,
+                precedes: true,
+            })
+        });
         if let Some(family) = changes.keys().map(|key| key.family).find(|family| !is_business(*family)) {
             return Err(refuse_malformed(&draft.action, &format!("changes of the family `{}`", family.name())));
         }
@@ -204,7 +212,7 @@ impl Log {
         let releases = sequencer::releases(draft, &changes);
         let now_us = self.shared.environment.clock.monotonic_us();
         let deadline_us = deadline.map_or(u64::MAX, |deadline| now_us.saturating_add(micros(deadline)));
-        let entry = Entry { framed, kind: draft.kind, releases, precedes: false };
+        let entry = Entry { framed, kind: draft.kind, traces: Traces::of_draft(draft), releases, precedes: false };
         let submission = Submission {
             preceding: preceding.transpose()?,
             entry,
