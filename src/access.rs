@@ -44,6 +44,7 @@ mod cursor;
 mod export;
 mod gateway;
 mod grant;
+mod issuers;
 pub mod policies;
 mod question;
 mod recording;
@@ -58,6 +59,7 @@ pub use call::{Answer, Body, Call, Fault, Presented, Unrecorded, Witness, leaf_t
 pub use export::ExportStream;
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Grant, Read};
+pub use issuers::{Issuers, IssuersError};
 
 use crate::error::{ApiError, Code};
 use crate::floods::Admission;
@@ -109,6 +111,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         }
         // A revision that is in the log is about to be swapped in; anything else is read anew at once.
         gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await;
+        gateway.issuers().catch_up(gateway.log().generation(issuers::ISSUERS)).await;
     }
     match last {
         Some(draft) => give_up(gateway, *draft, recording::CONTENTION).await,

@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{recording, secrets, tokens, trail};
+use super::{issuers, recording, secrets, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -175,6 +175,7 @@ fn decide(
     asked.reads.as_of = as_of;
     asked.reads.generations.extend(live.seen());
     asked.reads.generations.push((tokens::REVOCATIONS, caller.revocations_seen));
+    asked.reads.generations.push((issuers::ISSUERS, caller.issuers_seen));
     let attempt = gateway.log().read(|snapshot| {
         asked.reads.rows.clear();
         let row = asked.secret_row(snapshot)?;

@@ -1,13 +1,14 @@
 //! Everything that serving a request needs, put together once at start.
 
-use super::call::Presented;
 use super::cursor::CursorKey;
+use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::policies::{Policies, ReloadError};
 use super::request::Rules;
 use super::setup;
 use super::tokens::LogRevocations;
 use crate::actions;
-use crate::authn::{AuthenticateError, Authenticated, Authenticator, IssuerError};
+use crate::authn::remote::FetchError;
+use crate::authn::{AuthenticateError, Authenticated};
 use crate::config::{Config, Limits};
 use crate::floods::{Budget, Floods, Summary};
 use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
@@ -19,7 +20,6 @@ use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::StoreError;
 use keyward_audit::{Changes, CommitError, Environment, Event, Lane, Log, RandomError, ReadSet, Refused};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why the gateway does not start.
@@ -39,7 +39,15 @@ pub enum OpenError {
     Keys(#[from] KeysError),
     /// An issuer is not usable.
     #[error(transparent)]
-    Issuer(#[from] IssuerError),
+    Issuers(#[from] IssuersError),
+    /// An issuer's discovery points elsewhere.
+    #[error("`issuer.{issuer}`: {cause}")]
+    Discovery {
+        /// The issuer's name.
+        issuer: String,
+        /// Where to.
+        cause: FetchError,
+    },
     /// The policy folder is not usable, or its revision could not be recorded.
     #[error(transparent)]
     Policies(#[from] ReloadError),
@@ -66,8 +74,7 @@ pub struct BodyLimits {
 /// The gateway.
 pub struct Gateway {
     log: Log,
-    authenticator: Authenticator,
-    issuers: BTreeMap<String, u64>,
+    issuers: Issuers,
     policies: Policies,
     engine: Engine,
     place: Place,
@@ -114,14 +121,13 @@ impl Gateway {
     /// [`OpenError`] in one line that names the setting, file or index that is wrong.
     pub async fn open(config: &Config, environment: Environment) -> Result<Arc<Self>, OpenError> {
         let root = FileProvider::new(config.path(&config.keys.path)).load()?;
-        let authenticator = Authenticator::new(setup::issuer_settings(config)?)?;
+        let loaded = Loaded::read(config)?;
         let log = Log::open(&setup::log_settings(config)?, &environment)?;
         let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??;
         let folder = config.path(&config.policy.path);
         let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
         let gateway = Self {
-            authenticator,
-            issuers: config.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.leeway_s)).collect(),
+            issuers: Issuers::start(config, loaded, log.generation(issuers::ISSUERS)),
             policies,
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
             place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
@@ -136,7 +142,9 @@ impl Gateway {
             log,
         };
         gateway.record_start(config).await?;
-        Ok(Arc::new(gateway))
+        let gateway = Arc::new(gateway);
+        gateway.first_keys().await?;
+        Ok(gateway)
     }
 
     async fn record_start(&self, config: &Config) -> Result<(), OpenError> {
@@ -223,6 +231,12 @@ impl Gateway {
         if self.policies.refused().is_some() {
             reasons.push("policy_refused".to_owned());
         }
+        if self.issuers.refused().is_some() {
+            reasons.push("issuers_refused".to_owned());
+        }
+        if self.issuers.authenticator().is_blind(self.now_us() / 1_000_000) {
+            reasons.push("keys_stale".to_owned());
+        }
         reasons
     }
 
@@ -286,7 +300,7 @@ impl Gateway {
         Rules {
             limits: self.secret_limits(),
             place: &self.place,
-            issuers: &self.issuers,
+            authenticator: self.issuers.authenticator(),
             now_s: self.now_us() / 1_000_000,
         }
     }
@@ -295,21 +309,26 @@ impl Gateway {
         self.environment.clock.wall_us()
     }
 
+    pub(super) fn monotonic_us(&self) -> u64 {
+        self.environment.clock.monotonic_us()
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Who may issue tokens.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
     pub(super) fn creator_number(&self, principal: &Principal) -> CreatorNumber {
         self.engine.keyring().creator_number(principal)
     }
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {
-        self.authenticator.authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
-    }
-
-    /// Whether a credential is good at this moment.
-    #[must_use]
-    pub fn knows(&self, presented: &Presented) -> bool {
-        match presented {
-            Presented::Bearer(token) => self.authenticate(token).is_ok(),
-            Presented::Nothing | Presented::Malformed => false,
-        }
+        self.issuers.authenticator().authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
 }
 

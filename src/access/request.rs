@@ -1,7 +1,7 @@
 //! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
 
 use crate::actions::Operation;
-use crate::authn::Selector;
+use crate::authn::{Authenticator, IssuerLimits, Selector};
 use crate::error::{ApiError, Code};
 use crate::keys::KeyId;
 use crate::parameters::{Fields, invalid_value, missing};
@@ -12,7 +12,6 @@ use base64::engine::general_purpose::STANDARD;
 use keyward_audit::record::{Decision, Outcome};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// Rows that ListSecrets answers when no limit is given, and at most.
@@ -28,8 +27,8 @@ pub(super) struct Rules<'a> {
     pub(super) limits: Limits,
     /// Region and account.
     pub(super) place: &'a Place,
-    /// Issuers, and how far their clocks may differ, in seconds.
-    pub(super) issuers: &'a BTreeMap<String, u64>,
+    /// Who knows the issuers, and how far their clocks may differ.
+    pub(super) authenticator: &'a Authenticator,
     /// Now, in seconds since 1970.
     pub(super) now_s: u64,
 }
@@ -415,7 +414,7 @@ impl SearchRecords {
 impl RevokeToken {
     fn read(fields: &mut Fields, rules: &Rules<'_>) -> Result<Self, ApiError> {
         let issuer = fields.required_text("Issuer")?;
-        let Some(leeway_s) = rules.issuers.get(&issuer) else {
+        let Some(IssuerLimits { leeway_s, .. }) = rules.authenticator.issuer_limits(&issuer) else {
             return Err(invalid_value("Issuer", "no issuer of that name is configured"));
         };
         let given =
@@ -441,7 +440,7 @@ impl RevokeToken {
             (_, None) => 0,
             (_, Some(_)) => return Err(invalid_value("IssuedBefore", "it goes with `Subject` only")),
         };
-        if issued_before > rules.now_s.saturating_add(*leeway_s) {
+        if issued_before > rules.now_s.saturating_add(leeway_s) {
             return Err(invalid_value("IssuedBefore", format!("it lies ahead by more than {leeway_s} seconds")));
         }
         Ok(Self { issuer, selector, selected, issued_before, reason })

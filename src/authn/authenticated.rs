@@ -41,6 +41,8 @@ pub struct Authenticated {
     pub credential: Credential,
     /// The generation of the revocations, read before they were checked: for the read set of what is decided for it.
     pub revocations_seen: u64,
+    /// The generation of the issuers and keys that it was verified by: for the same read set.
+    pub issuers_seen: u64,
     /// The credential hash, also of a token with `jti`.
     hash: [u8; 32],
 }
@@ -60,9 +62,16 @@ pub struct Credential {
     pub kid: Option<String>,
 }
 
+/// The generations that a token was checked against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) revocations: u64,
+    pub(super) issuers: u64,
+}
+
 impl Authenticated {
     /// From a token whose signature and claims are good; revocations are yet to be checked.
-    pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, revocations_seen: u64) -> Self {
+    pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, seen: Seen) -> Self {
         let hash = credential_hash(token.signing_input);
         let credential = Credential {
             expires: claims.window.expires_s,
@@ -78,13 +87,19 @@ impl Authenticated {
             groups: claims.groups,
             roles: claims.roles,
             credential,
-            revocations_seen,
+            revocations_seen: seen.revocations,
+            issuers_seen: seen.issuers,
             hash,
         }
     }
 
-    /// The same, checked again against a later generation of the revocations.
-    pub(super) fn seen_at(&self, revocations_seen: u64) -> Self {
+    /// What it was checked against.
+    pub(super) fn seen(&self) -> Seen {
+        Seen { revocations: self.revocations_seen, issuers: self.issuers_seen }
+    }
+
+    /// The same, checked again against later generations.
+    pub(super) fn seen_at(&self, seen: Seen) -> Self {
         Self {
             principal: self.principal.clone(),
             issuer_name: self.issuer_name.clone(),
@@ -92,7 +107,8 @@ impl Authenticated {
             groups: self.groups.clone(),
             roles: self.roles.clone(),
             credential: self.credential.clone(),
-            revocations_seen,
+            revocations_seen: seen.revocations,
+            issuers_seen: seen.issuers,
             hash: self.hash,
         }
     }

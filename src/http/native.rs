@@ -37,7 +37,7 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
     };
     let mut call = head(&http, request.clone());
     // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
-    if call.fault.is_none() && gateway.knows(&call.presented) {
+    if call.fault.is_none() && gateway.knows(&call.presented).await {
         match body(payload, &gateway).await {
             Ok(bytes) => call.body = bytes,
             Err(fault) => call.fault = Some(fault),

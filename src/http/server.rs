@@ -18,6 +18,9 @@ const LOOKS_MAX: u32 = 4;
 /// How often what was only counted is summarised.
 const SUMMARY_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether keys of issuers are to be fetched.
+const KEYS_LOOK: Duration = Duration::from_secs(1);
+
 /// Serves until SIGINT or SIGTERM, then finishes what is under way and closes the log.
 ///
 /// # Errors
@@ -35,6 +38,7 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
     let background = [
         actix_web::rt::spawn(summarise(Arc::clone(&gateway))),
         actix_web::rt::spawn(watch_policies(Arc::clone(&gateway))),
+        actix_web::rt::spawn(watch_keys(Arc::clone(&gateway))),
     ];
     actix_web::rt::spawn(async move {
         wait_for_stop().await;
@@ -93,6 +97,15 @@ fn metrics_server(listener: TcpListener, metrics: PrometheusHandle) -> std::io::
     Ok(handle)
 }
 
+/// Fetches the keys of issuers when they are due.
+async fn watch_keys(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(KEYS_LOOK);
+    loop {
+        every.tick().await;
+        gateway.look_after_keys().await;
+    }
+}
+
 async fn summarise(gateway: Arc<Gateway>) {
     let mut every = tokio::time::interval(SUMMARY_EVERY);
     loop {
@@ -101,7 +114,8 @@ async fn summarise(gateway: Arc<Gateway>) {
     }
 }
 
-/// Reads the policy folder on SIGHUP at once, and whenever it changed and then stood still for one look.
+/// Reads the issuers of keyward.toml and the policy folder on SIGHUP at once; the folder also whenever it changed and
+/// then stood still for one look.
 async fn watch_policies(gateway: Arc<Gateway>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return;
@@ -116,6 +130,10 @@ async fn watch_policies(gateway: Arc<Gateway>) {
             _ = hangup.recv() => true,
             _ = every.tick() => false,
         };
+        if asked {
+            // What was refused is said there; the issuers before stand.
+            let _refused = gateway.reload_issuers("signal").await;
+        }
         let now = policies::fingerprint(gateway.policies().folder());
         let still = now == before;
         before.clone_from(&now);
@@ -124,9 +142,8 @@ async fn watch_policies(gateway: Arc<Gateway>) {
         if asked || (now != loaded && (still || looks >= LOOKS_MAX)) {
             let trigger = if asked { "signal" } else { "file" };
             // What was refused is said by the set itself, and read again when the folder changes again.
-            if !matches!(gateway.reload_policies(trigger).await, Err(policies::ReloadError::Unrecorded)) {
-                loaded = now;
-            }
+            let unrecorded = matches!(gateway.reload_policies(trigger).await, Err(policies::ReloadError::Unrecorded));
+            loaded = if unrecorded { Vec::new() } else { now };
         }
     }
 }
