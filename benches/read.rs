@@ -7,7 +7,8 @@
 //! handler that does nothing, never below 0.35. Trust the ratios, not the figures: the one by time where the machine
 //! has nothing else to do and its disk syncs fast, the one by processor time everywhere.
 //!
-//! `cargo bench --bench read -- DIR` puts the installation into DIR, to measure another disk.
+//! `cargo bench --bench read -- DIR` puts the installation into DIR, to measure another disk; with `--profile` it only
+//! puts keyward under load, without the other server, for a profiler to look at.
 
 #![expect(
     clippy::expect_used,
@@ -45,6 +46,7 @@ const NAME: &str = "prod/pay/db-password";
 const WARM_UP: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_millis(1500);
 const ROUNDS: usize = 9;
+const PROFILED: Duration = Duration::from_secs(15);
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
@@ -60,6 +62,11 @@ fn main() {
     create(gateway, &tokens[0]);
     let answer = exchange(gateway, &reads[0]);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    if std::env::args().any(|argument| argument == "--profile") {
+        let round = drive(gateway, &reads, PROFILED);
+        Summary::of(&[round]).print("keyward");
+        std::process::exit(0);
+    }
     let nothing = start_nothing(&answer);
     assert_eq!(exchange(nothing, &reads[0]).len(), answer.len(), "both answer as many bytes");
 

@@ -16,6 +16,7 @@ has make || packages+=(make)
 has clang || packages+=(clang)
 has_libclang || packages+=(libclang-dev)
 has python3 || packages+=(python3)
+has openssl || packages+=(openssl)
 has strace || packages+=(strace)
 has curl || packages+=(curl ca-certificates)
 

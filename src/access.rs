@@ -50,6 +50,7 @@ mod question;
 mod recording;
 pub mod replay;
 mod request;
+mod request_ids;
 mod secrets;
 pub mod setup;
 mod tokens;
@@ -88,7 +89,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
     let mut last = None;
     for _ in 0..ATTEMPTS_MAX {
         let committed = match attempt::run(gateway, ask).await {
-            Attempt::Value(grant, reads) => release(gateway, grant, reads).await,
+            Attempt::Value(grant, reads) => release(gateway, ask, grant, reads).await,
             Attempt::Done(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::done),
             Attempt::Export(grant, reads) => {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
@@ -105,7 +106,10 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         };
         match committed {
             Ok(answer) => return answer,
-            Err(Stopped::Conflict(draft)) => last = Some(draft),
+            Err(Stopped::Conflict(draft)) => {
+                attempt::forget(gateway, ask);
+                last = Some(draft);
+            }
             Err(Stopped::TooLarge(draft)) => return give_up(gateway, *draft, recording::TOO_LARGE).await,
             Err(Stopped::Unrecorded(cause)) => return unrecorded(cause),
         }
@@ -149,12 +153,13 @@ fn unrecorded(cause: Unrecorded) -> Answer {
 
 /// INVARIANT I1: record, then open. A row that fails its integrity check releases nothing, and an `outcome` record
 /// names the read that said `ok`.
-async fn release(gateway: &Gateway, grant: Grant<Read>, reads: ReadSet) -> Result<Answer, Stopped> {
+async fn release(gateway: &Gateway, ask: &Ask, grant: Grant<Read>, reads: ReadSet) -> Result<Answer, Stopped> {
     let committed = commit(gateway, grant, Changes::default(), reads).await?;
     match gateway.engine().open(committed) {
         Ok((value, grant, locator)) => Ok(Answer::value(value, grant, locator)),
         Err(error) => {
             let (grant, locator) = error.into_parts();
+            attempt::forget(gateway, ask);
             tracing::error!(index = locator.index, "a stored value failed its integrity check; nothing was released");
             metrics::counter!("keyward_integrity_failures_total").increment(1);
             let error = ApiError::new(Code::InternalError, "the value failed its integrity check and was not released");

@@ -21,5 +21,9 @@ pub mod resource;
 pub mod secret;
 pub mod telemetry;
 
+/// A request makes and drops a few hundred small objects; the system's allocator took a fifth of its processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The program as records name it.
 pub const PROGRAM: &str = concat!("keyward ", env!("CARGO_PKG_VERSION"));

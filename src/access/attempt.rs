@@ -57,7 +57,7 @@ pub(super) struct Refusal {
 /// What carrying out an allowed request came to, before its record is made.
 pub(super) enum Carried {
     /// A value to be opened once the read is recorded.
-    Value(Box<Read>),
+    Value(Read),
     /// An answer, with the changes that ride in the batch.
     Done(Map<String, Value>, Changes),
     /// An export.
@@ -109,6 +109,13 @@ impl Ask {
     }
 }
 
+/// What was remembered of a secret is forgotten: it has changed since, or does not open.
+pub(super) fn forget(gateway: &Gateway, ask: &Ask) {
+    if let Ok(Request::GetSecretValue(name, _)) = &ask.request {
+        gateway.servables().forget(name);
+    }
+}
+
 /// Runs one attempt, wide ones off the thread that serves connections.
 pub(super) async fn run(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Attempt {
     if !ask.is_wide() {
@@ -120,7 +127,7 @@ pub(super) async fn run(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Attempt {
 }
 
 fn attempt(gateway: &Arc<Gateway>, ask: &Ask) -> Attempt {
-    let caller = match authenticate(gateway, &ask.call.presented) {
+    let caller = match authenticate(gateway, &ask.call) {
         Ok(caller) => caller,
         Err(refusal) => return Attempt::Refused(ask.outer.as_ref().map_or(refusal, Refusal::of_request)),
     };
@@ -141,10 +148,13 @@ impl Refusal {
     }
 }
 
-fn authenticate(gateway: &Gateway, presented: &Presented) -> Result<Arc<Authenticated>, Refusal> {
+fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Refusal> {
+    if let Some(known) = call.known.as_ref().filter(|known| gateway.still_knows(known)) {
+        return Ok(Arc::clone(known));
+    }
     let refusal =
-        |reason, claimed| Refusal { reason, claimed, error: credential_error(presented), is_credential: true };
-    let token = match presented {
+        |reason, claimed| Refusal { reason, claimed, error: credential_error(&call.presented), is_credential: true };
+    let token = match &call.presented {
         Presented::Bearer(token) => token,
         Presented::Nothing => return Err(refusal("no_credential", BTreeMap::new())),
         Presented::Malformed => return Err(refusal("malformed", BTreeMap::new())),
@@ -176,11 +186,24 @@ fn decide(
     asked.reads.generations.extend(live.seen());
     asked.reads.generations.push((tokens::REVOCATIONS, caller.revocations_seen));
     asked.reads.generations.push((issuers::ISSUERS, caller.issuers_seen));
+    if let Some(servable) = asked.remembered(gateway) {
+        let decision = asked.decide(&live.set, Some(&servable.row));
+        return match admit(gateway, &mut asked, &decision) {
+            Ok(mut draft) => {
+                let carried = secrets::serve(gateway, servable, &mut draft);
+                finish(&mut asked, carried, draft)
+            }
+            Err(refused) => refused,
+        };
+    }
     let attempt = gateway.log().read(|snapshot| {
         asked.reads.rows.clear();
         let row = asked.secret_row(snapshot)?;
         let decision = asked.decide(&live.set, row.as_ref());
-        prepare(gateway, &mut asked, snapshot, row, &decision)
+        match admit(gateway, &mut asked, &decision) {
+            Ok(draft) => prepare(gateway, &mut asked, snapshot, row, draft),
+            Err(refused) => Ok(Prepared::Attempt(Box::new(refused))),
+        }
     });
     // The trail is read by the log itself, which must not be called from within a snapshot of it.
     let attempt = attempt.and_then(|prepared| match prepared {
@@ -211,21 +234,26 @@ fn unreadable(ask: &Ask, caller: &Authenticated, error: &StoreError) -> Attempt 
     Attempt::Failed(Failure::new(draft, error, ask.lane()), ReadSet::default())
 }
 
-/// Turns a decision into what is to be committed.
+/// The record of what policy allows and the disk has room for; else what the request comes to.
+fn admit(gateway: &Gateway, asked: &mut Asked<'_>, decision: &Decision) -> Result<Draft, Attempt> {
+    let draft = asked.draft(decision);
+    if decision.outcome != Verdict::Allow {
+        return Err(denied(asked, draft, decision));
+    }
+    if asked.action.service == Service::Ssm && gateway.log().disk_level() >= DiskLevel::Hard {
+        return Err(Attempt::Unrecorded(Unrecorded::Disk));
+    }
+    Ok(draft)
+}
+
+/// Carries out what is allowed, as far as that is done before it is recorded.
 fn prepare(
     gateway: &Arc<Gateway>,
     asked: &mut Asked<'_>,
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
-    decision: &Decision,
+    mut draft: Draft,
 ) -> Result<Prepared, StoreError> {
-    let mut draft = asked.draft(decision);
-    if decision.outcome != Verdict::Allow {
-        return Ok(Prepared::Attempt(Box::new(denied(asked, draft, decision))));
-    }
-    if asked.action.service == Service::Ssm && gateway.log().disk_level() >= DiskLevel::Hard {
-        return Ok(Prepared::Attempt(Box::new(Attempt::Unrecorded(Unrecorded::Disk))));
-    }
     Ok(match carry_out(gateway, asked, snapshot, row, &mut draft)? {
         Some(carried) => Prepared::Attempt(Box::new(finish(asked, carried, draft))),
         None => Prepared::Trail(Box::new(draft)),
@@ -237,7 +265,7 @@ fn finish(asked: &mut Asked<'_>, carried: Carried, draft: Draft) -> Attempt {
     let reads = std::mem::take(&mut asked.reads);
     let lane = asked.ask.lane();
     match carried {
-        Carried::Value(read) => Attempt::Value(Grant::new(recording::ok(draft), *read, lane), reads),
+        Carried::Value(read) => Attempt::Value(Grant::new(recording::ok(draft), read, lane), reads),
         Carried::Done(fields, changes) => {
             Attempt::Done(Grant::new(recording::ok(draft), Done(fields), lane), changes, reads)
         }
@@ -267,7 +295,7 @@ fn carry_out(
     let carried = match asked.request {
         Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, create, draft)?,
         Request::PutSecretValue(put) => secrets::put(gateway, asked, row, put, draft),
-        Request::GetSecretValue(_, version) => secrets::get(gateway, snapshot, row, version.as_ref(), draft)?,
+        Request::GetSecretValue(_, version) => secrets::get(gateway, asked, snapshot, row, version.as_ref(), draft)?,
         Request::DescribeSecret(_) => secrets::describe(row),
         Request::ListSecrets(list) => secrets::list(snapshot, list, draft)?,
         Request::ListSecretVersionIds(_) => secrets::list_versions(row),

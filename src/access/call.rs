@@ -5,15 +5,17 @@
 
 use super::export::ExportStream;
 use super::grant::{Denial, Done, Exported, Failure, Grant, Read};
+use crate::authn::Authenticated;
 use crate::error::{ApiError, Code};
 use crate::floods::Counted;
-use crate::secret::{Form, Plaintext};
+use crate::secret::{Form, Plaintext, Servable};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyward_audit::{Committed, Locator, Refused};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// One message for every absent or malformed credential.
@@ -41,6 +43,8 @@ pub struct Call {
     pub operation: Option<String>,
     /// The credential shown.
     pub presented: Presented,
+    /// Whom the credential spoke for when the door asked, if it was good: it is asked again at the decision.
+    pub known: Option<Arc<Authenticated>>,
     /// The body.
     pub body: Zeroizing<Vec<u8>>,
     /// What the door found wrong, if anything.
@@ -108,7 +112,7 @@ impl Unrecorded {
 
 enum Content {
     Object(Map<String, Value>),
-    Secret { name: String, version: String, value: Plaintext },
+    Secret { servable: Arc<Servable>, value: Plaintext },
     Stream(Box<ExportStream>),
     Error(ApiError),
 }
@@ -141,11 +145,8 @@ impl Answer {
 
     /// A value, opened under the proof that its read is recorded.
     pub(super) fn value(value: Plaintext, grant: Grant<Read>, locator: Locator) -> Self {
-        let Read { name, version, .. } = grant.into_act();
-        Self::new(
-            Some(locator),
-            Content::Secret { name: name.as_str().to_owned(), version: version.as_str().to_owned(), value },
-        )
+        let Read(servable) = grant.into_act();
+        Self::new(Some(locator), Content::Secret { servable, value })
     }
 
     /// An export.
@@ -229,7 +230,9 @@ impl Answer {
                 object.insert("RequestId".to_owned(), Value::from(request));
                 to_bytes(&object, 256)
             }
-            Content::Secret { name, version, value } => secret_body(&name, &version, &value, request),
+            Content::Secret { servable, value } => {
+                secret_body(servable.row.name.as_str(), servable.version.id.as_str(), &value, request)
+            }
             Content::Error(error) => error_body(&error, request),
             Content::Stream(stream) => return Body::Stream(stream),
         };

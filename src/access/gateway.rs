@@ -4,6 +4,7 @@ use super::cursor::CursorKey;
 use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::policies::{Policies, ReloadError};
 use super::request::Rules;
+use super::request_ids::RequestIds;
 use super::setup;
 use super::tokens::LogRevocations;
 use crate::actions;
@@ -14,7 +15,7 @@ use crate::floods::{Budget, Floods, Summary};
 use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
-use crate::secret::{self, Engine};
+use crate::secret::{self, Engine, Servables};
 use keyward_audit::disk::Level;
 use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
@@ -83,6 +84,8 @@ pub struct Gateway {
     floods: Floods,
     doubtful: Mutex<Option<Doubtful>>,
     cursors: CursorKey,
+    request_ids: RequestIds,
+    servables: Servables,
 }
 
 /// A summary that may be durable or not: the store failed under it.
@@ -137,6 +140,8 @@ impl Gateway {
                 per_network: config.limits.unauthenticated_records_per_network,
             }),
             doubtful: Mutex::new(None),
+            request_ids: RequestIds::default(),
+            servables: Servables::default(),
             cursors: CursorKey::random(&*environment.random)?,
             environment,
             log,
@@ -245,7 +250,7 @@ impl Gateway {
     /// # Errors
     /// [`super::Unrecorded::Random`] if the system gives no random bytes.
     pub fn request_id(&self) -> Result<String, super::Unrecorded> {
-        self.environment.request_id().map_err(|_| super::Unrecorded::Random)
+        self.request_ids.next(&*self.environment.random).map_err(|_| super::Unrecorded::Random)
     }
 
     /// How large a body may be and how long it may take.
@@ -268,6 +273,11 @@ impl Gateway {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Secrets that were read last.
+    pub(super) fn servables(&self) -> &Servables {
+        &self.servables
     }
 
     pub(super) fn floods(&self) -> &Floods {
@@ -329,6 +339,11 @@ impl Gateway {
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {
         self.issuers.authenticator().authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
+    }
+
+    /// Whether whoever was known a moment ago still is, so that the token need not be looked up again.
+    pub(super) fn still_knows(&self, known: &Authenticated) -> bool {
+        self.issuers.authenticator().still_knows(known, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
 }
 

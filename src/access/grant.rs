@@ -2,11 +2,11 @@
 
 use super::export::ExportStream;
 use crate::error::ApiError;
-use crate::resource::SecretName;
-use crate::secret::{Binding, Readable, SealedValue, VersionId};
+use crate::secret::{Binding, Readable, SealedValue, Servable};
 use keyward_audit::record::Draft;
 use keyward_audit::{Event, Lane};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// What policy allowed, with what is needed to carry it out once it is recorded. In a box: it is handed through the
 /// futures of a commit, which would carry its thousand bytes along at every step.
@@ -19,16 +19,7 @@ struct Granted<A> {
 }
 
 /// The act of a grant to read a value: the sealed row as of the snapshot that policy was decided on.
-pub struct Read {
-    /// Of which secret.
-    pub name: SecretName,
-    /// The version served.
-    pub version: VersionId,
-    /// The sealed value.
-    pub sealed: SealedValue,
-    /// What it is bound to.
-    pub binding: Binding,
-}
+pub struct Read(pub Arc<Servable>);
 
 /// The act of every other grant: the answer's fields; the change itself rides in the record's batch.
 pub struct Done(pub Map<String, Value>);
@@ -58,7 +49,8 @@ impl<A: Send + 'static> Event for Grant<A> {
 
 impl Readable for Grant<Read> {
     fn sealed(&self) -> (&SealedValue, &Binding) {
-        (&self.0.act.sealed, &self.0.act.binding)
+        let Read(servable) = &self.0.act;
+        (&servable.sealed, &servable.binding)
     }
 }
 

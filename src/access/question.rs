@@ -13,11 +13,12 @@ use crate::error::{ApiError, Code};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
-use crate::secret::{address, lookup};
+use crate::secret::{Servable, address, lookup};
 use keyward_audit::ReadSet;
 use keyward_audit::record::Draft;
 use keyward_audit::store::{Snapshot, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A request of a known caller, being decided.
 pub(super) struct Asked<'a> {
@@ -80,6 +81,15 @@ impl<'a> Asked<'a> {
         self.target.as_ref().map(|(creator, name)| self.place.secret(*creator, name))
     }
 
+    /// The secret whose value is asked for, if it was read before, with the log size as of which it was.
+    pub(super) fn remembered(&mut self, gateway: &Gateway) -> Option<Arc<Servable>> {
+        let Request::GetSecretValue(name, version) = self.request else { return None };
+        let servable = gateway.servables().find(name, version.as_ref())?;
+        self.reads.as_of = servable.as_of;
+        self.reads.rows.push(address::secret(name));
+        Some(servable)
+    }
+
     /// Reads the row of the secret that the request names, and remembers that it did.
     pub(super) fn secret_row(&mut self, snapshot: &dyn Snapshot) -> Result<Option<SecretRow>, StoreError> {
         let Some(name) = &self.name else { return Ok(None) };
@@ -117,8 +127,9 @@ impl<'a> Asked<'a> {
             context: &self.context,
             session_policy: None,
         };
-        let decision = policies.decide(&question);
-        let (groups, roles) = policies.local_groups_and_roles(&question.caller);
+        let reached = policies.reach(&question.caller);
+        let decision = policies.decide_for(&question, &reached);
+        let (groups, roles) = policies.local_groups_and_roles(&question.caller, &reached);
         let texts = |proved: &[Principal], local: &[Principal]| -> BTreeSet<String> {
             proved.iter().chain(local).map(|principal| principal.as_str().to_owned()).collect()
         };

@@ -10,11 +10,14 @@ use crate::error::{ApiError, Code};
 use crate::keys::KeyUnusable;
 use crate::secret::change::{self, Change, NewSecret};
 use crate::secret::row::{SecretRow, VersionMeta, resource_id};
-use crate::secret::{Binding, Plaintext, SealValueError, Sealed, SecretError, SecretId, ValueId, VersionId, lookup};
+use crate::secret::{
+    Binding, Plaintext, SealValueError, Sealed, SecretError, SecretId, Servable, ValueId, VersionId, lookup,
+};
 use keyward_audit::Changes;
 use keyward_audit::record::{Draft, INTEGER_MAX, Value as RecordValue};
 use keyward_audit::store::{Snapshot, StoreError};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// CreateSecret
 pub(super) fn create(
@@ -108,6 +111,7 @@ pub(super) fn put(
 /// GetSecretValue: reads the sealed row on the snapshot; it is opened once the read is recorded.
 pub(super) fn get(
     gateway: &Gateway,
+    asked: &Asked<'_>,
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
     asked_for: Option<&VersionId>,
@@ -117,10 +121,10 @@ pub(super) fn get(
         return Ok(Carried::Failed(ApiError::new(Code::SecretNotExist, SecretError::SecretNotFound.to_string())));
     };
     let version = match row.serve(asked_for) {
-        Ok(version) => version,
+        Ok(version) => version.clone(),
         Err(error) => return Ok(Carried::Failed(error_of(&error))),
     };
-    let sealed = match lookup::value(snapshot, &row, version) {
+    let sealed = match lookup::value(snapshot, &row, &version) {
         Ok(sealed) => sealed,
         Err(StoreError::Damaged(what)) => {
             tracing::error!(what, "a stored value does not read; nothing is released");
@@ -129,12 +133,19 @@ pub(super) fn get(
         }
         Err(error) => return Err(error),
     };
-    if let Err(error) = gateway.engine().wrapping_key_usable(sealed.key(), sealed.generation()) {
-        return Ok(Carried::Failed(key_error(&error)));
+    let binding = row.binding(&version);
+    let servable = Arc::new(Servable { as_of: asked.reads.as_of, row, version, sealed, binding });
+    gateway.servables().keep(&servable);
+    Ok(serve(gateway, servable, draft))
+}
+
+/// GetSecretValue of what was read, now or before.
+pub(super) fn serve(gateway: &Gateway, servable: Arc<Servable>, draft: &mut Draft) -> Carried {
+    if let Err(error) = gateway.engine().wrapping_key_usable(servable.sealed.key(), servable.sealed.generation()) {
+        return Carried::Failed(key_error(&error));
     }
-    name_version(version, draft);
-    let binding = row.binding(version);
-    Ok(Carried::Value(Box::new(Read { name: row.name.clone(), version: version.id.clone(), sealed, binding })))
+    name_version(&servable.version, draft);
+    Carried::Value(Read(servable))
 }
 
 /// DescribeSecret

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::claims::Claims;
+use super::claims::{Claims, Window};
 use super::issuer::Issuer;
 use super::revocation::Traces;
 use super::token::Unverified;
@@ -45,6 +45,14 @@ pub struct Authenticated {
     pub issuers_seen: u64,
     /// The credential hash, also of a token with `jti`.
     hash: [u8; 32],
+    validity: Validity,
+}
+
+/// Until when, and under what, a token that verified is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) window: Window,
+    pub(super) leeway_s: u64,
 }
 
 /// The credential as a record holds it; never the token.
@@ -71,7 +79,7 @@ pub(super) struct Seen {
 
 impl Authenticated {
     /// From a token whose signature and claims are good; revocations are yet to be checked.
-    pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, seen: Seen) -> Self {
+    pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, validity: Validity, seen: Seen) -> Self {
         let hash = credential_hash(token.signing_input);
         let credential = Credential {
             expires: claims.window.expires_s,
@@ -90,6 +98,7 @@ impl Authenticated {
             revocations_seen: seen.revocations,
             issuers_seen: seen.issuers,
             hash,
+            validity,
         }
     }
 
@@ -110,7 +119,12 @@ impl Authenticated {
             revocations_seen: seen.revocations,
             issuers_seen: seen.issuers,
             hash: self.hash,
+            validity: self.validity,
         }
+    }
+
+    pub(super) fn validity(&self) -> &Validity {
+        &self.validity
     }
 
     /// By what it can be revoked.

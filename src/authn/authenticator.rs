@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::authenticated::{Authenticated, Seen};
+use super::authenticated::{Authenticated, Seen, Validity};
 use super::cache::{Cache, Entry, TokenDigest};
 use super::claims;
 use super::issuer::{FetchedSet, Issuer, IssuerError, IssuerLimits, IssuerSettings, Issuers, UnfitKey};
@@ -152,6 +152,16 @@ impl Authenticator {
         self.verify(token, digest, now_s, revocations)
     }
 
+    /// Whether what was authenticated a moment ago still is: by the same issuers, at this time, with no revocation since.
+    /// If not, [`Authenticator::authenticate`] says what it is now.
+    #[must_use]
+    pub fn still_knows(&self, authenticated: &Authenticated, now_s: u64, revocations: &dyn Revocations) -> bool {
+        let validity = authenticated.validity();
+        authenticated.issuers_seen == self.issuers.load().generation
+            && validity.window.check(now_s, validity.leeway_s).is_ok()
+            && revocations.generation() == authenticated.revocations_seen
+    }
+
     /// A remembered token, if it is still good; if not, a full verification says why.
     fn known(
         &self,
@@ -161,10 +171,9 @@ impl Authenticator {
         revocations: &dyn Revocations,
     ) -> Result<Option<Arc<Authenticated>>, RevocationsUnavailable> {
         let issuers = self.issuers.load();
-        let before = entry.authenticated.seen();
+        let (before, validity) = (entry.authenticated.seen(), entry.authenticated.validity());
         let issuer_stands = issuers.generation == before.issuers || issuers.hold(&entry.issuer);
-        let leeway_s = entry.issuer.leeway_s;
-        if !issuer_stands || entry.issuer.is_stale(now_s) || entry.window.check(now_s, leeway_s).is_err() {
+        if !issuer_stands || entry.issuer.is_stale(now_s) || validity.window.check(now_s, validity.leeway_s).is_err() {
             return Ok(None);
         }
         // Before the rows: a revocation that comes between is seen by the next use, and by the read set.
@@ -192,18 +201,17 @@ impl Authenticator {
         let token = Unverified::read(token)?;
         let issuer = check_signature(&issuers, &token, now_s).map_err(|cause| token.refused(cause))?;
         let claims = claims::check(issuer, &token.claims, now_s).map_err(|cause| token.refused(cause))?;
-        let window = claims.window;
+        let validity = Validity { window: claims.window, leeway_s: issuer.leeway_s };
         // Before the rows, as above.
         let seen = Seen { revocations: revocations.generation(), issuers: issuers.generation };
-        let authenticated = Arc::new(Authenticated::new(issuer, &token, claims, seen));
+        let authenticated = Arc::new(Authenticated::new(issuer, &token, claims, validity, seen));
         if authenticated.traces().are_revoked(revocations)? {
             return Err(token.refused(Cause::Revoked).into());
         }
         let entry = Entry {
             authenticated: Arc::clone(&authenticated),
-            window,
             issuer: Arc::clone(issuer),
-            useful: useful(window.expires_s.saturating_add(issuer.leeway_s), now_s),
+            useful: useful(validity.window.expires_s.saturating_add(issuer.leeway_s), now_s),
         };
         self.cache.keep(digest, entry);
         Ok(authenticated)

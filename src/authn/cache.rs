@@ -13,7 +13,6 @@ use moka::sync::Cache as Table;
 use sha2::{Digest, Sha256};
 
 use super::authenticated::Authenticated;
-use super::claims::Window;
 use super::issuer::Issuer;
 
 /// Most memory for entries, in bytes, about.
@@ -23,7 +22,6 @@ const BYTES_MAX: u64 = 32 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) authenticated: Arc<Authenticated>,
-    pub(super) window: Window,
     /// The issuer, with the keys that it verified by.
     pub(super) issuer: Arc<Issuer>,
     /// How long it can be of use, by the clock it was made by. Only frees memory: expiry is checked on each use.

@@ -43,7 +43,7 @@ struct Node {
 }
 
 /// The subjects that a caller is, or is a member of, each with whether what is attached to it counts in full.
-pub(super) struct Reached(Vec<(Number, bool)>);
+pub struct Reached(Vec<(Number, bool)>);
 
 impl Subjects {
     /// Numbers the subjects of `attachments`; `documents` are sorted by name and hold every attached policy.

@@ -128,7 +128,8 @@ fn attack_d09_a_deny_on_a_group_far_up_is_not_lost() {
         ]);
         assert_eq!(ask("user/dev/a").decide(&set).outcome, Verdict::Deny(Reason::Explicit));
         assert_eq!(ask("user/dev/b").decide(&set).outcome, Verdict::Allow);
-        let (found, _) = ask("user/dev/a").question(None, |question| set.local_groups_and_roles(&question.caller));
+        let (found, _) = ask("user/dev/a")
+            .question(None, |question| set.local_groups_and_roles(&question.caller, &set.reach(&question.caller)));
         assert_eq!(found.len(), depth);
     }
 }
@@ -151,7 +152,8 @@ fn what_the_folder_gives_is_listed_for_the_record() {
     let role = r#"{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["user/corp/a"]}}]}"#;
     let set = loaded(&[("roles/r.json", role), ("attachments.json", &grouped(groups, &[], &[]))]);
     let given = |ask: Ask| {
-        let (groups, roles) = ask.question(None, |question| set.local_groups_and_roles(&question.caller));
+        let (groups, roles) =
+            ask.question(None, |question| set.local_groups_and_roles(&question.caller, &set.reach(&question.caller)));
         groups.into_iter().chain(roles).map(|principal| principal.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(given(ask("user/corp/a").groups(&["group/corp/x"])), ["group/local/a", "group/local/b"]);

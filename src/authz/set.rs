@@ -80,28 +80,33 @@ impl PolicySet {
     /// What the policy folder adds to `context.groups` and `context.roles` of the record: the groups `group/local/...`
     /// that the caller is a member of, at any depth and whichever way, sorted; and the role that a session is of.
     #[must_use]
-    pub fn local_groups_and_roles(&self, caller: &Caller<'_>) -> (Vec<Principal>, Vec<Principal>) {
+    pub fn local_groups_and_roles(&self, caller: &Caller<'_>, reached: &Reached) -> (Vec<Principal>, Vec<Principal>) {
         let principal = caller.principal;
         let is_role = principal.kind() == Kind::Role && principal.issuer() == Some(LOCAL);
-        (self.subjects.groups(&self.subjects.reach(caller)), is_role.then(|| principal.clone()).into_iter().collect())
+        (self.subjects.groups(reached), is_role.then(|| principal.clone()).into_iter().collect())
     }
 
     /// Decides. It never fails: what cannot be decided is denied, with [`Verdict::Error`].
+    #[must_use]
+    pub fn decide(&self, question: &Question<'_>) -> Decision {
+        self.decide_for(question, &self.reach(&question.caller))
+    }
+
+    /// As [`PolicySet::decide`], for a caller of whom is known what it reaches ([`PolicySet::reach`]).
     ///
     /// The cost grows with the statements that are attached to the caller and name the action, not with the set.
     #[must_use]
-    pub fn decide(&self, question: &Question<'_>) -> Decision {
-        self.layers(question).map_or_else(
+    pub fn decide_for(&self, question: &Question<'_>, reached: &Reached) -> Decision {
+        self.layers(question, reached).map_or_else(
             |fault| Decision { outcome: Verdict::Error(fault), layers: Vec::new() },
             |layers| combine(&layers),
         )
     }
 
     /// Asks casbin for each layer, each boundary by itself.
-    fn layers(&self, question: &Question<'_>) -> Result<Vec<LayerAnswer>, Fault> {
+    fn layers(&self, question: &Question<'_>, reached: &Reached) -> Result<Vec<LayerAnswer>, Fault> {
         let facts = Rc::new(Facts::of(question)?);
         let action = place_of(question)?;
-        let reached = self.subjects.reach(&question.caller);
         let mut layers = Vec::new();
         let mut ask = |layer, documents: Vec<(u32, bool)>, session: Option<&SessionPolicy>| {
             let digest = session.map(|policy| policy.digest().to_owned()).unwrap_or_default();
@@ -111,8 +116,8 @@ impl PolicySet {
             layers.push(LayerAnswer { layer, answer: self.engine.answer(&key, rows, &facts)? });
             Ok(())
         };
-        ask(Layer::Identity, self.subjects.naming(&reached, action), None)?;
-        for place in self.subjects.boundaries(&reached) {
+        ask(Layer::Identity, self.subjects.naming(reached, action), None)?;
+        for place in self.subjects.boundaries(reached) {
             ask(Layer::Boundary, vec![(place, true)], None)?;
         }
         if let Some(policy) = question.session_policy {
@@ -141,7 +146,9 @@ impl PolicySet {
         &self.subjects
     }
 
-    pub(super) fn reach(&self, caller: &Caller<'_>) -> Reached {
+    /// The subjects of this set that a caller is or is a member of.
+    #[must_use]
+    pub fn reach(&self, caller: &Caller<'_>) -> Reached {
         self.subjects.reach(caller)
     }
 }

@@ -5,3 +5,4 @@ pub mod native;
 pub mod openapi;
 pub mod problem;
 pub mod server;
+mod unstoppable;

@@ -1,15 +1,17 @@
 //! The native door: `POST /v1/<Action>` with a JSON object and a bearer token.
 //!
 //! It refuses what is malformed as HTTP, hands everything else to `access` as a [`Call`] and writes the [`Answer`].
-//! The call runs in a task of its own: a client that hangs up cancels nothing (a panic there is answered 500 and
-//! recorded).
+//! A client that hangs up cancels nothing ([`Unstoppable`]); a panic is answered 500 and recorded.
 
 use super::problem;
+use super::unstoppable::Unstoppable;
 use crate::access::{self, Answer, Body, Call, Fault, Gateway, Presented};
 use crate::error::{ApiError, Code};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -37,7 +39,10 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
     };
     let mut call = head(&http, request.clone());
     // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
-    if call.fault.is_none() && gateway.knows(&call.presented).await {
+    if call.fault.is_none() {
+        call.known = gateway.known(&call.presented).await;
+    }
+    if call.known.is_some() {
         match body(payload, &gateway).await {
             Ok(bytes) => call.body = bytes,
             Err(fault) => call.fault = Some(fault),
@@ -47,13 +52,16 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
     write(answer, &request)
 }
 
-/// Runs a call in a task of its own, so that neither a leaving client nor a panic loses its record.
+/// Answers a call; neither a leaving client nor a panic loses its record.
 async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
-    let witness = call.witness();
-    match actix_web::rt::spawn(access::answer(Arc::clone(&gateway), call)).await {
-        Ok(answer) => answer,
-        Err(_) => access::record_fault(&gateway, witness).await,
-    }
+    let answering = async move {
+        let witness = call.witness();
+        match AssertUnwindSafe(access::answer(Arc::clone(&gateway), call)).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(_) => access::record_fault(&gateway, witness).await,
+        }
+    };
+    Unstoppable::new(answering).await
 }
 
 /// Everything of a request but its body.
@@ -65,6 +73,7 @@ fn head(http: &HttpRequest, request: String) -> Call {
         door: DOOR,
         operation: http.path().strip_prefix("/v1/").map(str::to_owned),
         presented: credential(headers),
+        known: None,
         body: Zeroizing::new(Vec::new()),
         fault,
         peer: http.peer_addr().map(|address| address.ip().to_canonical()),

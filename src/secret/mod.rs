@@ -26,6 +26,7 @@ mod metadata;
 mod plaintext;
 pub mod row;
 mod seal;
+mod servable;
 pub mod state;
 
 pub use engine::{Engine, OpenError, Readable, SealValueError};
@@ -34,4 +35,5 @@ pub use limits::{Limits, VALUE_BYTES_MAX};
 pub use metadata::{Description, MetadataError, Tag, Tags};
 pub use plaintext::{Form, Plaintext, PlaintextError};
 pub use seal::{Binding, Sealed, SealedValue};
+pub use servable::{Servable, Servables};
 pub use state::{SecretError, State};

@@ -104,6 +104,11 @@ impl SealedValue {
         self.generation
     }
 
+    /// Bytes of its ciphertext and tag.
+    pub(super) fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Its row: version 1, key id, generation, nonce and body of the wrapped data key, nonce, ciphertext and tag.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -1,6 +1,8 @@
 //! Rows of the attack checklist that show at the door, by number. Each asserts status, body and record.
 
 mod http;
+mod issuers;
+mod keys;
 mod names;
 mod policies;
 mod records;

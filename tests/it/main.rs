@@ -13,6 +13,7 @@
 )]
 
 mod attacks;
+mod certificates;
 mod cli;
 mod coverage;
 mod crash;
@@ -21,6 +22,7 @@ mod disk;
 mod faults;
 mod gateway;
 mod i13;
+mod idp;
 mod installation;
 mod join;
 mod journal;
@@ -33,3 +35,4 @@ mod token;
 mod trail;
 mod wal;
 mod wire;
+mod within;

@@ -12,7 +12,7 @@ use super::named;
 use crate::access::call::Presented;
 use crate::access::gateway::{Gateway, OpenError};
 use crate::authn::remote::{FetchError, Remote};
-use crate::authn::{AuthenticateError, Cause};
+use crate::authn::{AuthenticateError, Authenticated, Cause};
 use crate::config;
 use keyward_audit::record::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -173,18 +173,18 @@ impl Gateway {
         }
     }
 
-    /// Whether a credential is good at this moment. A token that names a `kid` which its issuer's set does not have is
+    /// Whom a credential speaks for at this moment, if it is good. A token that names a `kid` which its issuer's set does not have is
     /// asked about again after one more fetch, if one may begin.
-    pub async fn knows(self: &Arc<Self>, presented: &Presented) -> bool {
+    pub async fn known(self: &Arc<Self>, presented: &Presented) -> Option<Arc<Authenticated>> {
         let Presented::Bearer(token) = presented else {
-            return false;
+            return None;
         };
         match self.authenticate(token) {
-            Ok(_) => true,
+            Ok(known) => Some(known),
             Err(AuthenticateError::Refused(refusal)) if refusal.cause == Cause::KidUnknown => {
-                self.look_for_key(token).await && self.authenticate(token).is_ok()
+                if self.look_for_key(token).await { self.authenticate(token).ok() } else { None }
             }
-            Err(_) => false,
+            Err(_) => None,
         }
     }
 
