@@ -47,6 +47,9 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
             Ok(bytes) => call.body = bytes,
             Err(fault) => call.fault = Some(fault),
         }
+    } else {
+        // A small body is there already: left unread at the answer, it would cost its sender the connection.
+        tokio::task::yield_now().await;
     }
     let answer = run(gateway, call).await;
     write(answer, &request)
