@@ -148,7 +148,11 @@ impl Gateway {
         };
         gateway.record_start(config).await?;
         let gateway = Arc::new(gateway);
-        gateway.first_keys().await?;
+        if let Err(error) = gateway.first_keys().await {
+            // The log is open: it is closed in order, whatever comes next.
+            gateway.stop().await;
+            return Err(error);
+        }
         Ok(gateway)
     }
 
