@@ -53,6 +53,8 @@ pub struct Call {
     pub peer: Option<IpAddr>,
     /// How the caller's program names itself.
     pub user_agent: Option<String>,
+    /// Hex SHA-256 of the client's certificate, if its connection showed one.
+    pub certificate: Option<String>,
     /// Whether the connection is TLS.
     pub secure_transport: bool,
     /// Whether the newest signed checkpoint is asked for.

@@ -11,7 +11,7 @@ use crate::actions;
 use crate::authn::remote::FetchError;
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::config::{Config, Limits};
-use crate::floods::{Budget, Floods, Summary};
+use crate::floods::{Budget, By, Floods, Rate, RateLimits, Rates, Summary};
 use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
@@ -82,7 +82,9 @@ pub struct Gateway {
     limits: Limits,
     environment: Environment,
     floods: Floods,
-    doubtful: Mutex<Option<Doubtful>>,
+    rates: Rates,
+    doubtful: Mutex<Vec<Doubtful>>,
+    certificates_refused: Mutex<Option<String>>,
     cursors: CursorKey,
     request_ids: RequestIds,
     servables: Servables,
@@ -139,7 +141,12 @@ impl Gateway {
                 total: config.limits.unauthenticated_records,
                 per_network: config.limits.unauthenticated_records_per_network,
             }),
-            doubtful: Mutex::new(None),
+            rates: Rates::new(RateLimits {
+                requests: Rate { per_second: config.limits.requests_per_second, burst: config.limits.requests_burst },
+                denials: Rate { per_second: config.limits.denials_per_second, burst: config.limits.denials_burst },
+            }),
+            doubtful: Mutex::new(Vec::new()),
+            certificates_refused: Mutex::new(None),
             request_ids: RequestIds::default(),
             servables: Servables::default(),
             cursors: CursorKey::random(&*environment.random)?,
@@ -183,37 +190,46 @@ impl Gateway {
         if !self.settle_doubtful() {
             return;
         }
-        let Some(summary) = self.floods.take() else { return };
-        let Ok(request) = self.environment.request_id() else { return self.floods.give_back(summary) };
+        for summary in [self.floods.take(), self.rates.take()].into_iter().flatten() {
+            self.write_summary(summary).await;
+        }
+    }
+
+    async fn write_summary(&self, summary: Summary) {
+        let Ok(request) = self.environment.request_id() else { return self.give_back(summary) };
         let since = self.log.as_of();
         let event = super::recording::summary(&summary, request.clone());
         match self.log.commit_unhurried(event, Changes::default(), ReadSet::default()).await {
             Ok(_) => {}
             Err(CommitError::Unavailable(_, Refused::Store)) => {
-                *self.doubtful() = Some(Doubtful { summary, request, since });
+                self.doubtful().push(Doubtful { summary, request, since });
             }
-            Err(_) => self.floods.give_back(summary),
+            Err(_) => self.give_back(summary),
         }
     }
 
-    fn doubtful(&self) -> MutexGuard<'_, Option<Doubtful>> {
+    fn give_back(&self, summary: Summary) {
+        match summary.by {
+            By::Network => self.floods.give_back(summary),
+            By::Principal => self.rates.give_back(summary),
+        }
+    }
+
+    fn doubtful(&self) -> MutexGuard<'_, Vec<Doubtful>> {
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is no doubtful summary any more.
     fn settle_doubtful(&self) -> bool {
-        let Some(doubtful) = self.doubtful().take() else { return true };
-        match self.log.find(doubtful.since, &doubtful.request, Kind::Summary) {
-            Ok(Some(_)) => true,
-            Ok(None) => {
-                self.floods.give_back(doubtful.summary);
-                true
-            }
-            Err(_) => {
-                *self.doubtful() = Some(doubtful);
-                false
+        let all = std::mem::take(&mut *self.doubtful());
+        for doubtful in all {
+            match self.log.find(doubtful.since, &doubtful.request, Kind::Summary) {
+                Ok(Some(_)) => {}
+                Ok(None) => self.give_back(doubtful.summary),
+                Err(_) => self.doubtful().push(doubtful),
             }
         }
+        self.doubtful().is_empty()
     }
 
     /// Writes what is still only counted and the stop, signs a last checkpoint and closes the log.
@@ -233,6 +249,28 @@ impl Gateway {
         self.policies.reload(&self.log, trigger).await
     }
 
+    /// Says that certificates of the listener are live, or once for each new cause that they are not: structured log, metric,
+    /// record.
+    pub async fn say_of_certificates(&self, live: Option<String>, refused: Option<String>) {
+        let known = {
+            let mut known = self.certificates_refused.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *known, refused.clone())
+        };
+        metrics::gauge!("keyward_tls_refused").set(f64::from(u8::from(refused.is_some())));
+        let (event, reason, name, said) = match (live, refused) {
+            (Some(live), _) => {
+                tracing::info!(certificate = live, "the certificates of the listener were read again and are live");
+                ("certificates_changed", None, "certificate", live)
+            }
+            (None, Some(cause)) if known.as_ref() != Some(&cause) => {
+                tracing::error!(cause, "the certificates of the listener are refused; those before them serve on");
+                ("certificates_refused", Some("certificates_refused"), "cause", cause.chars().take(512).collect())
+            }
+            (None, _) => return,
+        };
+        self.say("service/gateway", event, reason, vec![(name, Value::from(said.as_str()))]).await;
+    }
+
     /// Why the gateway is not ready, if it is not: one text for each reason, none naming a secret or caller.
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
@@ -242,6 +280,9 @@ impl Gateway {
         }
         if self.issuers.refused().is_some() {
             reasons.push("issuers_refused".to_owned());
+        }
+        if self.certificates_refused.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            reasons.push("certificates_refused".to_owned());
         }
         if self.issuers.authenticator().is_blind(self.now_us() / 1_000_000) {
             reasons.push("keys_stale".to_owned());
@@ -282,6 +323,10 @@ impl Gateway {
     /// Secrets that were read last.
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
+    }
+
+    pub(super) fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     pub(super) fn floods(&self) -> &Floods {

@@ -31,6 +31,8 @@ use tokio::sync::watch;
 pub(super) const ISSUERS: Generation = Generation("issuers");
 /// How long a request waits for a change that is already in the log to be swapped in.
 const CATCH_UP: Duration = Duration::from_millis(250);
+/// keyward at work on its issuers, in records.
+const SERVICE: &str = "service/issuers";
 /// Most names of a list in a record.
 const NAMED_MAX: usize = 16;
 
@@ -194,7 +196,7 @@ impl Issuers {
 pub(super) fn draft(environment: &Environment, event: &str) -> Option<Draft> {
     let mut draft = Draft::new(Kind::System, "keyward:System", "internal", environment.request_id().ok()?);
     draft.outcome = Some(Outcome::Ok);
-    draft.principal = Some("service/issuers".to_owned());
+    draft.principal = Some(SERVICE.to_owned());
     draft.parameters.insert("event".to_owned(), Value::from(event));
     Some(draft)
 }
@@ -330,23 +332,31 @@ impl Gateway {
         }
         tracing::error!(cause = text, "the issuers of keyward.toml are refused; those before them stand");
         let cause: String = text.chars().take(512).collect();
-        self.say_of_issuers("issuers_refused", Some("issuers_refused"), [("cause", Value::from(cause))].into()).await;
+        let said = vec![("cause", Value::from(cause))];
+        self.say(SERVICE, "issuers_refused", Some("issuers_refused"), said).await;
     }
 
-    /// A record about the issuers that changes nothing.
-    pub(super) async fn say_of_issuers(&self, event: &str, reason: Option<&str>, said: Vec<(&str, Value)>) -> bool {
+    /// A record of keyward's own that changes nothing.
+    pub(super) async fn say(
+        &self,
+        principal: &str,
+        event: &str,
+        reason: Option<&str>,
+        said: Vec<(&str, Value)>,
+    ) -> bool {
         let Some(mut draft) = draft(self.environment(), event) else {
             return false;
         };
+        draft.principal = Some(principal.to_owned());
         if let Some(reason) = reason {
             draft.outcome = Some(Outcome::Failed);
             draft.reason = Some(reason.to_owned());
         }
         draft.parameters.extend(said.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Parameters>());
-        let event = Own::new(draft, Lane::Reserve);
-        let recorded = self.log().commit_unhurried(event, Changes::default(), ReadSet::default()).await.is_ok();
+        let recorded = Own::new(draft, Lane::Reserve);
+        let recorded = self.log().commit_unhurried(recorded, Changes::default(), ReadSet::default()).await.is_ok();
         if !recorded {
-            tracing::error!("what happened to the issuers could not be recorded");
+            tracing::error!(event, "an event of the gateway's own could not be recorded");
         }
         recorded
     }

@@ -5,4 +5,6 @@ pub mod native;
 pub mod openapi;
 pub mod problem;
 pub mod server;
+mod socket;
+mod tls;
 mod unstoppable;

@@ -5,8 +5,10 @@ mod issuers;
 mod keys;
 mod names;
 mod policies;
+mod rates;
 mod records;
 mod sealing;
+mod tls;
 mod tokens;
 
 use crate::gateway::{Export, TestGateway};

@@ -31,6 +31,7 @@ mod load;
 mod scene;
 mod searches;
 mod smoke;
+mod tls;
 mod token;
 mod trail;
 mod wal;

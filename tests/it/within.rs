@@ -104,6 +104,7 @@ pub(crate) async fn ask(gateway: Arc<Gateway>, token: String) -> Answer {
         fault: None,
         peer: Some("127.0.0.1".parse().unwrap()),
         user_agent: None,
+        certificate: None,
         secure_transport: false,
         wants_checkpoint: false,
     };

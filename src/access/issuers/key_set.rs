@@ -8,7 +8,7 @@
 //!
 //! Sets are in memory alone: a process that starts while an issuer is down has no keys of it.
 
-use super::named;
+use super::{SERVICE, named};
 use crate::access::call::Presented;
 use crate::access::gateway::{Gateway, OpenError};
 use crate::authn::remote::{FetchError, Remote};
@@ -168,7 +168,7 @@ impl Gateway {
         let problem = set.times().problem.clone().unwrap_or_else(|| "not fetched yet".to_owned());
         tracing::error!(issuer = set.name, problem, "the keys of an issuer are stale; its tokens are refused");
         let said = vec![("cause", Value::from(problem)), ("issuer", Value::from(set.name.as_str()))];
-        if self.say_of_issuers("keys_stale", Some("keys_stale"), said).await {
+        if self.say(SERVICE, "keys_stale", Some("keys_stale"), said).await {
             set.said_stale.store(true, Ordering::Relaxed);
         }
     }
