@@ -1,7 +1,8 @@
-//! What a commit costs beyond its synced write: the log with 1 and 64 callers that wait for each answer, against batches
-//! of as many records, built beforehand and written synced by one thread straight to the store.
+//! What a commit costs beyond its synced write: the log with 1 and 64 callers that wait for each answer, against the same
+//! records in as many batches as the log made of them, built beforehand and written synced by one thread straight to the
+//! store; and, for what batching costs, against batches of one record of each caller.
 //!
-//! Rounds of both take turns in one run, on one disk. Trust the ratios, not the figures.
+//! Rounds of all take turns in one run, on one disk. Trust the ratios, not the figures.
 
 #![expect(
     clippy::print_stdout,
@@ -10,9 +11,9 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keyward_audit::log::{Limits, Log, Settings};
@@ -22,6 +23,10 @@ use keyward_audit::store::rocks::RocksStore;
 use keyward_audit::store::{Commit, Family, Key, Store, Write};
 use keyward_audit::{Changes, Clock, Environment, Event, Random, RandomError, ReadSet};
 
+/// The allocator of the program: rows are freed on another thread than they were made on.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Rounds of each kind.
 const ROUNDS: usize = 7;
 /// Callers, and how many commits each of them makes in one round.
@@ -30,7 +35,10 @@ const LOADS: [(usize, usize); 2] = [(1, 3_000), (64, 600)];
 const STATE_BYTES: usize = 700;
 
 fn main() {
-    let directory = tempfile::tempdir().unwrap();
+    let batches = count_batches();
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let place = wanted.map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+    let directory = tempfile::tempdir_in(place).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let settings = settings(directory.path());
     Log::create(&settings, &environment()).unwrap();
@@ -38,29 +46,86 @@ fn main() {
     let store = RocksStore::create(&directory.path().join("straight")).unwrap();
     let mut next = 0;
     for (callers, commits) in LOADS {
-        let mut rounds = Vec::new();
-        for _ in 0..ROUNDS {
-            let straight = straight(&store, &mut next, callers, commits);
-            let committed = runtime.block_on(committed(&log, callers, commits));
-            rounds.push((committed, straight));
-        }
-        report(callers, commits, &rounds);
+        let rounds: Vec<Round> = (0..ROUNDS)
+            .map(|_| {
+                let before = batches.load(Ordering::Relaxed);
+                let log = runtime.block_on(committed(&log, callers, commits));
+                let batches = batches.load(Ordering::Relaxed) - before;
+                let same = straight(&store, &mut next, callers * commits, batches);
+                let fullest = straight(&store, &mut next, callers * commits, commits);
+                Round { log, batches, same, fullest }
+            })
+            .collect();
+        report(callers, callers * commits, &rounds);
     }
     runtime.block_on(log.stop());
 }
 
-fn report(callers: usize, commits: usize, rounds: &[(Duration, Duration)]) {
-    let records = (callers * commits) as f64;
-    let mut ratios: Vec<f64> =
-        rounds.iter().map(|(log, straight)| straight.as_secs_f64() / log.as_secs_f64()).collect();
-    ratios.sort_by(f64::total_cmp);
-    let rate = |times: Vec<Duration>| records * times.len() as f64 / times.iter().sum::<Duration>().as_secs_f64();
+struct Round {
+    log: Duration,
+    /// Batches that the log made.
+    batches: usize,
+    /// As many batches, straight.
+    same: Duration,
+    /// One batch of all callers after the other, straight.
+    fullest: Duration,
+}
+
+fn report(callers: usize, records: usize, rounds: &[Round]) {
+    let median = |of: &dyn Fn(&Round) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        *values.get(values.len() / 2).unwrap()
+    };
+    let rate = |time: Duration| records as f64 / time.as_secs_f64();
     println!(
-        "{callers:>3} waiting: log {:>8.0}/s, straight {:>8.0}/s, median ratio {:.2} (goal: at least 0.8)",
-        rate(rounds.iter().map(|(log, _)| *log).collect()),
-        rate(rounds.iter().map(|(_, straight)| *straight).collect()),
-        ratios.get(ratios.len() / 2).unwrap(),
+        "{callers:>3} waiting: log {:>8.0}/s in batches of {:>4.1}; straight {:>8.0}/s in the same batches: ratio {:.2} (goal: at \
+         least 0.8); {:>8.0}/s in batches of {callers}: ratio {:.2}",
+        median(&|round| rate(round.log)),
+        median(&|round| records as f64 / round.batches as f64),
+        median(&|round| rate(round.same)),
+        median(&|round| round.same.as_secs_f64() / round.log.as_secs_f64()),
+        median(&|round| rate(round.fullest)),
+        median(&|round| round.fullest.as_secs_f64() / round.log.as_secs_f64()),
     );
+}
+
+/// Counts the batches that the log writes, by the one metric that it records for each.
+fn count_batches() -> Arc<AtomicUsize> {
+    let batches = Arc::new(AtomicUsize::new(0));
+    metrics::set_global_recorder(Batches(Arc::clone(&batches))).unwrap();
+    batches
+}
+
+struct Batches(Arc<AtomicUsize>);
+
+struct Count(Arc<AtomicUsize>);
+
+impl metrics::HistogramFn for Count {
+    fn record(&self, _: f64) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl metrics::Recorder for Batches {
+    fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+
+    fn register_counter(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+        metrics::Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+        metrics::Gauge::noop()
+    }
+
+    fn register_histogram(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+        match key.name() {
+            "keyward_audit_commit_seconds" => metrics::Histogram::from_arc(Arc::new(Count(Arc::clone(&self.0)))),
+            _ => metrics::Histogram::noop(),
+        }
+    }
 }
 
 /// Time for `callers` tasks to commit `commits` records each, one after the other.
@@ -86,9 +151,10 @@ async fn committed(log: &Log, callers: usize, commits: usize) -> Duration {
     began.elapsed()
 }
 
-/// Time to write as many records in batches of `callers`.
-fn straight(store: &RocksStore, next: &mut u64, callers: usize, commits: usize) -> Duration {
-    let batches: Vec<Vec<Write>> = (0..commits).map(|_| batch(next, callers)).collect();
+/// Time to write `records` in so many batches, as even as they come.
+fn straight(store: &RocksStore, next: &mut u64, records: usize, batches: usize) -> Duration {
+    let size = |place: usize| records * (place + 1) / batches - records * place / batches;
+    let batches: Vec<Vec<Write>> = (0..batches).map(|place| batch(next, size(place))).collect();
     let began = Instant::now();
     for batch in &batches {
         assert!(matches!(store.commit(batch, &[]), Commit::Committed));

@@ -7,6 +7,7 @@
 //! INVARIANT I9: whatever the store does, a commit answers within its deadline; refused means not released.
 //! If the process dies, the store and the mark say at the next start what there was ([`start`]).
 
+mod answers;
 mod batch;
 mod check;
 mod clock;
@@ -14,6 +15,7 @@ mod export;
 mod find;
 mod finish;
 mod followers;
+mod gathering;
 mod head;
 mod index;
 mod keys;
@@ -57,6 +59,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::answers::Waiting;
 use self::open::Threads;
 use self::queue::{Answer, Entry, Submission};
 use self::settings::micros;
@@ -172,7 +175,7 @@ impl Log {
         reads: ReadSet,
     ) -> Result<Committed<E>, CommitError<E>> {
         match self.submit(&event, changes, reads, None) {
-            Ok(waiting) => conclude(event, waiting.await.unwrap_or(UNANSWERED)),
+            Ok(mut waiting) => conclude(event, waiting.answer().await.unwrap_or(UNANSWERED)),
             Err(unqueued) => Err(unqueued.refuse(event)),
         }
     }
@@ -185,7 +188,7 @@ impl Log {
         changes: Changes,
         reads: ReadSet,
         deadline: Option<Duration>,
-    ) -> Result<oneshot::Receiver<Answer>, Unqueued> {
+    ) -> Result<Waiting, Unqueued> {
         let draft = event.draft();
         let framed = draft.frame().map_err(|error| match error {
             FrameError::TooLarge(_) => Unqueued::TooLarge,
@@ -194,7 +197,7 @@ impl Log {
         if let Some(family) = changes.writes.iter().map(|write| write.key.family).find(|family| !is_business(*family)) {
             return Err(refuse_malformed(&draft.action, &format!("changes of the family `{}`", family.name())));
         }
-        let (waiter, waiting) = oneshot::channel();
+        let (waiter, waiting) = answers::channel();
         let releases = sequencer::releases(draft, &changes);
         let now_us = self.shared.environment.clock.monotonic_us();
         let deadline_us = deadline.map_or(u64::MAX, |deadline| now_us.saturating_add(micros(deadline)));
@@ -205,14 +208,10 @@ impl Log {
     }
 
     /// Waits for the sequencer's answer, at most until the deadline.
-    async fn answer(&self, mut waiting: oneshot::Receiver<Answer>) -> Answer {
-        match tokio::time::timeout(self.deadline(), &mut waiting).await {
+    async fn answer(&self, mut waiting: Waiting) -> Answer {
+        match tokio::time::timeout(self.deadline(), waiting.answer()).await {
             Ok(answer) => answer.unwrap_or(UNANSWERED),
-            Err(_) => {
-                // Closed first: either the sequencer has answered by now, or it will find that nobody waits.
-                waiting.close();
-                waiting.try_recv().unwrap_or(Answer::Refused(Refused::Deadline))
-            }
+            Err(_) => waiting.leave().unwrap_or(Answer::Refused(Refused::Deadline)),
         }
     }
 

@@ -1,7 +1,6 @@
 //! One batch in the making: records placed at the head, the rows that ride with them, and who waits for what.
 
-use tokio::sync::oneshot;
-
+use super::answers::{Heard, Waiter};
 use super::head::{self, Head, TILE};
 use super::keys::ChainId;
 use super::queue::{Answer, Entry};
@@ -16,7 +15,7 @@ pub(super) struct Placed {
     /// The place of its row among the batch's writes.
     row: usize,
     /// The caller that waits for it.
-    waiter: Option<oneshot::Sender<Answer>>,
+    waiter: Option<Waiter>,
     pub(super) entry: Entry,
 }
 
@@ -28,7 +27,7 @@ pub(super) struct Batch {
     pub(super) placed: Vec<Placed>,
     pub(super) bumps: Vec<(String, u64)>,
     /// Callers that a change in this batch sends back, once they can see it.
-    sent_back: Vec<oneshot::Sender<Answer>>,
+    sent_back: Vec<Waiter>,
     full: Vec<FullTile>,
     tree_row: Option<Write>,
 }
@@ -61,7 +60,7 @@ impl Batch {
     }
 
     /// Appends a record to `head`; answers its index.
-    pub(super) fn place(&mut self, head: &mut Head, entry: Entry, waiter: Option<oneshot::Sender<Answer>>) -> u64 {
+    pub(super) fn place(&mut self, head: &mut Head, entry: Entry, waiter: Option<Waiter>) -> u64 {
         let index = head.size;
         let bytes = entry.framed.finish(head.epoch, index, self.time_us);
         let leaf = hash::leaf(&bytes);
@@ -85,19 +84,19 @@ impl Batch {
 
     /// Sends a caller back over the change that the record at `index` made: at once if it is durable, else with the
     /// batch, since until then the caller would see what it saw before, and be sent back again.
-    pub(super) fn send_back(&mut self, index: u64, waiter: oneshot::Sender<Answer>) {
+    pub(super) fn send_back(&mut self, index: u64, waiter: Waiter) {
         let first = self.placed.first().map(|placed| placed.locator.index);
         if first.is_some_and(|first| index >= first) {
             self.sent_back.push(waiter);
         } else {
-            let _left = waiter.send(Answer::Conflict);
+            waiter.answer(Answer::Conflict);
         }
     }
 
     /// Tells those who were sent back over a change in this batch.
     pub(super) fn wake_sent_back(&mut self) {
         for waiter in self.sent_back.drain(..) {
-            let _left = waiter.send(Answer::Conflict);
+            waiter.answer(Answer::Conflict);
         }
     }
 
@@ -126,7 +125,7 @@ impl Batch {
             let bytes = self.bytes(&placed).to_vec();
             let called = placed.waiter.is_some();
             if let Some(waiter) = placed.waiter {
-                let _left = waiter.send(Answer::Refused(reason));
+                waiter.answer(Answer::Refused(reason));
             }
             in_flight.push(InFlight { bytes, locator: placed.locator, entry: placed.entry, called });
         }
@@ -135,11 +134,9 @@ impl Batch {
 }
 
 impl Placed {
-    /// Wakes the caller, if one waits. False if it has left.
-    pub(super) fn wake(&mut self) -> bool {
-        match self.waiter.take() {
-            Some(waiter) => waiter.send(Answer::Committed(self.locator)).is_ok(),
-            None => true,
-        }
+    /// The caller that waits to hear of it, if one does.
+    pub(super) fn heard(self) -> Option<Heard> {
+        let releases = self.entry.releases;
+        self.waiter.map(|waiter| Heard { waiter, locator: self.locator, releases })
     }
 }

@@ -15,8 +15,8 @@ use crate::store::{self, Family, Key, Snapshot, StoreError, Write};
 
 /// How often the follower looks for new records.
 const EVERY: Duration = Duration::from_millis(50);
-/// How many records one derived batch covers.
-const RECORDS: u64 = 256;
+/// How many records one derived batch covers: a commit waits while one is written.
+const RECORDS: u64 = 64;
 /// How many rows are dropped at a time.
 pub(super) const ROWS: usize = 8_192;
 /// Name of the row that is there while rows are dropped.
@@ -56,7 +56,7 @@ impl Follower {
         let to = self.log.as_of();
         let (batch, reached) = store::read(self.log.store.as_ref(), |rows| self.plan(rows, to))?;
         if !batch.is_empty() {
-            self.log.write_derived(&batch)?;
+            self.log.write_followed(&batch)?;
         }
         self.log.indexed_to.store(reached, Ordering::Release);
         Ok(!batch.is_empty())

@@ -4,11 +4,11 @@
 //! once. What waits here is in memory alone: if the process dies, it never was, and nobody was answered.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
+use super::answers::Waiter;
 use super::settings::{Limits, Room};
 use super::sync::lock;
 use crate::disk::Level;
@@ -44,7 +44,7 @@ pub(super) struct Submission {
     pub(super) since_us: u64,
     /// By the monotonic clock; past it the submission is dropped unwritten.
     pub(super) deadline_us: u64,
-    pub(super) waiter: oneshot::Sender<Answer>,
+    pub(super) waiter: Waiter,
 }
 
 impl Submission {
@@ -56,8 +56,7 @@ impl Submission {
     }
 
     pub(super) fn refuse(self, reason: Refused) {
-        // A caller that has left needs no answer.
-        let _left = self.waiter.send(Answer::Refused(reason));
+        self.waiter.answer(Answer::Refused(reason));
     }
 }
 
@@ -65,6 +64,8 @@ impl Submission {
 #[derive(Default)]
 pub(super) struct Drained {
     pub(super) own: Vec<Entry>,
+    /// Indices of records that said `ok` and whose callers had left.
+    pub(super) unheard: Vec<u64>,
     pub(super) submissions: Vec<Submission>,
 }
 
@@ -104,6 +105,7 @@ struct State {
     reserve: Row,
     nameless: Row,
     own: VecDeque<Entry>,
+    unheard: Vec<u64>,
     /// By the monotonic clock: since when the oldest of those that the sequencer has in its hands waits.
     taken_us: Option<u64>,
     /// Why nothing is taken, if so.
@@ -117,6 +119,8 @@ struct State {
 pub(super) struct Lanes {
     state: Mutex<State>,
     wake: Condvar,
+    /// Set by whoever submits, unset when what waits is taken.
+    pushed: AtomicBool,
     batch: Room,
 }
 
@@ -127,12 +131,13 @@ impl Lanes {
             reserve: Row::new(limits.reserve, 4),
             nameless: Row::new(limits.nameless, 1),
             own: VecDeque::new(),
+            unheard: Vec::new(),
             taken_us: None,
             closed: None,
             level: Level::Ample,
             wanted: None,
         };
-        Self { state: Mutex::new(state), wake: Condvar::new(), batch: limits.batch }
+        Self { state: Mutex::new(state), wake: Condvar::new(), pushed: AtomicBool::new(false), batch: limits.batch }
     }
 
     /// Queues `submission`, or says at once why not.
@@ -151,16 +156,25 @@ impl Lanes {
         self.wake(&mut state);
     }
 
-    /// Takes what the next batch has room for, oldest first in each lane, in fair shares over the lanes. What was taken
-    /// before counts as answered.
-    pub(super) fn drain(&self) -> Drained {
+    /// Has an `outcome` written for the record at `index`: it said `ok`, and its caller had left.
+    pub(super) fn unheard(&self, index: u64) {
         let mut state = lock(&self.state);
+        state.unheard.push(index);
+        self.wake(&mut state);
+    }
+
+    /// Takes what the next batch has room for, at most `records_max` submissions, oldest first in each lane, in fair shares over the lanes. What was taken
+    /// before counts as answered.
+    pub(super) fn drain(&self, records_max: usize) -> Drained {
+        let mut state = lock(&self.state);
+        self.pushed.store(false, Ordering::Release);
         state.taken_us = state.oldest_us();
         let own: Vec<Entry> = state.own.drain(..).collect();
-        let mut room = Room { records: self.batch.records.saturating_sub(own.len()), bytes: self.batch.bytes };
+        let records = self.batch.records.saturating_sub(own.len()).min(records_max);
+        let mut room = Room { records, bytes: self.batch.bytes };
         let mut submissions = Vec::new();
         while state.round(&mut room, &mut submissions) {}
-        Drained { own, submissions }
+        Drained { own, unheard: std::mem::take(&mut state.unheard), submissions }
     }
 
     /// Waits until `wanted` records are queued or the log is stopped, at most `timeout`.
@@ -222,6 +236,11 @@ impl Lanes {
         lock(&self.state).closed == Some(Refused::Stopping)
     }
 
+    /// Whether a record waits, without taking the lock of those who submit.
+    pub(super) fn is_waited_in(&self) -> bool {
+        self.pushed.load(Ordering::Acquire)
+    }
+
     /// How many records wait.
     pub(super) fn depth(&self) -> usize {
         lock(&self.state).waiting()
@@ -237,6 +256,7 @@ impl Lanes {
     }
 
     fn wake(&self, state: &mut State) {
+        self.pushed.store(true, Ordering::Release);
         if state.wanted.is_some_and(|wanted| state.waiting() >= wanted) {
             state.wanted = None;
             self.wake.notify_one();
@@ -265,7 +285,7 @@ impl State {
     }
 
     fn waiting(&self) -> usize {
-        self.own.len() + self.caller.waiting.len() + self.reserve.waiting.len() + self.nameless.waiting.len()
+        self.own.len() + self.unheard.len() + self.caller.waiting.len() + self.reserve.waiting.len() + self.nameless.waiting.len()
     }
 
     /// When the oldest of those that wait was submitted.

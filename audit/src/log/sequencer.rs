@@ -14,14 +14,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use super::batch::Batch;
+use super::answers::{self, Waiter};
+use super::batch::{Batch, Placed};
 use super::clock::{Reading, SegmentClock};
+use super::gathering::Gathering;
 use super::head::Head;
 use super::measure;
 use super::own::{self, Cause, SealFacts};
-use super::queue::{Answer, Drained, Entry, Submission};
+use super::queue::{Drained, Entry, Submission};
 use super::recent::Recent;
 use super::reconcile::Broken;
 use super::settings::micros;
@@ -30,14 +30,10 @@ use super::start::Examined;
 use crate::environment::RandomError;
 use crate::event::{ReadSet, Refused};
 use crate::record::{Draft, Outcome, Record};
-use crate::store::{Commit, Guard, StoreError};
+use crate::store::{self, Commit, Family, Guard, StoreError};
 
-/// While idle, the clocks and the next seal are looked at this often.
-const IDLE: Duration = Duration::from_secs(1);
-
-/// At most so long the sequencer waits for the callers of the last batch to come back, and at most half as long as that
-/// batch's write took: a fuller batch is worth that, an emptier one is not.
-const GATHER: Duration = Duration::from_micros(500);
+/// How long a turn that could not make a request id waits.
+const WITHOUT_RANDOM: Duration = Duration::from_secs(1);
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +62,9 @@ pub(super) struct Sequencer {
     /// Records of the log's own that go into the next batch.
     pub(super) own: Vec<Entry>,
     pub(super) broken: Option<Broken>,
-    /// How many callers the last batch woke, and how long its write took.
+    /// How many records the last batch had.
     woken: usize,
-    took: Duration,
+    gathering: Gathering,
 }
 
 impl Sequencer {
@@ -83,7 +79,7 @@ impl Sequencer {
             own: Vec::new(),
             broken: None,
             woken: 0,
-            took: Duration::ZERO,
+            gathering: Gathering::default(),
             head: examined.head,
             log,
         }
@@ -93,20 +89,11 @@ impl Sequencer {
     pub(super) fn run(mut self) {
         loop {
             match self.step() {
-                Turn::Worked => self.gather(),
-                Turn::Idle => self.log.lanes.wait(1, IDLE),
+                Turn::Worked => self.gathering.wait(&self.log.lanes, std::mem::take(&mut self.woken)),
+                Turn::Idle => self.gathering.idle(&self.log.lanes, &*self.log.environment.clock),
                 Turn::Broken(pause) => self.log.lanes.pause(pause),
                 Turn::Stopped => return,
             }
-        }
-    }
-
-    /// Callers that were woken together tend to come back together: without this, the first of them would take a whole
-    /// write for itself, and the others the next one.
-    fn gather(&mut self) {
-        let woken = std::mem::take(&mut self.woken);
-        if woken > 1 {
-            self.log.lanes.wait(woken, GATHER.min(self.took / 2));
         }
     }
 
@@ -118,7 +105,7 @@ impl Sequencer {
         if self.log.suspect.swap(false, std::sync::atomic::Ordering::AcqRel) {
             return self.break_off(None, self.clock, &StoreError::Closed);
         }
-        let drained = self.log.lanes.drain();
+        let drained = self.log.lanes.drain(self.gathering.share(self.log.lanes.depth()));
         let answered = !drained.submissions.is_empty();
         let clock_before = self.clock;
         match self.build(drained) {
@@ -128,7 +115,7 @@ impl Sequencer {
             Err(error) => {
                 tracing::error!(%error, "no request id can be made: nothing is recorded");
                 self.clock = clock_before;
-                if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(IDLE) }
+                if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(WITHOUT_RANDOM) }
             }
         }
     }
@@ -143,6 +130,7 @@ impl Sequencer {
         let now_us = clock.monotonic_us();
         let reading = self.clock.read(clock.wall_us(), now_us);
         self.own.extend(drained.own);
+        self.own_unheard(drained.unheard);
         let mut batch = Batch::new(self.log.id, reading.time_us);
         if let Err(error) = self.step_clock(&reading, &mut batch) {
             drained.submissions.into_iter().for_each(|submission| submission.refuse(Refused::Store));
@@ -196,7 +184,7 @@ impl Sequencer {
         moved.map(|(value, _)| value.saturating_sub(1)).chain(self.recent.changed_since(&reads.rows, reads.as_of)).max()
     }
 
-    fn place(&mut self, batch: &mut Batch, entry: Entry, waiter: Option<oneshot::Sender<Answer>>) -> u64 {
+    fn place(&mut self, batch: &mut Batch, entry: Entry, waiter: Option<Waiter>) -> u64 {
         let since_seal = self.head.size.saturating_sub(self.head.sealed.index.map_or(0, |index| index + 1));
         if since_seal >= self.log.limits.seal_records {
             self.seal(batch);
@@ -232,7 +220,7 @@ impl Sequencer {
         let guard = Guard { key: self.log.id.state(super::head::HEAD), expected: Some(expected) };
         let timer = measure::Timer::start(&self.log.environment);
         let committed = self.log.store.commit(&batch.writes, &[guard]);
-        self.took = timer.commit();
+        timer.commit();
         let error = match committed {
             Commit::Committed => match self.show(&batch) {
                 Ok(()) => return self.wake(batch),
@@ -252,24 +240,36 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Wakes all who wait. A record that says `ok` and whose caller has left is answered by an `outcome`.
+    /// Wakes all who wait.
     fn wake(&mut self, mut batch: Batch) -> Turn {
         batch.wake_sent_back();
-        let mut placed = std::mem::take(&mut batch.placed);
+        let placed = std::mem::take(&mut batch.placed);
         self.woken = placed.len();
-        for record in &mut placed {
-            if !record.wake() && record.entry.releases {
-                self.own_not_released(batch.bytes(record), Cause::Deadline);
+        let heard = placed.into_iter().filter_map(Placed::heard).collect();
+        answers::deliver(&self.log, heard, self.log.lanes.is_stopping());
+        Turn::Worked
+    }
+
+    /// Has an `outcome` written for each record whose caller had left; one that cannot be read now is tried
+    /// again once the store was reopened.
+    fn own_unheard(&mut self, indices: Vec<u64>) {
+        for index in indices {
+            let key = self.log.id.record(index);
+            match store::read(self.log.store.as_ref(), |rows| rows.get(Family::Records, &key.bytes)) {
+                Ok(bytes) => self.own_not_released(&bytes.unwrap_or_default(), Cause::Deadline),
+                Err(_) => {
+                    self.log.lanes.unheard(index);
+                    self.log.suspect.store(true, std::sync::atomic::Ordering::Release);
+                }
             }
         }
-        Turn::Worked
     }
 
     /// Has an `outcome` written that says that nothing was released on the record in `bytes`.
     pub(super) fn own_not_released(&mut self, bytes: &[u8], cause: Cause) {
         match Record::parse(bytes) {
             Ok(record) => self.own.extend(frame_own(&own::not_released(&record, cause))),
-            Err(error) => tracing::error!(%error, "a record that was just written cannot be read"),
+            Err(error) => tracing::error!(%error, "a record that was written cannot be read"),
         }
     }
 }

@@ -176,7 +176,15 @@ impl Shared {
 
     /// Writes derived rows. If that fails the store's handle is spent, and the sequencer is told to reopen it.
     pub(super) fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError> {
-        let written = self.store.write_derived(batch);
+        self.watched(self.store.write_derived(batch))
+    }
+
+    /// The same for rows whose watermark is among them.
+    pub(super) fn write_followed(&self, batch: &[Write]) -> Result<(), StoreError> {
+        self.watched(self.store.write_followed(batch))
+    }
+
+    fn watched(&self, written: Result<(), StoreError>) -> Result<(), StoreError> {
         if written.is_err() && self.mode() == Mode::Serving {
             self.suspect.store(true, Ordering::Release);
         }

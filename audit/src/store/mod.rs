@@ -216,6 +216,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// write: the handle is then spent, as after [`Commit::Unknown`].
     fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError>;
 
+    /// As [`Store::write_derived`], and a crash may take the newest of these batches: whole ones, the last first. For
+    /// rows whose watermark is in the same batch, so that their writer goes on where the store really is.
+    ///
+    /// # Errors
+    /// As [`Store::write_derived`].
+    fn write_followed(&self, batch: &[Write]) -> Result<(), StoreError> {
+        self.write_derived(batch)
+    }
+
     /// Closes the engine and opens it again, if `judge` accepts what it then holds; afterwards reads show what is
     /// really on disk. A tail torn by the write that failed is cut off on a copy, which takes the place of the
     /// original only once `judge` has accepted it.

@@ -71,14 +71,14 @@ async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
     let mut get = submit(Changes::default(), &stale).ok().unwrap();
     let mut other = submit(Changes::default(), &generation).ok().unwrap();
     let clock = rig.sequencer.clock;
-    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain(usize::MAX)).unwrap();
     for waiting in [&mut put, &mut get, &mut other] {
-        assert!(waiting.try_recv().is_err(), "nothing is durable yet");
+        assert!(waiting.answered().is_none(), "nothing is durable yet");
     }
     rig.sequencer.write(batch, clock);
-    assert!(matches!(put.try_recv(), Ok(Answer::Committed(_))));
+    assert!(matches!(put.answered(), Some(Answer::Committed(_))));
     for mut waiting in [get, other] {
-        assert_eq!(waiting.try_recv(), Ok(Answer::Conflict));
+        assert_eq!(waiting.answered(), Some(Answer::Conflict));
     }
     assert_eq!(rig.log.as_of(), before + 1);
     let again = rig.submit(read_of("a"), Changes::default(), reads(&rig.log, &["a"])).await;
@@ -95,9 +95,9 @@ async fn a_conflict_with_what_is_durable_is_answered_before_the_write() {
     assert!(changed.await.unwrap().is_ok());
     let mut late = rig.log.submit(&read_of("a"), Changes::default(), stale, None).ok().unwrap();
     let other = rig.log.submit(&read_of("b"), change("b"), ReadSet::default(), None);
-    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain(usize::MAX)).unwrap();
     assert!(other.is_ok() && !batch.is_empty());
-    assert_eq!(late.try_recv(), Ok(Answer::Conflict));
+    assert_eq!(late.answered(), Some(Answer::Conflict));
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn the_oldest_that_waits_is_told_in_the_queue_and_in_a_write() {
     rig.clock.pass(SECOND);
     assert_eq!(rig.log.status().waiting_us, 3 * SECOND);
     let clock = rig.sequencer.clock;
-    let batch = rig.sequencer.build(rig.log.shared.lanes.drain()).unwrap();
+    let batch = rig.sequencer.build(rig.log.shared.lanes.drain(usize::MAX)).unwrap();
     assert_eq!(rig.log.status().queued, 0);
     assert_eq!(rig.log.status().waiting_us, 3 * SECOND, "its write hangs");
     rig.sequencer.write(batch, clock);
@@ -246,7 +246,7 @@ async fn an_unhurried_commit_is_refused_like_any_other() {
     let long = rig.submit_unhurried(long).await;
     assert!(matches!(long.await.unwrap(), Err(CommitError::TooLarge(_))));
     let dropped = rig.submit_unhurried(read_of("a")).await;
-    drop(rig.log.shared.lanes.drain());
+    drop(rig.log.shared.lanes.drain(usize::MAX));
     assert!(
         matches!(dropped.await.unwrap(), Err(CommitError::Unavailable(_, Refused::Store))),
         "a sequencer that died cannot say that nothing was written"
