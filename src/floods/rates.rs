@@ -194,6 +194,7 @@ mod tests {
         }
         rates.principals.run_pending_tasks();
         assert!(rates.principals.entry_count() <= PRINCIPALS_MAX);
+        let rates = Rates::new(LIMITS);
         for n in 0..20_000 {
             let name = format!("user/dev/{}/{n}", "x".repeat(240));
             for _ in 0..21 {

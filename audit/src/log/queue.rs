@@ -285,7 +285,11 @@ impl State {
     }
 
     fn waiting(&self) -> usize {
-        self.own.len() + self.unheard.len() + self.caller.waiting.len() + self.reserve.waiting.len() + self.nameless.waiting.len()
+        self.own.len()
+            + self.unheard.len()
+            + self.caller.waiting.len()
+            + self.reserve.waiting.len()
+            + self.nameless.waiting.len()
     }
 
     /// When the oldest of those that wait was submitted.

@@ -308,6 +308,8 @@ fn the_command_line_speaks_tls_shows_a_certificate_and_uses_the_unix_socket() {
     // A socket that a dead process left is replaced; anything else in its place is not.
     drop(std::os::unix::net::UnixListener::bind(installation.path("gateway.sock")).unwrap());
     let gateway = TestGateway::of(installation);
+    let clients_view = Client::with(&server, Some(&mine)).unwrap();
+    wait_for("the gateway", || clients_view.get(gateway.address(), "/readyz").ok());
     let installation = gateway.stop();
     std::fs::write(installation.path("gateway.sock"), "something of somebody's").unwrap();
     let Err(refused) = TestGateway::try_of(installation) else { panic!("started over a file") };
