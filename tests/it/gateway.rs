@@ -269,7 +269,7 @@ impl TestGateway {
     /// The newest revision that went live, by the structured log and the newest record of the trail.
     pub(crate) fn revision(&self) -> Value {
         let search = json!({"Action": "keyward:PolicyChange", "Limit": 1});
-        let found = self.call(self.admin(), "SearchRecords", &search).ok();
+        let found = self.insist(self.admin(), "SearchRecords", &search);
         found.body["Records"][0]["parameters"]["new"].clone()
     }
 
