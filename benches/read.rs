@@ -63,7 +63,9 @@ fn main() {
     let answer = exchange(gateway, &reads[0]);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     if std::env::args().any(|argument| argument == "--profile") {
+        let before = batches(gateway);
         let round = drive(gateway, &reads, PROFILED);
+        println!("{:.1} records in a batch", round.answers as f64 / (batches(gateway) - before));
         Summary::of(&[round]).print("keyward");
         std::process::exit(0);
     }
@@ -247,6 +249,20 @@ fn exchange(server: SocketAddr, request: &[u8]) -> String {
         let length = connection.receive().await;
         String::from_utf8(connection.buffer[..length].to_vec()).expect("text")
     })
+}
+
+/// Batches that the log has written, as the gateway counts them.
+fn batches(gateway: SocketAddr) -> f64 {
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {gateway}\r\n\r\n");
+    let metrics = runtime().block_on(async {
+        let mut connection = Connection::open(gateway).await;
+        connection.buffer.resize(1 << 20, 0);
+        connection.send(request.as_bytes()).await;
+        let length = connection.receive().await;
+        String::from_utf8(connection.buffer[..length].to_vec()).expect("text")
+    });
+    let count = metrics.lines().find_map(|line| line.strip_prefix("keyward_audit_commit_seconds_count "));
+    count.expect("the metric").trim().parse().expect("a number")
 }
 
 fn runtime() -> Runtime {

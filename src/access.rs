@@ -44,6 +44,7 @@ mod cursor;
 mod export;
 mod gateway;
 mod grant;
+pub mod holdings;
 mod issuers;
 pub mod policies;
 mod question;

@@ -14,6 +14,8 @@ mod serve;
 mod token;
 
 use clap::{Parser, Subcommand};
+#[cfg(test)]
+pub(crate) use init::installed;
 use output::{Format, Output};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ mod export;
 mod find;
 mod finish;
 mod followers;
+mod fresh;
 mod gathering;
 mod head;
 mod index;
@@ -41,7 +42,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Finding, Report, Verify, each_record};
+pub use check::{Finding, Report, Verify, each_record, record_at};
 pub use export::{Export, ExportError};
 pub use finish::{begun, finish};
 pub use loss::{AcceptError, Acceptance, Accepted, accept};
@@ -60,6 +61,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use self::answers::Waiting;
+use self::index::Traces;
 use self::open::Threads;
 use self::queue::{Answer, Entry, Submission};
 use self::settings::micros;
@@ -201,7 +203,7 @@ impl Log {
         let releases = sequencer::releases(draft, &changes);
         let now_us = self.shared.environment.clock.monotonic_us();
         let deadline_us = deadline.map_or(u64::MAX, |deadline| now_us.saturating_add(micros(deadline)));
-        let entry = Entry { framed, kind: draft.kind, releases };
+        let entry = Entry { framed, kind: draft.kind, traces: Traces::of_draft(draft), releases };
         let submission = Submission { entry, changes, reads, since_us: now_us, deadline_us, waiter };
         self.shared.lanes.push(event.lane(), submission).map_err(Unqueued::Refused)?;
         Ok(waiting)

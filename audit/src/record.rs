@@ -9,6 +9,7 @@
 //! within 2^53-1, so that plain `serde_json` writes canonical JSON (RFC 8785).
 //! Pure computation: nothing here is lost when the process dies.
 
+mod canonical;
 mod credential;
 mod decided;
 mod frame;

@@ -6,6 +6,10 @@
 //! changed in place, and true copies of the log, manifest and the small files), the copy is opened up to the damage,
 //! and only if the judge accepts it, it takes the store's place. If not, the store is left exactly as it was found.
 //!
+//! A file of the log that was synced and closed is another matter: a crash does not take it away. If one is missing or
+//! short, the copy is opened without it and without the files behind it, and the judge may say what is left; but it takes the
+//! store's place only for whoever accepts the loss ([`open_what_is_left`]).
+//!
 //! DURABILITY: the swap is two renames, each synced: `<store>` to `<store>.torn`, then `<store>.recovery` to
 //! `<store>`; then `<store>.torn` is removed. If the process dies
 //! - before the first rename: the copy was not yet judged, or is made and judged again; it is removed at the next start;
@@ -36,9 +40,29 @@ pub struct Opened {
 ///
 /// # Errors
 /// [`StoreError::Refused`] with the judge's words; [`StoreError::Damaged`] if not even the cut-off copy opens;
+/// [`StoreError::Gap`] if a synced file of its log is gone, even if the judge accepts what is left without it;
 /// [`StoreError::InUse`] if another process has it open or recovers it; else as [`RocksStore::open`]. After each of
 /// them the files of the store are as they were.
 pub fn open_with_recovery(path: &Path, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
+    open(path, judge, Gap::Refused)
+}
+
+/// The same, and what lies before a gap in its log will do: for an operator who accepts that what follows is lost.
+///
+/// # Errors
+/// As [`open_with_recovery`], but for the gap.
+pub fn open_what_is_left(path: &Path, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
+    open(path, judge, Gap::Accepted)
+}
+
+/// What to do about a synced file of the log that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gap {
+    Refused,
+    Accepted,
+}
+
+fn open(path: &Path, judge: &mut Judge<'_>, gap: Gap) -> Result<Opened, StoreError> {
     let place = Place::of(path)?;
     let _alone = place.lock()?;
     place.settle().map_err(|error| place.failed("clean up beside", &error))?;
@@ -47,15 +71,22 @@ pub fn open_with_recovery(path: &Path, judge: &mut Judge<'_>) -> Result<Opened, 
             ask(&store, judge)?;
             Ok(Opened { store, tail: Tail::Whole })
         }
-        Err(StoreError::Damaged(_)) => recover(&place, judge),
+        Err(StoreError::Damaged(_) | StoreError::Gap(_)) => recover(&place, judge, gap),
         Err(error) => Err(error),
     }
 }
 
-fn recover(place: &Place, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
+fn recover(place: &Place, judge: &mut Judge<'_>, gap: Gap) -> Result<Opened, StoreError> {
     let judged = place.copy().map_err(|error| place.failed("copy", &error)).and_then(|()| {
-        let copy = RocksStore::open(&place.recovery, Recovery::PointInTime)?;
-        ask(&copy, judge)
+        match RocksStore::open(&place.recovery, Recovery::PointInTime) {
+            Ok(copy) => ask(&copy, judge),
+            Err(StoreError::Gap(file)) => {
+                place.cut_copy_at(&file).map_err(|error| place.failed("cut the copy of", &error))?;
+                ask(&RocksStore::open(&place.recovery, Recovery::BeforeGap)?, judge)?;
+                if gap == Gap::Accepted { Ok(()) } else { Err(StoreError::Gap(file)) }
+            }
+            Err(error) => Err(error),
+        }
     });
     if let Err(error) = judged {
         place.remove_copy().map_err(|error| place.failed("clean up beside", &error))?;
@@ -141,6 +172,20 @@ impl Place {
                     File::open(&to)?.sync_all()?;
                 }
                 Part::NotCopied => {}
+            }
+        }
+        File::open(&self.recovery)?.sync_all()
+    }
+
+    /// Takes the files of the log behind `file` out of the copy: what they hold follows what is gone.
+    fn cut_copy_at(&self, file: &str) -> io::Result<()> {
+        for entry in fs::read_dir(&self.recovery)? {
+            let entry = entry?;
+            // Numbers of the same width, as RocksDB writes them, or longer ones.
+            let name = entry.file_name();
+            let behind = name.to_str().filter(|name| name.ends_with(".log"));
+            if behind.is_some_and(|name| (name.len(), name) > (file.len(), file)) {
+                fs::remove_file(entry.path())?;
             }
         }
         File::open(&self.recovery)?.sync_all()

@@ -213,7 +213,7 @@ fn decide(
             Ok(finish(&mut asked, carried, *draft))
         }
     });
-    attempt.unwrap_or_else(|error| unreadable(ask, caller, &error))
+    attempt.unwrap_or_else(|error| unreadable(&asked, &error))
 }
 
 /// What a decision came to: all that is to be committed, or an allowed request that reads the trail.
@@ -222,15 +222,21 @@ enum Prepared {
     Trail(Box<Draft>),
 }
 
-/// The store could not be read: closed for a moment, or damaged, which is told and recorded.
-fn unreadable(ask: &Ask, caller: &Authenticated, error: &StoreError) -> Attempt {
+/// The store could not be read: closed for a moment, or what was read is damaged, which is told and recorded. Nothing was
+/// decided on it.
+fn unreadable(asked: &Asked<'_>, error: &StoreError) -> Attempt {
+    let (ask, caller) = (asked.ask, asked.caller);
     if matches!(error, StoreError::Closed) {
         return Attempt::Unrecorded(Unrecorded::Store);
     }
     tracing::error!(%error, request = ask.call.request, "a request could not be served from the store");
     metrics::counter!("keyward_store_errors_total").increment(1);
+    if matches!(error, StoreError::Damaged(_)) {
+        metrics::counter!("keyward_integrity_failures_total").increment(1);
+    }
     let error = ApiError::new(Code::InternalError, "what the request is about cannot be read");
-    let draft = recording::not_decided(ask, caller, error.code.as_str());
+    let mut draft = recording::not_decided(ask, caller, error.code.as_str());
+    draft.resource = asked.undecided_resource();
     Attempt::Failed(Failure::new(draft, error, ask.lane()), ReadSet::default())
 }
 
@@ -297,11 +303,11 @@ fn carry_out(
         Request::PutSecretValue(put) => secrets::put(gateway, asked, row, put, draft),
         Request::GetSecretValue(_, version) => secrets::get(gateway, asked, snapshot, row, version.as_ref(), draft)?,
         Request::DescribeSecret(_) => secrets::describe(row),
-        Request::ListSecrets(list) => secrets::list(snapshot, list, draft)?,
+        Request::ListSecrets(list) => secrets::list(gateway, snapshot, list, draft)?,
         Request::ListSecretVersionIds(_) => secrets::list_versions(row),
-        Request::SetCurrentVersion(_, version) => secrets::set_current(row, version, draft),
-        Request::EnableSecret(_) => secrets::enable(row, draft),
-        Request::DisableSecret(_) => secrets::disable(row, draft),
+        Request::SetCurrentVersion(_, version) => secrets::set_current(gateway, row, version, draft),
+        Request::EnableSecret(_) => secrets::enable(gateway, row, draft),
+        Request::DisableSecret(_) => secrets::disable(gateway, row, draft),
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
         Request::SearchRecords(_)
         | Request::GetCheckpoint

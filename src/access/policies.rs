@@ -351,3 +351,11 @@ pub fn fingerprint(folder: &Path) -> Vec<Trace> {
     seen.sort();
     seen
 }
+
+#[cfg(test)]
+impl Policies {
+    /// Puts a set in the place of the live one, under its generation.
+    pub(crate) fn put_live(&self, set: PolicySet) {
+        self.swap_in(set, self.live().generation);
+    }
+}

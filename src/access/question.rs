@@ -10,6 +10,7 @@ use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
 use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
 use crate::error::{ApiError, Code};
+use crate::keys::RowKey;
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
@@ -32,6 +33,7 @@ pub(super) struct Asked<'a> {
     name: Option<SecretName>,
     creator: CreatorNumber,
     place: &'a Place,
+    row_key: &'a RowKey,
     now_s: u64,
     target: Option<(Option<CreatorNumber>, SecretName)>,
     context: Context,
@@ -57,6 +59,7 @@ impl<'a> Asked<'a> {
             name: subject(request).cloned(),
             creator: gateway.creator_number(&caller.principal),
             place: gateway.place(),
+            row_key: gateway.engine().row_key(),
             now_s: gateway.now_us() / 1_000_000,
             target: None,
             context: Context::default(),
@@ -94,13 +97,18 @@ impl<'a> Asked<'a> {
     pub(super) fn secret_row(&mut self, snapshot: &dyn Snapshot) -> Result<Option<SecretRow>, StoreError> {
         let Some(name) = &self.name else { return Ok(None) };
         self.reads.rows.push(address::secret(name));
-        let row = lookup::secret(snapshot, name)?;
+        let row = lookup::secret(snapshot, self.row_key, name)?;
         // A search of another creator's secret of that name is not about this one: what it is about does not exist.
         let other = |row: &SecretRow| match self.request {
             Request::SearchRecords(search) => search.names_another(row.creator),
             _ => false,
         };
         Ok(row.filter(|row| !other(row)))
+    }
+
+    /// The six segments of the secret that the request names, while nothing can be said of it: creator `*`.
+    pub(super) fn undecided_resource(&self) -> Option<String> {
+        self.name.as_ref().map(|name| self.place.secret(None, name))
     }
 
     /// Asks policy.

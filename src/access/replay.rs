@@ -3,8 +3,8 @@
 
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
-    Caller, Context, CredentialForm, DecidingStatement, Decision, Layer, PolicyFile, PolicySet, Question, Reason,
-    Settings, StatementEffect, Target, Verdict,
+    Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, Fault, Layer, PolicyFile, PolicySet,
+    Question, Reason, Settings, StatementEffect, Target, Verdict,
 };
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
@@ -37,6 +37,9 @@ pub enum ReplayError {
     /// Its texts do not load, or are another revision.
     #[error("the stored texts of policy revision `{0}` are not that revision")]
     Differs(String),
+    /// It cannot be decided again.
+    #[error("it cannot be decided: {0}")]
+    Undecidable(#[from] Fault),
     /// The record does not hold what a decision needs.
     #[error("the record lacks what a decision needs: {0}")]
     Incomplete(&'static str),
@@ -116,6 +119,36 @@ pub fn recorded(record: &Record) -> Option<Decision> {
 /// # Errors
 /// [`ReplayError::Incomplete`] if the record does not hold what the decision needs.
 pub fn decide_again(record: &Record, set: &PolicySet, place: &Place) -> Result<Decision, ReplayError> {
+    ask_again(record, place, |question| set.decide(question))
+}
+
+/// A recorded request, and each statement that was attached to its caller, under the request's own revision.
+#[derive(Debug)]
+pub struct Explained {
+    /// The record.
+    pub record: Record,
+    /// Every attached statement and why it did not apply, if it did not.
+    pub statements: Vec<Explanation>,
+}
+
+/// Explains the decision that the record at `index` holds.
+///
+/// # Errors
+/// [`ReplayError`] if there is no such record, it holds no decision by policy, or its revision cannot be had again.
+pub fn explain(store: &dyn Store, origin: &str, index: u64) -> Result<Explained, ReplayError> {
+    let bytes = keyward_audit::log::record_at(store, origin, index)?;
+    let record = bytes.and_then(|bytes| Record::parse(&bytes).ok());
+    let record = record.ok_or(ReplayError::Incomplete("a record of that index"))?;
+    let revision = record.draft().policy.as_ref().map(|policy| policy.revision.clone());
+    let revision = revision.ok_or(ReplayError::Incomplete("a decision by policy"))?;
+    let set = stored_revision(&revision, &mut |key| store::read(store, |rows| rows.get(Family::Texts, key)))?;
+    let settings = Settings::of_revision(set.config_frame()).ok_or(ReplayError::Differs(revision))?;
+    let statements = ask_again(&record, &settings.place, |question| set.explain(question))??;
+    Ok(Explained { record, statements })
+}
+
+/// Puts the question that a record holds to `ask`.
+fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) -> R) -> Result<R, ReplayError> {
     let draft = record.draft();
     let incomplete = ReplayError::Incomplete;
     let recorded = draft.context.as_ref().ok_or(incomplete("context"))?;
@@ -154,7 +187,7 @@ pub fn decide_again(record: &Record, set: &PolicySet, place: &Place) -> Result<D
         context: &context,
         session_policy: None,
     };
-    Ok(set.decide(&question))
+    Ok(ask(&question))
 }
 
 /// Creator and name of a recorded resource; creator `*` is one that was unknown.

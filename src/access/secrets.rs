@@ -28,7 +28,7 @@ pub(super) fn create(
     draft: &mut Draft,
 ) -> Result<Carried, StoreError> {
     let limits = gateway.secret_limits();
-    let view = lookup::creation(snapshot, &create.name, asked.creator())?;
+    let view = lookup::creation(snapshot, gateway.engine().row_key(), &create.name, asked.creator())?;
     asked.reads.rows = view.reads(&limits);
     let made = || {
         let new = new_secret(gateway, asked, create)?;
@@ -47,7 +47,7 @@ pub(super) fn create(
                 "TagCode": 0,
                 "TagMsg": "ok",
             });
-            done(change, answer, draft)
+            done(gateway, change, answer, draft)
         }
         Err(error) => Carried::Failed(error),
     })
@@ -102,7 +102,7 @@ pub(super) fn put(
     match made() {
         Ok(change) => {
             let answer = json!({"SecretName": put.name.as_str(), "VersionId": put.version.as_str()});
-            done(change, answer, draft)
+            done(gateway, change, answer, draft)
         }
         Err(error) => Carried::Failed(error),
     }
@@ -191,13 +191,20 @@ fn metadata(row: &SecretRow) -> Map<String, Value> {
 }
 
 /// ListSecrets: filters, orders, and cuts out the page; the count is that of all filters. Of what matches only names
-/// and times are kept: the rows of the page are read again on the same snapshot.
-pub(super) fn list(snapshot: &dyn Snapshot, list: &ListSecrets, draft: &mut Draft) -> Result<Carried, StoreError> {
+/// and times are kept: the rows of the page are read again on the same snapshot. A row that is damaged fails the whole call:
+/// a list without it would say that there is no such secret, and one with it would repeat what somebody else wrote.
+pub(super) fn list(
+    gateway: &Gateway,
+    snapshot: &dyn Snapshot,
+    list: &ListSecrets,
+    draft: &mut Draft,
+) -> Result<Carried, StoreError> {
+    let row_key = gateway.engine().row_key();
     draft.parameters.insert("offset".to_owned(), RecordValue::from(list.offset.min(INTEGER_MAX)));
     draft.parameters.insert("limit".to_owned(), RecordValue::from(list.limit));
     let mut found = Vec::new();
     if list.possible {
-        lookup::each_secret(snapshot, &mut |row| {
+        lookup::each_secret(snapshot, row_key, &mut |row| {
             if list.matches(&row) {
                 found.push((row.created_at_s, row.name));
             }
@@ -210,7 +217,7 @@ pub(super) fn list(snapshot: &dyn Snapshot, list: &ListSecrets, draft: &mut Draf
     });
     let mut page = Vec::new();
     for (_, name) in found.iter().skip(to_usize(list.offset)).take(to_usize(list.limit)) {
-        page.extend(lookup::secret(snapshot, name)?.as_ref().map(listed));
+        page.extend(lookup::secret(snapshot, row_key, name)?.as_ref().map(listed));
     }
     Ok(Carried::Done(object(json!({"TotalCount": found.len(), "SecretMetadatas": page})), Changes::default()))
 }
@@ -266,7 +273,12 @@ pub(super) fn list_versions(row: Option<SecretRow>) -> Carried {
 }
 
 /// SetCurrentVersion
-pub(super) fn set_current(row: Option<SecretRow>, version: &VersionId, draft: &mut Draft) -> Carried {
+pub(super) fn set_current(
+    gateway: &Gateway,
+    row: Option<SecretRow>,
+    version: &VersionId,
+    draft: &mut Draft,
+) -> Carried {
     let made = row.ok_or(SecretError::SecretNotFound).and_then(|row| change::set_current(row, version));
     match made {
         Ok(change) => {
@@ -277,23 +289,24 @@ pub(super) fn set_current(row: Option<SecretRow>, version: &VersionId, draft: &m
                 "VersionId": version.as_str(),
                 "PreviousVersionId": previous,
             });
-            done(change, answer, draft)
+            done(gateway, change, answer, draft)
         }
         Err(error) => Carried::Failed(error_of(&error)),
     }
 }
 
 /// EnableSecret
-pub(super) fn enable(row: Option<SecretRow>, draft: &mut Draft) -> Carried {
-    set_state(row, change::enable, draft)
+pub(super) fn enable(gateway: &Gateway, row: Option<SecretRow>, draft: &mut Draft) -> Carried {
+    set_state(gateway, row, change::enable, draft)
 }
 
 /// DisableSecret
-pub(super) fn disable(row: Option<SecretRow>, draft: &mut Draft) -> Carried {
-    set_state(row, change::disable, draft)
+pub(super) fn disable(gateway: &Gateway, row: Option<SecretRow>, draft: &mut Draft) -> Carried {
+    set_state(gateway, row, change::disable, draft)
 }
 
 fn set_state(
+    gateway: &Gateway,
     row: Option<SecretRow>,
     change: fn(SecretRow) -> Result<Change, SecretError>,
     draft: &mut Draft,
@@ -301,18 +314,18 @@ fn set_state(
     match row.ok_or(SecretError::SecretNotFound).and_then(change) {
         Ok(change) => {
             let answer = json!({"SecretName": change.row.name.as_str()});
-            done(change, answer, draft)
+            done(gateway, change, answer, draft)
         }
         Err(error) => Carried::Failed(error_of(&error)),
     }
 }
 
-/// A change and its answer; the record names the version and value that it is about.
-fn done(change: Change, answer: Value, draft: &mut Draft) -> Carried {
+/// A change, its rows authenticated, and its answer; the record names the version and value that it is about.
+fn done(gateway: &Gateway, change: Change, answer: Value, draft: &mut Draft) -> Carried {
     if let Some(version) = &change.version {
         name_version(version, draft);
     }
-    Carried::Done(object(answer), Changes { writes: change.writes, bumps: Vec::new() })
+    Carried::Done(object(answer), Changes { writes: change.writes(gateway.engine().row_key()), bumps: Vec::new() })
 }
 
 fn name_version(version: &VersionMeta, draft: &mut Draft) {

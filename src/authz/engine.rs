@@ -263,5 +263,14 @@ impl CallState {
 }
 
 #[cfg(test)]
+impl Engine {
+    /// An engine whose model has an effect that casbin does not know, which panics.
+    pub(super) fn panicking() -> Self {
+        let known = "some(where (p.eft == allow)) && !some(where (p.eft == deny))";
+        Self::with_model(&MODEL.replace(known, "any(where (p.eft == allow))")).unwrap()
+    }
+}
+
+#[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;

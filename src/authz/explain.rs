@@ -1,6 +1,8 @@
 //! Why each statement attached to a caller did or did not apply: the answer for a person, where the decision itself
 //! names only the statements it rests on.
 
+use std::fmt;
+
 use super::condition::{Key, Outcome};
 use super::decision::{Fault, Layer, Question, StatementEffect};
 use super::document::{Document, Match};
@@ -37,6 +39,19 @@ pub enum WhyNot {
     KeyAbsent(&'static str),
     /// A condition on this key does not hold because its value is unknown: the secret does not exist.
     KeyUnknown(&'static str),
+}
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Action => f.write_str("it does not name the action"),
+            Self::RestrictsOnly => f.write_str("it is reached only through a group or role that restricts"),
+            Self::Resource => f.write_str("no resource of it fits"),
+            Self::Condition(key) => write!(f, "its condition on `{key}` does not hold"),
+            Self::KeyAbsent(key) => write!(f, "its condition is on `{key}`, which the request does not have"),
+            Self::KeyUnknown(key) => write!(f, "its condition is on `{key}`, unknown for a secret that does not exist"),
+        }
+    }
 }
 
 impl PolicySet {

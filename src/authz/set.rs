@@ -207,5 +207,14 @@ fn lacking(layer: Layer) -> DecidingStatement {
 }
 
 #[cfg(test)]
+impl PolicySet {
+    /// The same set, but casbin panics whenever it is asked.
+    pub(crate) fn panicking(mut self) -> Self {
+        self.engine = Engine::panicking();
+        self
+    }
+}
+
+#[cfg(test)]
 #[path = "set_tests.rs"]
 mod tests;

@@ -1,17 +1,13 @@
 //! `keyward audit ...`: the trail of a running gateway, and the log of a stopped one.
 
 mod acceptance;
+mod verification;
 
 use super::client::Client;
 use super::{Context, Failure, output};
-use crate::access::replay;
-use crate::config::Config;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use keyward_audit::log::{Report, Verify};
-use keyward_audit::mark::{MarkError, MarkFile};
-use keyward_audit::store::rocks::RocksStore;
 use serde_json::{Map, Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -45,7 +41,8 @@ pub(super) enum Audit {
         #[arg(long)]
         size: Option<u64>,
     },
-    /// Check the log where it lies, without writing: chain, tree, head and every index; exit 4 with `index N: reason`
+    /// Check the log where it lies, without writing: chain, tree, head, every index, and the secrets and revocations of the
+    /// store against what the log says of them; exit 4 with `index N: reason`
     Verify {
         /// Also decide every recorded access again under its own policy revision
         #[arg(long)]
@@ -116,7 +113,7 @@ impl Audit {
             Self::Export { format, out } => export(context, &format, &out),
             Self::Checkpoint => checkpoint(context),
             Self::Prove { index, size } => prove(context, index, size),
-            Self::Verify { decisions } => verify(context, decisions),
+            Self::Verify { decisions } => verification::verify(context, decisions),
             Self::AcceptLoss { reason } => acceptance::accept_loss(context, &reason),
         }
     }
@@ -245,82 +242,4 @@ fn print_text(context: &Context, answer: &Value, pointer: &str) {
     } else {
         output::line(answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default().trim_end());
     }
-}
-
-/// Checks the log where it lies, and changes no file: it may be evidence. Of a running gateway it sees what was there
-/// when it began; the mark is read first, so that it cannot be ahead of that.
-fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
-    let config = Config::load(&context.config)?;
-    let mark = MarkFile::peek(&config.path(&config.audit.high_water_mark));
-    let (mark, no_mark) = match mark {
-        Ok(mark) => (Some(mark), None),
-        Err(error @ (MarkError::Missing { .. } | MarkError::Unreadable { .. })) => (None, Some(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    let store = RocksStore::open_read_only(&config.path(&config.storage.path))?;
-    let origin = &config.audit.origin;
-    let progress = counting_bar("verifying");
-    let report = Verify { origin, mark, indexes: true }.run(&store, &mut |done, all| advance(&progress, done, all))?;
-    progress.finish_and_clear();
-    let mut findings: Vec<Value> =
-        report.findings.iter().map(|finding| json!({"index": finding.index, "reason": finding.reason})).collect();
-    let mut total = report.total.saturating_add(u64::from(no_mark.is_some()));
-    findings.extend(no_mark.map(|reason| json!({"index": null, "reason": reason})));
-    let mut decided = None;
-    if decisions {
-        let progress = counting_bar("deciding again");
-        let replayed = replay::whole_trail(&store, origin, &mut |done, all| advance(&progress, done, all))?;
-        progress.finish_and_clear();
-        total = total.saturating_add(replayed.differences.len() as u64);
-        findings.extend(replayed.differences.iter().map(|(index, reason)| json!({"index": index, "reason": reason})));
-        decided = Some(replayed.decided);
-    }
-    print_verdict(context, &report, &findings, total, decided)
-}
-
-fn print_verdict(
-    context: &Context,
-    report: &Report,
-    findings: &[Value],
-    total: u64,
-    decided: Option<u64>,
-) -> Result<(), Failure> {
-    let root = hex::encode(report.root);
-    if context.output.is_json() {
-        let verdict = json!({
-            "valid": total == 0, "size": report.size, "root": root, "decided": decided,
-            "findings": findings, "findings_total": total,
-        });
-        output::line(&verdict.to_string());
-    } else {
-        for finding in findings {
-            let reason = finding.get("reason").and_then(Value::as_str).unwrap_or_default();
-            match finding.get("index").and_then(Value::as_u64) {
-                Some(index) => output::line(&format!("index {index}: {reason}")),
-                None => output::line(reason),
-            }
-        }
-    }
-    if total > 0 {
-        return Err(Failure::Invalid(format!("the log is not valid: {total} finding(s)")));
-    }
-    context.output.say(&format!("valid, {} records, root {root}", report.size));
-    if let Some(decided) = decided {
-        context.output.say(&format!("{decided} decisions made again under their own revisions: no difference"));
-    }
-    Ok(())
-}
-
-fn counting_bar(message: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
-        bar.set_style(style);
-    }
-    bar.set_message(message);
-    bar
-}
-
-fn advance(bar: &ProgressBar, done: u64, all: u64) {
-    bar.set_length(all);
-    bar.set_position(done);
 }

@@ -154,6 +154,13 @@ impl Init {
     }
 }
 
+/// What `keyward init --dev` makes, in a directory that does not exist.
+#[cfg(test)]
+pub(crate) fn installed(dir: &Path) {
+    let init = Init { dir: dir.to_owned(), origin: None, dev: true };
+    init.build(dir, &clock::system()).unwrap();
+}
+
 fn refuse_to_overwrite(dir: &Path) -> Result<(), Failure> {
     match fs::read_dir(dir) {
         Ok(mut entries) => match entries.next() {

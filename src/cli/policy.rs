@@ -1,8 +1,8 @@
 //! `keyward policy ...`: on the folder and the store's files, without a token.
 
 use super::{Context, Failure, output};
-use crate::access::setup;
-use crate::authz::{self, Finding, PolicySet};
+use crate::access::{replay, setup};
+use crate::authz::{self, Explanation, Finding, PolicySet};
 use crate::config::Config;
 use crate::keys::{FileProvider, Keyring, RootKeyProvider as _};
 use crate::principal::Principal;
@@ -19,6 +19,12 @@ pub(super) enum Policy {
         /// The folder
         dir: Option<PathBuf>,
     },
+    /// Say of a recorded access which statements were attached to its caller and why each did or did not apply
+    #[command(after_help = "Example: keyward policy explain 4711    (the index of a record: `keyward audit query`)")]
+    Explain {
+        /// The record's index
+        index: u64,
+    },
     /// Print the creator number of a principal: what `qcs:uin`, `${uin}` and resources name it by
     #[command(after_help = "Example: keyward policy uin user/corp/alice")]
     Uin {
@@ -31,6 +37,7 @@ impl Policy {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Check { dir } => check(context, dir),
+            Self::Explain { index } => explain(context, index),
             Self::Uin { principal } => uin(context, &principal),
         }
     }
@@ -70,6 +77,45 @@ fn finding_row(finding: &Finding) -> Value {
         "column": finding.column,
         "text": finding.text,
         "message": finding.message,
+    })
+}
+
+/// From the store alone: the record holds all that was decided on, and the store the revision that decided.
+fn explain(context: &Context, index: u64) -> Result<(), Failure> {
+    let config = Config::load(&context.config)?;
+    let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;
+    let explained = replay::explain(&rows, &config.audit.origin, index).map_err(|error| {
+        anyhow::Error::new(error).context(format!("the record at index {index} cannot be explained"))
+    })?;
+    let statements: Vec<Value> = explained.statements.iter().map(statement_row).collect();
+    let columns = [
+        ("layer", "/layer"),
+        ("document", "/document"),
+        ("statement", "/statement"),
+        ("effect", "/effect"),
+        ("applied", "/applied"),
+        ("why not", "/why_not"),
+    ];
+    context.output.rows(&columns, &statements);
+    let draft = explained.record.draft();
+    let decision = draft.decision.map_or("none", |decision| decision.word());
+    context.output.say(&format!(
+        "{} asked for {}: {decision}{}",
+        draft.principal.as_deref().unwrap_or("nobody"),
+        draft.action,
+        draft.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+    ));
+    Ok(())
+}
+
+fn statement_row(explanation: &Explanation) -> Value {
+    json!({
+        "layer": explanation.layer.name(),
+        "document": explanation.document,
+        "statement": explanation.statement,
+        "effect": explanation.effect.name(),
+        "applied": explanation.why_not.is_none(),
+        "why_not": explanation.why_not.map(|why| why.to_string()),
     })
 }
 

@@ -8,3 +8,6 @@ pub mod server;
 mod socket;
 mod tls;
 mod unstoppable;
+
+#[cfg(test)]
+mod tests;

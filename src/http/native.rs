@@ -49,7 +49,8 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
             Err(fault) => call.fault = Some(fault),
         }
     } else {
-        // A small body is there already: left unread at the answer, it would cost its sender the connection.
+        // One turn for the connection to take in what came along with the head: a body that is not read by the time of
+        // the answer ends the connection, and a flood would then be one of connections too.
         tokio::task::yield_now().await;
     }
     let answer = run(gateway, call).await;

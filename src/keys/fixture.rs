@@ -85,13 +85,15 @@ pub(crate) fn installed() -> (Keyring, RootKey, MemoryRows) {
 
 /// Adds a generation of `id`, wrapped as a rotation would, and sets the key's state and newest generation.
 pub(crate) fn add_generation(rows: &mut MemoryRows, root: &RootKey, id: &KeyId, number: u32, state: KeyState) {
-    let installation = Keyring::load(rows, root).unwrap().installation().id();
+    let keyring = Keyring::load(rows, root).unwrap();
+    let installation = keyring.installation().id();
     let generation = KeyGeneration::new(number).unwrap();
     let associated = super::keyring::associated(installation, id, generation);
     let material = KeyMaterial::random(&SystemRandom).unwrap();
     let key = root.material().wrap(&material, installation.as_bytes(), &associated, &SystemRandom).unwrap();
-    rows.put(&generation_row(id, generation), GenerationRow { created_at_s: 1, key }.encode());
-    rows.put(&key_row(id), KeyRow { state, created_at_s: 1, newest: generation }.encode());
+    let mut put = |key: Key, row| rows.put(&key, keyring.installation().row_key().authenticate(&key, row));
+    put(generation_row(id, generation), GenerationRow { created_at_s: 1, key }.encode());
+    put(key_row(id), KeyRow { state, created_at_s: 1, newest: generation }.encode());
 }
 
 /// The system's random source, which panics when it gives the same 12 bytes or more twice.

@@ -1,9 +1,11 @@
-//! The installation: a random id that every sealed byte is bound to, and the key behind creator numbers.
+//! The installation: a random id that every sealed byte is bound to, the key behind creator numbers, and derived from
+//! it the key by which rows are authenticated.
 
 use std::fmt;
 
 use keyward_audit::Random;
 
+use super::authentic::RowKey;
 use super::material::{KeyMaterial, SealError, Tampered};
 use super::row::InstallationRow;
 use crate::encoding::Writer;
@@ -41,6 +43,7 @@ pub struct Installation {
     id: InstallationId,
     created_at_s: u64,
     creator_key: KeyMaterial,
+    row_key: RowKey,
 }
 
 impl Installation {
@@ -48,7 +51,12 @@ impl Installation {
     pub(super) fn random(created_at_s: u64, random: &dyn Random) -> Result<Self, SealError> {
         let mut id = [0; 16];
         random.fill(&mut id)?;
-        Ok(Self { id: InstallationId(id), created_at_s, creator_key: KeyMaterial::random(random)? })
+        Self::of(InstallationId(id), created_at_s, KeyMaterial::random(random)?)
+    }
+
+    fn of(id: InstallationId, created_at_s: u64, creator_key: KeyMaterial) -> Result<Self, SealError> {
+        let row_key = RowKey::derive(&creator_key, id)?;
+        Ok(Self { id, created_at_s, creator_key, row_key })
     }
 
     /// Its row, wrapped under the root key.
@@ -62,7 +70,7 @@ impl Installation {
     pub(super) fn unwrap(row: &InstallationRow, root: &KeyMaterial) -> Result<Self, Tampered> {
         let associated = associated(row.id.into(), row.created_at_s);
         let creator_key = root.unwrap(&row.creator_key, &row.id, &associated)?;
-        Ok(Self { id: row.id.into(), created_at_s: row.created_at_s, creator_key })
+        Self::of(row.id.into(), row.created_at_s, creator_key).map_err(|_| Tampered)
     }
 
     /// Its id.
@@ -77,11 +85,17 @@ impl Installation {
         self.created_at_s
     }
 
+    /// The key by which its rows are authenticated.
+    #[must_use]
+    pub fn row_key(&self) -> &RowKey {
+        &self.row_key
+    }
+
     /// The number under which `principal` creates: the top 52 bits of the first 8 bytes, big-endian, of
     /// HMAC-SHA-256(installation key, principal). The same as long as the installation lives.
     #[must_use]
     pub fn creator_number(&self, principal: &Principal) -> CreatorNumber {
-        let [a, b, c, d, e, f, g, h, ..] = self.creator_key.mac(principal.as_str().as_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = self.creator_key.mac(&[principal.as_str().as_bytes()]);
         CreatorNumber::from_mac([a, b, c, d, e, f, g, h])
     }
 }
@@ -102,7 +116,7 @@ mod tests {
     fn creator_numbers_are_the_top_52_bits_of_an_hmac() {
         let key = std::array::from_fn(|i| u8::try_from(i).unwrap());
         let creator_key = KeyMaterial::from_bytes(Zeroizing::new(key));
-        let installation = Installation { id: [1; 16].into(), created_at_s: 0, creator_key };
+        let installation = Installation::of([1; 16].into(), 0, creator_key).unwrap();
         for (principal, number) in [
             ("user/dev/alice", 1_842_439_018_310_086),
             ("user/corp/r.lee", 4_147_236_299_673_365),

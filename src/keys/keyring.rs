@@ -1,7 +1,8 @@
 //! All keys of an installation, unwrapped in memory: what `init` makes and what a start loads.
 //!
 //! INVARIANT I8: a key-encryption key is wrapped under the root key with associated data that names format,
-//! installation, key id and generation. A keyring that does not load whole does not load.
+//! installation, key id and generation; what a key row says in the clear is authenticated. A keyring that does not load
+//! whole does not load.
 //!
 //! A keyring does not change: a rotation commits its rows and then loads a new one. Keys are wiped when it is
 //! dropped.
@@ -9,8 +10,9 @@
 use std::collections::BTreeMap;
 
 use keyward_audit::Random;
-use keyward_audit::store::{Family, Snapshot, StoreError, Write};
+use keyward_audit::store::{Family, Key, Snapshot, StoreError, Write};
 
+use super::authentic::RowKey;
 use super::id::{KeyGeneration, KeyId, KeyState};
 use super::installation::{Installation, InstallationId};
 use super::material::{KeyMaterial, SealError};
@@ -98,12 +100,14 @@ impl Keyring {
         let associated = associated(installation.id(), &id, newest);
         let wrapped = root.wrap(&key, installation.id().as_bytes(), &associated, random)?;
         let row = KeyRow { state: KeyState::Enabled, created_at_s, newest };
+        let wrapped = GenerationRow { created_at_s, key: wrapped };
+        let authentic = |key: Key, row| (installation.row_key().authenticate(&key, row), key);
         let rows = [
-            (installation_row(), installation.wrap(root, random)?.encode()),
-            (key_row(&id), row.encode()),
-            (generation_row(&id, newest), GenerationRow { created_at_s, key: wrapped }.encode()),
+            (installation.wrap(root, random)?.encode(), installation_row()),
+            authentic(key_row(&id), row.encode()),
+            authentic(generation_row(&id, newest), wrapped.encode()),
         ];
-        let writes = rows.into_iter().map(|(key, bytes)| Write { key, value: Some(bytes) }).collect();
+        let writes = rows.into_iter().map(|(bytes, key)| Write { key, value: Some(bytes) }).collect();
         let entry = Entry { row, generations: BTreeMap::from([(newest, key)]) };
         Ok((Self { installation, keys: BTreeMap::from([(id, entry)]) }, writes))
     }
@@ -116,7 +120,7 @@ impl Keyring {
         let row = snapshot.get(Family::Keys, &installation_row().bytes)?.ok_or(KeysError::NoInstallation)?;
         let installation = Installation::unwrap(&InstallationRow::decode(&row)?, root.material())
             .map_err(|_| KeysError::WrongRootKey { place: root.place().to_owned() })?;
-        let rows = Rows::read(snapshot)?;
+        let rows = Rows::read(snapshot, installation.row_key())?;
         let keys = rows.unwrap(installation.id(), root.material())?;
         Ok(Self { installation, keys })
     }
@@ -178,26 +182,32 @@ struct Rows {
 }
 
 impl Rows {
-    fn read(snapshot: &dyn Snapshot) -> Result<Self, KeysError> {
+    fn read(snapshot: &dyn Snapshot, row_key: &RowKey) -> Result<Self, KeysError> {
         let mut rows = Self::default();
         let mut outcome = Ok(());
         // Every address of the family begins with a letter.
         snapshot.scan(Family::Keys, &[], &[0xff], false, &mut |key, row| {
-            outcome = rows.add(key, row);
+            outcome = rows.add(key, row, row_key);
             outcome.is_ok()
         })?;
         outcome?;
         Ok(rows)
     }
 
-    fn add(&mut self, key: &[u8], row: &[u8]) -> Result<(), Damaged> {
+    fn add(&mut self, key: &[u8], stored: &[u8], row_key: &RowKey) -> Result<(), KeysError> {
+        let verified = |key_id: String| {
+            let row = row_key.verified(Family::Keys, key, stored);
+            row.map_err(|Damaged(what)| KeysError::Key { key: key_id, what })
+        };
         match parse_address(key)? {
             Address::Installation => {}
             Address::Key(id) => {
-                self.keys.insert(id, KeyRow::decode(row)?);
+                let row = KeyRow::decode(verified(id.to_string())?)?;
+                self.keys.insert(id, row);
             }
             Address::Generation(id, generation) => {
-                self.generations.insert((id, generation), GenerationRow::decode(row)?);
+                let row = GenerationRow::decode(verified(format!("{id} generation {generation}"))?)?;
+                self.generations.insert((id, generation), row);
             }
         }
         Ok(())

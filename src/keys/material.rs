@@ -86,18 +86,18 @@ impl KeyMaterial {
         &self.0
     }
 
-    /// HMAC-SHA-256 (RFC 2104) of `message`.
-    pub(super) fn mac(&self, message: &[u8]) -> [u8; 32] {
+    /// HMAC-SHA-256 (RFC 2104) of the message that `parts` are, one behind the other.
+    pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         // A key shorter than a block is padded with zeros to 64 bytes; done here, it cannot fail.
         let mut block = Zeroizing::new([0; 64]);
         block.iter_mut().zip(self.expose()).for_each(|(to, from)| *to = *from);
         let mut hmac = Hmac::<Sha256>::new((&*block).into());
-        hmac.update(message);
+        parts.iter().for_each(|part| hmac.update(part));
         hmac.finalize().into_bytes().into()
     }
 
     /// HKDF-SHA-256 with this key as input key material: a key for one purpose, which `info` names.
-    fn derive(&self, salt: &[u8], info: &[u8]) -> Result<Self, SealError> {
+    pub(super) fn derive(&self, salt: &[u8], info: &[u8]) -> Result<Self, SealError> {
         let mut derived = Zeroizing::new([0; KEY_BYTES]);
         Hkdf::<Sha256>::new(Some(salt), self.0.as_slice())
             .expand(info, derived.as_mut_slice())

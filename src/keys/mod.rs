@@ -3,6 +3,7 @@
 //! ```text
 //! root key (provider: file)          keys/root.key, outside the store
 //!   ├─ creator key (installation)    family `keys`, wrapped
+//!   │    └─ row key                  derived: authenticates rows in the clear ([`RowKey`])
 //!   └─ key-encryption key (id, generation)   family `keys`, wrapped
 //!        └─ data key, one for each stored value   family `secrets`, wrapped (`crate::secret`)
 //! ```
@@ -14,6 +15,7 @@
 //!
 //! Rows here change only in a commit together with their record (I2); a process that dies leaves them as they were.
 
+mod authentic;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod id;
@@ -23,6 +25,7 @@ mod material;
 mod root;
 mod row;
 
+pub use authentic::RowKey;
 pub use id::{KeyGeneration, KeyId, KeyIdError, KeyState};
 pub use installation::{Installation, InstallationId};
 pub use keyring::{KeyUnusable, Keyring, KeysError};

@@ -203,7 +203,7 @@ fn lower_hex(digits: &str, into: &mut [u8]) -> Option<()> {
 
 /// The first bytes of HMAC-SHA-256(key, header).
 fn check(key: &KeyMaterial) -> [u8; CHECK_BYTES] {
-    let [a, b, c, d, e, f, g, h, ..] = key.mac(HEADER.as_bytes());
+    let [a, b, c, d, e, f, g, h, ..] = key.mac(&[HEADER.as_bytes()]);
     [a, b, c, d, e, f, g, h]
 }
 

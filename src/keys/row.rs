@@ -3,11 +3,12 @@
 //! | key | row |
 //! |---|---|
 //! | `installation` | version 1, id (16), created at (u64 s), nonce (12), wrapped creator key (48) |
-//! | `key/<id>` | version 1, state (u8: 1 enabled, 2 disabled), created at (u64 s), newest generation (u32) |
-//! | `generation/<id>/<be32>` | version 1, created at (u64 s), nonce (12), wrapped key (48) |
+//! | `key/<id>` | version 1, state (u8: 1 enabled, 2 disabled), created at (u64 s), newest generation (u32), code (32) |
+//! | `generation/<id>/<be32>` | version 1, created at (u64 s), nonce (12), wrapped key (48), code (32) |
 //!
-//! A rotation adds a generation row and rewrites the key row; a change of state rewrites the key row; a new root key
-//! rewrites the installation and all generation rows. Whoever uses a key names `key/<id>` in its read set.
+//! The code authenticates row and place ([`super::RowKey`]); all of the installation's row is bound into the wrapping of
+//! its key. A rotation adds a generation row and rewrites the key row; a change of state rewrites the key row; a new root
+//! key rewrites the installation and all generation rows. Whoever uses a key names `key/<id>` in its read set.
 
 use keyward_audit::store::{Family, Key};
 
@@ -108,6 +109,7 @@ pub(super) struct KeyRow {
 }
 
 impl KeyRow {
+    /// The row without its code.
     pub(super) fn encode(&self) -> Vec<u8> {
         let state = match self.state {
             KeyState::Enabled => 1,
@@ -138,6 +140,7 @@ pub(super) struct GenerationRow {
 }
 
 impl GenerationRow {
+    /// The row without its code.
     pub(super) fn encode(&self) -> Vec<u8> {
         let row = Writer::new().u8(VERSION).u64(self.created_at_s);
         row.raw(&self.key.nonce).raw(&self.key.body).finish()

@@ -2,10 +2,12 @@
 //!
 //! | key | row |
 //! |---|---|
-//! | `s` name | the secret of that name ([`super::row::SecretRow`]) |
+//! | `s` name | the secret of that name ([`super::row::SecretRow`]), code (32) |
 //! | `v` secret id (16) value id (16) | a sealed value ([`super::SealedValue`]); never rewritten but by a re-wrap |
 //! | `n` shard (u8) | secrets held whose name falls into that shard (be64) |
-//! | `c` creator number (be64) | the principal that the number stands for |
+//! | `c` creator number (be64) | the principal that the number stands for, code (32) |
+//!
+//! The code authenticates row and place ([`crate::keys::RowKey`]).
 //!
 //! INVARIANT I6: the name's own bytes are the key; no two names share a row, and no name is transformed.
 //!

@@ -3,6 +3,7 @@
 //!
 //! INVARIANT I2: a change is complete: all rows that it touches are in [`Change::writes`], for one batch. A call
 //! that changes nothing has none and is recorded all the same.
+//! INVARIANT I8: rows in the clear that something is decided on are authenticated as they become writes.
 
 use keyward_audit::store::{Key, Write};
 
@@ -14,7 +15,7 @@ use super::metadata::{Description, Tags};
 use super::row::{SecretRow, VersionMeta};
 use super::seal::Sealed;
 use super::state::{SecretError, State};
-use crate::keys::KeyId;
+use crate::keys::{KeyId, RowKey};
 use crate::principal::Principal;
 
 /// A change, decided but not yet committed.
@@ -26,8 +27,28 @@ pub struct Change {
     pub version: Option<VersionMeta>,
     /// The current version before.
     pub previous: Option<VersionId>,
-    /// All that is to be written.
-    pub writes: Vec<Write>,
+    rows: Vec<Row>,
+}
+
+/// A row as a change makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Row {
+    /// In the clear, and decided on: stored with its code.
+    Clear(Key, Vec<u8>),
+    /// Stored as it is: a value, which its seal authenticates, or a count, by which nobody is allowed anything.
+    AsItIs(Key, Vec<u8>),
+}
+
+impl Change {
+    /// All that is to be written; nothing if the call changes nothing.
+    #[must_use]
+    pub fn writes(&self, row_key: &RowKey) -> Vec<Write> {
+        let write = |row: &Row| match row {
+            Row::Clear(key, row) => Write { key: key.clone(), value: Some(row_key.authenticate(key, row.clone())) },
+            Row::AsItIs(key, row) => Write { key: key.clone(), value: Some(row.clone()) },
+        };
+        self.rows.iter().map(write).collect()
+    }
 }
 
 /// A secret to be created.
@@ -80,14 +101,14 @@ pub fn create(view: &CreationView, new: NewSecret, sealed: &Sealed, limits: &Lim
         versions: vec![version.clone()],
     };
     sealed_for(sealed, &row)?;
-    let mut writes = writes_of(&row, Some(sealed));
+    let mut rows = rows_of(&row, Some(sealed));
     if view.creator_principal.is_none() {
         // Written once: rewriting it would make all creations of one principal wait for each other.
-        writes.push(put_row(address::creator(view.creator), row.creator_principal.as_str().into()));
+        rows.push(Row::Clear(address::creator(view.creator), row.creator_principal.as_str().into()));
     }
     let count = view.in_shard.saturating_add(1).to_be_bytes();
-    writes.push(put_row(address::count(address::shard(&view.name)), count.to_vec()));
-    Ok(Change { row, version: Some(version), previous: None, writes })
+    rows.push(Row::AsItIs(address::count(address::shard(&view.name)), count.to_vec()));
+    Ok(Change { row, version: Some(version), previous: None, rows })
 }
 
 /// Adds a version and, unless it is staged, makes it current.
@@ -116,8 +137,8 @@ pub fn put(
         row.current = version.id.clone();
     }
     row.versions.push(version.clone());
-    let writes = writes_of(&row, Some(sealed));
-    Ok(Change { row, version: Some(version), previous, writes })
+    let rows = rows_of(&row, Some(sealed));
+    Ok(Change { row, version: Some(version), previous, rows })
 }
 
 /// Makes an existing version current, newer or older; it is not staged from then on.
@@ -132,8 +153,8 @@ pub fn set_current(mut row: SecretRow, id: &VersionId) -> Result<Change, SecretE
     let version = version.clone();
     row.changeable()?;
     let previous = std::mem::replace(&mut row.current, id.clone());
-    let writes = if previous == *id { Vec::new() } else { writes_of(&row, None) };
-    Ok(Change { row, version: Some(version), previous: Some(previous), writes })
+    let rows = if previous == *id { Vec::new() } else { rows_of(&row, None) };
+    Ok(Change { row, version: Some(version), previous: Some(previous), rows })
 }
 
 /// Makes a disabled secret readable; an enabled one stays as it is.
@@ -155,8 +176,8 @@ pub fn disable(row: SecretRow) -> Result<Change, SecretError> {
 fn set_state(mut row: SecretRow, state: State) -> Result<Change, SecretError> {
     row.changeable()?;
     let before = std::mem::replace(&mut row.state, state);
-    let writes = if before == state { Vec::new() } else { writes_of(&row, None) };
-    Ok(Change { row, version: None, previous: None, writes })
+    let rows = if before == state { Vec::new() } else { rows_of(&row, None) };
+    Ok(Change { row, version: None, previous: None, rows })
 }
 
 fn version_of(sealed: &Sealed, created_at_s: u64, staged: bool) -> VersionMeta {
@@ -173,13 +194,10 @@ fn sealed_for(sealed: &Sealed, row: &SecretRow) -> Result<(), SecretError> {
     if fits && !other { Ok(()) } else { Err(SecretError::ForeignValue) }
 }
 
-fn writes_of(row: &SecretRow, sealed: Option<&Sealed>) -> Vec<Write> {
-    let value = sealed.map(|sealed| put_row(address::value(row.id, sealed.binding().value), sealed.value().encode()));
-    std::iter::once(put_row(address::secret(&row.name), row.encode())).chain(value).collect()
-}
-
-fn put_row(key: Key, value: Vec<u8>) -> Write {
-    Write { key, value: Some(value) }
+fn rows_of(row: &SecretRow, sealed: Option<&Sealed>) -> Vec<Row> {
+    let value =
+        sealed.map(|sealed| Row::AsItIs(address::value(row.id, sealed.binding().value), sealed.value().encode()));
+    std::iter::once(Row::Clear(address::secret(&row.name), row.encode())).chain(value).collect()
 }
 
 #[cfg(test)]

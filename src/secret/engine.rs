@@ -13,7 +13,7 @@ use keyward_audit::{Committed, Locator, Random};
 
 use super::plaintext::Plaintext;
 use super::seal::{Binding, Sealed, SealedValue, Wrapping, seal, unseal};
-use crate::keys::{KeyGeneration, KeyId, KeyUnusable, Keyring, SealError};
+use crate::keys::{KeyGeneration, KeyId, KeyUnusable, Keyring, RowKey, SealError};
 
 /// An event that carries a value, as read on the snapshot on which it was decided.
 pub trait Readable {
@@ -119,6 +119,12 @@ impl Engine {
     #[must_use]
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
+    }
+
+    /// The key by which the rows of secrets are authenticated.
+    #[must_use]
+    pub fn row_key(&self) -> &RowKey {
+        self.keyring.installation().row_key()
     }
 
     /// Whether a value wrapped by this generation of `key` may be opened; asked before the commit of a read.

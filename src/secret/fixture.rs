@@ -1,4 +1,4 @@
-//! What tests of secrets share.
+//! What tests of secrets, and of what is done with them, share.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use crate::principal::Principal;
 use crate::resource::{CreatorNumber, SecretName};
 
 /// An engine over a new keyring.
-pub(super) fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     Engine::new(Arc::new(installed().0), Arc::new(SystemRandom))
 }
 
-pub(super) fn name(text: &str) -> SecretName {
+pub(crate) fn name(text: &str) -> SecretName {
     SecretName::parse(text).unwrap()
 }
 
-pub(super) fn version(text: &str) -> VersionId {
+pub(crate) fn version(text: &str) -> VersionId {
     VersionId::parse(text).unwrap()
 }
 
@@ -49,7 +49,7 @@ pub(super) fn binding(of: &str, id: &str) -> Binding {
 }
 
 /// A value sealed as version `id` of the secret in `row`.
-pub(super) fn sealed_for(engine: &Engine, row: &SecretRow, id: &str) -> Sealed {
+pub(crate) fn sealed_for(engine: &Engine, row: &SecretRow, id: &str) -> Sealed {
     let binding = Binding { secret: row.id, ..binding(row.name.as_str(), id) };
     engine.seal(&text(id), binding, &row.key).unwrap()
 }
@@ -73,7 +73,7 @@ pub(super) fn new_secret(id: SecretId) -> NewSecret {
 }
 
 /// The secret `of` with one version `v1`.
-pub(super) fn created(engine: &Engine, of: &str) -> Change {
+pub(crate) fn created(engine: &Engine, of: &str) -> Change {
     let binding = binding(of, "v1");
     let id = binding.secret;
     let sealed = engine.seal(&text("v1"), binding, &KeyId::default_key()).unwrap();

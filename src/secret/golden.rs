@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use keyward_audit::store::{Family, Write};
+use keyward_audit::store::{Family, Key};
 
 use super::fixture::{name, opened};
 use super::{Engine, address, lookup};
@@ -39,18 +39,20 @@ fn rows() -> MemoryRows {
 fn i08_rows_of_a_second_implementation_open_and_are_written_the_same() {
     let rows = rows();
     let keyring = Keyring::load(&rows, &root_key()).unwrap();
-    let row = lookup::secret(&rows, &name("prod/pay/db-password")).unwrap().unwrap();
+    let engine = Engine::new(keyring.into(), std::sync::Arc::new(SystemRandom));
+    let (keyring, row_key) = (engine.keyring(), engine.row_key());
+    let row = lookup::secret(&rows, row_key, &name("prod/pay/db-password")).unwrap().unwrap();
     assert_eq!(row.creator, keyring.creator_number(&row.creator_principal));
+    let view = lookup::creation(&rows, row_key, &name("free"), row.creator).unwrap();
+    assert_eq!(view.creator_principal.as_ref(), Some(&row.creator_principal));
     let version = row.serve(None).unwrap();
     let sealed = lookup::value(&rows, &row, version).unwrap();
-    let engine = Engine::new(keyring.into(), std::sync::Arc::new(SystemRandom));
     assert_eq!(opened(&engine, &sealed, &row.binding(version)).unwrap().expose(), "golden välue".as_bytes());
 
-    let write = |key, value| Write { key, value: Some(value) };
     let mut again = rows.clone();
-    again.apply(&[
-        write(address::secret(&row.name), row.encode()),
-        write(address::value(row.id, version.value), sealed.encode()),
-    ]);
+    let mut authentic = |key: Key, row| again.put(&key, row_key.authenticate(&key, row));
+    authentic(address::secret(&row.name), row.encode());
+    authentic(address::creator(row.creator), row.creator_principal.as_str().into());
+    again.put(&address::value(row.id, version.value), sealed.encode());
     assert_eq!(again, rows);
 }

@@ -1,7 +1,8 @@
 //! Reading secrets from a snapshot: by name, a stored value, all of them, and what a creation is decided on.
 //!
-//! A row that does not decode is [`StoreError::Damaged`] and names the row, never its content. A row that lies under
-//! a name other than its own is damaged too (I6).
+//! A row that is not authentic, does not decode, or lies under a name other than its own (I6) is [`StoreError::Damaged`]
+//! and names the row, never its content. Nothing is decided on it (I8), and nothing passes over it: a list that left it out
+//! would say that there is no such secret.
 
 use keyward_audit::store::{Family, Key, Snapshot, StoreError};
 
@@ -10,6 +11,7 @@ use super::limits::Limits;
 use super::row::{SecretRow, VersionMeta};
 use super::seal::SealedValue;
 use crate::encoding::Damaged;
+use crate::keys::RowKey;
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, SecretName};
 
@@ -21,9 +23,10 @@ const QUOTA_SLACK: u64 = 16_384;
 ///
 /// # Errors
 /// [`StoreError`] if the row cannot be read or is damaged.
-pub fn secret(snapshot: &dyn Snapshot, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
-    let bytes = snapshot.get(Family::Secrets, &address::secret(name).bytes)?;
-    bytes.map(|bytes| named_row(name.as_str().as_bytes(), &bytes)).transpose()
+pub fn secret(snapshot: &dyn Snapshot, row_key: &RowKey, name: &SecretName) -> Result<Option<SecretRow>, StoreError> {
+    let key = address::secret(name);
+    let stored = snapshot.get(Family::Secrets, &key.bytes)?;
+    stored.map(|stored| named_row(row_key, &key.bytes, &stored)).transpose()
 }
 
 /// The stored value of a version that [`secret`] found on the same snapshot.
@@ -41,13 +44,13 @@ pub fn value(snapshot: &dyn Snapshot, row: &SecretRow, version: &VersionMeta) ->
 ///
 /// # Errors
 /// [`StoreError`] if a row cannot be read or is damaged; those before it were handed out.
-pub fn each_secret(snapshot: &dyn Snapshot, each: &mut dyn FnMut(SecretRow) -> bool) -> Result<(), StoreError> {
-    let (from, to) = address::secrets();
+pub fn each_secret(
+    snapshot: &dyn Snapshot,
+    row_key: &RowKey,
+    each: &mut dyn FnMut(SecretRow) -> bool,
+) -> Result<(), StoreError> {
     let mut outcome = Ok(());
-    snapshot.scan(Family::Secrets, &from, &to, false, &mut |key, bytes| match named_row(
-        key.get(1..).unwrap_or_default(),
-        bytes,
-    ) {
+    each_row(snapshot, row_key, &mut |_, row| match row {
         Ok(row) => each(row),
         Err(error) => {
             outcome = Err(error);
@@ -55,6 +58,24 @@ pub fn each_secret(snapshot: &dyn Snapshot, each: &mut dyn FnMut(SecretRow) -> b
         }
     })?;
     outcome
+}
+
+/// What a row of a secret came to.
+pub type RowRead = Result<SecretRow, StoreError>;
+
+/// Calls `each` with every name that a secret's row lies under and what the row came to, until it answers `false`.
+///
+/// # Errors
+/// [`StoreError`] if the rows cannot be read; a damaged one is handed out.
+pub fn each_row(
+    snapshot: &dyn Snapshot,
+    row_key: &RowKey,
+    each: &mut dyn FnMut(&[u8], RowRead) -> bool,
+) -> Result<(), StoreError> {
+    let (from, to) = address::secrets();
+    snapshot.scan(Family::Secrets, &from, &to, false, &mut |key, stored| {
+        each(key.get(1..).unwrap_or_default(), named_row(row_key, key, stored))
+    })
 }
 
 /// What the creation of a secret is decided on.
@@ -95,17 +116,16 @@ impl CreationView {
 /// [`StoreError`] if a row cannot be read or is damaged.
 pub fn creation(
     snapshot: &dyn Snapshot,
+    row_key: &RowKey,
     name: &SecretName,
     creator: CreatorNumber,
 ) -> Result<CreationView, StoreError> {
-    let holder = snapshot.get(Family::Secrets, &address::creator(creator).bytes)?;
-    let holder = holder.map(|bytes| principal(&bytes)).transpose();
     let (in_shard, total) = counts(snapshot, address::shard(name))?;
     Ok(CreationView {
         name: name.clone(),
-        existing: secret(snapshot, name)?,
+        existing: secret(snapshot, row_key, name)?,
         creator,
-        creator_principal: holder.map_err(|what| damaged(&format!("creator {creator}"), what))?,
+        creator_principal: holder(snapshot, row_key, creator)?,
         in_shard,
         total,
     })
@@ -136,15 +156,24 @@ fn counts(snapshot: &dyn Snapshot, shard: u8) -> Result<(u64, u64), StoreError> 
     Ok((in_shard, total))
 }
 
-fn principal(bytes: &[u8]) -> Result<Principal, Damaged> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Damaged("text"))?;
-    Principal::parse(text).map_err(|_| Damaged("principal"))
+/// Whose the number `creator` is, if anyone created under it.
+fn holder(snapshot: &dyn Snapshot, row_key: &RowKey, creator: CreatorNumber) -> Result<Option<Principal>, StoreError> {
+    let key = address::creator(creator);
+    let stored = snapshot.get(Family::Secrets, &key.bytes)?;
+    let read = |stored: &[u8]| {
+        let row = row_key.verified(Family::Secrets, &key.bytes, stored)?;
+        let text = std::str::from_utf8(row).map_err(|_| Damaged("text"))?;
+        Principal::parse(text).map_err(|_| Damaged("principal"))
+    };
+    let holder = stored.map(|stored| read(&stored)).transpose();
+    holder.map_err(|what| damaged(&format!("creator {creator}"), what))
 }
 
-/// The row that lies under `name`, which must be its own.
-fn named_row(name: &[u8], bytes: &[u8]) -> Result<SecretRow, StoreError> {
+/// The row of the secret that lies at `key`, which must be its own.
+fn named_row(row_key: &RowKey, key: &[u8], stored: &[u8]) -> Result<SecretRow, StoreError> {
+    let name = key.get(1..).unwrap_or_default();
     let damaged = |what| damaged(&format!("secret `{}`", String::from_utf8_lossy(name).escape_debug()), what);
-    let row = SecretRow::decode(bytes).map_err(damaged)?;
+    let row = row_key.verified(Family::Secrets, key, stored).and_then(SecretRow::decode).map_err(damaged)?;
     if row.name.as_str().as_bytes() == name { Ok(row) } else { Err(damaged(Damaged("it is another secret's"))) }
 }
 

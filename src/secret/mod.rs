@@ -16,7 +16,7 @@ pub mod address;
 pub mod change;
 mod engine;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod golden;
 mod id;

@@ -1,8 +1,9 @@
 //! The row of a secret: its metadata, its state, its versions in the order in which they were added, and which of
 //! them is current. The values are in rows of their own ([`super::SealedValue`]).
 //!
-//! The row is in the clear: names, dates and tags are no secrets, and policy reads them before anything is opened.
-//! What must not be exchanged unseen, name, ids and form, is bound into the seal of each value as well.
+//! The row is in the clear: names, dates and tags are no secrets, and policy reads them before anything is opened. It is
+//! stored with a code that authenticates it ([`crate::keys::RowKey`]); name, ids and form are bound into the seal of each
+//! value as well.
 //!
 //! INVARIANT I10: [`SecretRow::decode`] is total and strict: it accepts exactly the rows that [`SecretRow::encode`]
 //! makes, and these hold every rule on a secret that does not depend on a limit.
@@ -82,7 +83,7 @@ impl SecretRow {
         }
     }
 
-    /// The row's bytes: version 1, then the fields in the order of this type, lists with their number before them.
+    /// The row's bytes before their code: version 1, then the fields in the order of this type, lists with their number before them.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (state, delete_at_s) = self.state.code();

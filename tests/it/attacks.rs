@@ -7,6 +7,7 @@ mod names;
 mod policies;
 mod rates;
 mod records;
+mod rows;
 mod sealing;
 mod tls;
 mod tokens;

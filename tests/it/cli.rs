@@ -1,7 +1,7 @@
 //! The command line as its users see it: exit codes, messages, files.
 
 use crate::gateway::TestGateway;
-use crate::installation::{Installation, PROGRAM, Ran};
+use crate::installation::{Installation, PROGRAM, Policies, Ran};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
@@ -235,4 +235,44 @@ fn audit_verbs_search_prove_export_and_verify() {
     let verdict: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&verdict["valid"], &verdict["findings_total"]), (&json!(true), &json!(0)));
     assert!(verdict["decided"].as_u64().unwrap() >= 5, "{verdict}");
+}
+
+#[test]
+fn a_recorded_decision_is_explained_statement_by_statement_under_its_own_revision() {
+    let policies = Policies::default()
+        .document(
+            "two",
+            &json!({"effect": "deny", "action": "ssm:GetSecretValue", "resource": "*",
+            "condition": {"for_any_value:string_equal": {"qcs:resource_tag": "env&prod"}}}),
+        )
+        .attach("two", &["user/dev/app"]);
+    let gateway = TestGateway::builder().policies(policies).start();
+    let tags = json!({"SecretName": "demo/db", "SecretString": "v", "Tags": [{"TagKey": "env", "TagValue": "prod"}]});
+    gateway.call(gateway.admin(), "CreateSecret", &tags).ok();
+    gateway.create("demo/free", "v");
+    let app = gateway.issuer().token("app");
+    let asked = ["demo/db", "demo/free", "prod/db"]
+        .map(|name| gateway.call(&app, "GetSecretValue", &json!({"SecretName": name})).index().unwrap());
+    // The folder of today has no part in it.
+    gateway.set_policies(&Policies::default());
+    let explained = |index: u64| -> Vec<Value> {
+        let ran = done(gateway.installation().run(&["--output", "json", "policy", "explain", &index.to_string()]));
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let why = |index: u64| -> Vec<(String, Option<String>)> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let rows = explained(index).into_iter();
+        rows.map(|row| (text(&row["document"]).unwrap(), text(&row["why_not"]))).collect()
+    };
+    let said = |document: &str, why: Option<&str>| (document.to_owned(), why.map(str::to_owned));
+    assert_eq!(why(asked[0]), [said("demo-read", None), said("two", None)]);
+    let untagged = "its condition is on `qcs:resource_tag`, which the request does not have";
+    assert_eq!(why(asked[1]), [said("demo-read", None), said("two", Some(untagged))]);
+    // What is unknown holds for a deny.
+    assert_eq!(why(asked[2]), [said("demo-read", Some("no resource of it fits")), said("two", None)]);
+    let table = done(gateway.installation().run(&["policy", "explain", &asked[0].to_string()]));
+    assert!(table.out.contains("demo-read") && table.out.contains("deny (explicit_deny)"), "{table:?}");
+    failed(&gateway.installation().run(&["policy", "explain", "0"]), 1, &["index 0", "a decision by policy"]);
+    failed(&gateway.installation().run(&["policy", "explain", "4711"]), 1, &["index 4711", "a record of that index"]);
+    gateway.finish();
 }

@@ -235,3 +235,27 @@ fn attack_g12_an_accepted_loss_is_signed_and_the_log_goes_on_under_a_new_origin_
 fn origin(installation: &Installation) -> String {
     installation.config()["audit"]["origin"].as_str().unwrap().to_owned()
 }
+
+#[test]
+fn i07_an_acceptance_that_was_interrupted_is_finished_by_the_same_command() {
+    let installation = killed_under_load().installation;
+    let keys = || {
+        let names = fs::read_dir(installation.path("keys")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_str().unwrap().starts_with("log-")).count()
+    };
+    let before = origin(&installation);
+    fs::remove_file(installation.path("hwm")).unwrap();
+    // The loss is recorded, and then the configuration cannot be replaced.
+    fs::create_dir(installation.path("keyward.toml.new")).unwrap();
+    let interrupted = installation.run(&["audit", "accept-loss", "--reason", "the mark is gone"]);
+    assert_eq!(interrupted.code, 1, "{interrupted:?}");
+    assert_eq!((origin(&installation), keys()), (before.clone(), 2), "the key that the log names is kept");
+    fs::remove_dir(installation.path("keyward.toml.new")).unwrap();
+
+    let finished = installation.run(&["--output", "json", "audit", "accept-loss", "--reason", "again"]);
+    assert_eq!((finished.code, keys()), (0, 2), "{finished:?}");
+    assert_ne!(origin(&installation), before);
+    let gateway = TestGateway::of(installation);
+    gateway.create("crash/after-the-loss", "value");
+    gateway.finish();
+}

@@ -274,7 +274,7 @@ impl TestGateway {
     /// The newest revision that went live, by the structured log and the newest record of the trail.
     pub(crate) fn revision(&self) -> Value {
         let search = json!({"Action": "keyward:PolicyChange", "Limit": 1});
-        let found = self.call(self.admin(), "SearchRecords", &search).ok();
+        let found = self.insist(self.admin(), "SearchRecords", &search);
         found.body["Records"][0]["parameters"]["new"].clone()
     }
 
@@ -310,9 +310,14 @@ impl TestGateway {
     }
 
     /// Waits until it has ended by itself, however.
-    pub(crate) fn ended(mut self) -> Installation {
-        self.wait();
-        self.installation.take().unwrap()
+    pub(crate) fn ended(self) -> Installation {
+        self.ended_with().1
+    }
+
+    /// The same, and how it ended.
+    pub(crate) fn ended_with(mut self) -> (ExitStatus, Installation) {
+        let status = self.wait();
+        (status, self.installation.take().unwrap())
     }
 
     /// Stops and starts again.

@@ -9,6 +9,8 @@ use keyward_audit::store::{Family, read as read_store};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
 const TEXT: &str = "kw marker/ä+secret?&=7f3a91c2";
@@ -152,7 +154,12 @@ fn attack_s01_no_value_and_no_token_stands_anywhere() {
     }
     let process = format!("/proc/{}", gateway.pid());
     for file in ["cmdline", "environ", "comm"] {
-        places.add(file, fs::read(format!("{process}/{file}")).unwrap());
+        match fs::read(format!("{process}/{file}")) {
+            Ok(bytes) => places.add(file, bytes),
+            // Whoever is not root may not look into a process that gave up core dumps.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => places.add(file, "KEYWARD_LOG"),
+            Err(error) => panic!("{file}: {error}"),
+        }
     }
     let token = gateway.admin().to_owned();
     let installation = gateway.stop();
@@ -196,4 +203,18 @@ fn attack_s01_no_value_and_no_token_stands_anywhere() {
         assert_eq!(planted.holding(needle), ["planted"], "{what}");
     }
     installation.verify();
+}
+
+#[test]
+fn attack_s01_a_running_gateway_leaves_no_core_dump() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", TEXT);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.pid())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    let core: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(core[..2], ["0", "0"], "soft and hard limit");
+    gateway.signal("ABRT");
+    let (status, installation) = gateway.ended_with();
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
+    TestGateway::of(installation).finish();
 }

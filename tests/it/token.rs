@@ -57,6 +57,11 @@ impl Issuer {
         Introduction { table, key_file, pem: self.public_pem() }
     }
 
+    /// Its public key, base64url: the `x` of a JWK.
+    pub(crate) fn public_key(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.key.public_key().as_ref())
+    }
+
     /// SubjectPublicKeyInfo as PEM.
     fn public_pem(&self) -> String {
         let der = [&SPKI, self.key.public_key().as_ref()].concat();

@@ -75,10 +75,10 @@ impl Waiting {
 
 /// Tells all who wait that their records are durable. While the log stops each is told from here, so that whoever was
 /// not heard is known before the last record is written.
-pub(super) fn deliver(log: &Arc<Shared>, heard: Vec<Heard>, stopping: bool) {
+pub(super) fn deliver(log: &Arc<Shared>, heard: impl DoubleEndedIterator<Item = Heard>, stopping: bool) {
     let mut threads: Vec<(ThreadId, Vec<Heard>)> = Vec::new();
     // From the last: each group is woken from its end, so whoever came first is told first.
-    for one in heard.into_iter().rev() {
+    for one in heard.rev() {
         let thread = one.waiter.thread;
         match threads.iter_mut().find(|(known, _)| *known == thread && !stopping) {
             Some((_, same)) => same.push(one),

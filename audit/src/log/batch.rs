@@ -1,6 +1,7 @@
 //! One batch in the making: records placed at the head, the rows that ride with them, and who waits for what.
 
 use super::answers::{Heard, Waiter};
+use super::fresh::Indexed;
 use super::head::{self, Head, TILE};
 use super::keys::ChainId;
 use super::queue::{Answer, Entry};
@@ -134,9 +135,10 @@ impl Batch {
 }
 
 impl Placed {
-    /// The caller that waits to hear of it, if one does.
-    pub(super) fn heard(self) -> Option<Heard> {
-        let releases = self.entry.releases;
-        self.waiter.map(|waiter| Heard { waiter, locator: self.locator, releases })
+    /// The caller that waits to hear of it, if one does, and what the follower is to know.
+    pub(super) fn part(self, time_us: u64) -> (Option<Heard>, Indexed) {
+        let (locator, Entry { traces, releases, .. }) = (self.locator, self.entry);
+        let heard = self.waiter.map(|waiter| Heard { waiter, locator, releases });
+        (heard, Indexed { index: locator.index, time_us, traces })
     }
 }

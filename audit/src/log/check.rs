@@ -114,6 +114,19 @@ pub fn each_record(store: &dyn Store, origin: &str, each: &mut dyn FnMut(u64, u6
     Ok(())
 }
 
+/// The bytes of the record at `index` of the log in `store`, if it has so many.
+///
+/// # Errors
+/// As [`each_record`].
+pub fn record_at(store: &dyn Store, origin: &str, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let verify = Verify { origin, mark: None, indexes: false };
+    store::read(store, |rows| {
+        let stated = verify.stated(rows)?;
+        let stated = stated.ok_or_else(|| StoreError::Damaged(format!("it holds no log of `{origin}`")))?;
+        rows.get(Family::Records, &ChainId::of(&stated.chain_start).record(index).bytes)
+    })
+}
+
 /// What the state says of the log.
 struct Stated {
     chain_start: Digest,

@@ -4,10 +4,12 @@
 //! queries scan the records above its watermark. If the process dies, rows that were not synced are built again,
 //! because their watermark is gone with them.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::fresh::Indexed;
 use super::index::{self, Facts};
 use super::keys::{ChainId, number};
 use super::shared::{Mode, Shared};
@@ -70,10 +72,26 @@ impl Follower {
         if from > to {
             return Ok((start_over(self.log.id).to_vec(), 0));
         }
-        let to = to.min(from.saturating_add(RECORDS));
-        let keys = self.log.id.records(from..to);
+        let range = from..to.min(from.saturating_add(RECORDS));
+        let (mut batch, reached) = match self.log.fresh.take(&range) {
+            Some(fresh) => self.plan_fresh(&fresh, from),
+            None => self.plan_stored(rows, range)?,
+        };
+        if reached > from {
+            batch.push(Write { key: self.log.id.follower(INDEXES), value: Some(reached.to_be_bytes().to_vec()) });
+        }
+        Ok((batch, reached))
+    }
+
+    fn plan_fresh(&self, fresh: &[Indexed], from: u64) -> (Vec<Write>, u64) {
+        let rows = fresh.iter().flat_map(|record| record.traces.rows(self.log.id, record.index, record.time_us));
+        (rows.map(row).collect(), fresh.last().map_or(from, |last| last.index.saturating_add(1)))
+    }
+
+    fn plan_stored(&self, rows: &dyn Snapshot, range: Range<u64>) -> Result<(Vec<Write>, u64), StoreError> {
         let mut batch = Vec::new();
-        let mut reached = from;
+        let mut reached = range.start;
+        let keys = self.log.id.records(range);
         rows.scan(Family::Records, &keys.start, &keys.end, false, &mut |key, bytes| {
             // A record that cannot be read has no rows; `audit verify` names it.
             if let Some(record) = Facts::read(bytes) {
@@ -82,9 +100,6 @@ impl Follower {
             reached = number(key).map_or(reached, |index| index.saturating_add(1));
             true
         })?;
-        if reached > from {
-            batch.push(Write { key: self.log.id.follower(INDEXES), value: Some(reached.to_be_bytes().to_vec()) });
-        }
         Ok((batch, reached))
     }
 }

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::keys::{ChainId, behind_chain, number, successor};
 use crate::hash;
-use crate::record::{Decision, Kind, Record};
+use crate::record::{Decision, Draft, Kind, Record};
 
 const ACTION: u8 = b'a';
 const REFUSED: u8 = b'd';
@@ -67,23 +67,49 @@ impl<'a> Facts<'a> {
 
 /// All rows that a record has in the indexes.
 pub(super) fn rows(id: ChainId, record: &Facts<'_>) -> Vec<Row> {
-    let index = record.index;
-    let mut rows = Vec::with_capacity(4);
-    let mut add = |entry: Entry, value: Vec<u8>| rows.push((id.numbered(&entry.0, index), value));
-    add(Entry::action(&record.action), Vec::new());
-    if let Some(principal) = &record.principal {
-        add(Entry::principal(principal), Vec::new());
+    Traces::of(record).rows(id, record.index, record.time)
+}
+
+/// What a record leaves in the indexes, whatever its index and time.
+#[derive(Default)]
+pub(super) struct Traces(Vec<Entry>);
+
+impl Traces {
+    /// Those of a record that is yet to be written.
+    pub(super) fn of_draft(draft: &Draft) -> Self {
+        Self::of(&Facts {
+            action: draft.action.as_str().into(),
+            decision: draft.decision,
+            index: 0,
+            kind: draft.kind,
+            principal: draft.principal.as_deref().map(Cow::from),
+            resource: draft.resource.as_deref().map(Cow::from),
+            time: 0,
+        })
     }
-    if let Some(resource) = record.resource.as_deref().and_then(Name::of) {
-        add(Entry::resource(&resource), Vec::new());
+
+    fn of(record: &Facts<'_>) -> Self {
+        let mut entries = Vec::with_capacity(4);
+        entries.push(Entry::action(&record.action));
+        entries.extend(record.principal.as_deref().map(Entry::principal));
+        entries.extend(record.resource.as_deref().and_then(Name::of).map(|name| Entry::resource(&name)));
+        if matches!(record.decision, Some(Decision::Deny | Decision::Error)) {
+            entries.push(Entry::refused());
+        }
+        if record.kind == Kind::ClockStep {
+            entries.push(Entry::segment());
+        }
+        Self(entries)
     }
-    if matches!(record.decision, Some(Decision::Deny | Decision::Error)) {
-        add(Entry::refused(), Vec::new());
+
+    /// The rows, for the record at `index` that was written at `time_us`.
+    pub(super) fn rows(&self, id: ChainId, index: u64, time_us: u64) -> Vec<Row> {
+        let value = |entry: &Entry| match entry.0 == [SEGMENT] {
+            true => time_us.to_be_bytes().to_vec(),
+            false => Vec::new(),
+        };
+        self.0.iter().map(|entry| (id.numbered(&entry.0, index), value(entry))).collect()
     }
-    if record.kind == Kind::ClockStep {
-        add(Entry::segment(), record.time.to_be_bytes().to_vec());
-    }
-    rows
 }
 
 /// Tag and key of an index entry, before the record's index.
@@ -175,12 +201,8 @@ mod tests {
 
     #[test]
     fn facts_read_off_the_bytes_are_those_of_the_record() {
-        let mut draft = crate::record::Draft::new(
-            Kind::Access,
-            "ssm:\u{7f}\"Odd\u{1}",
-            "native",
-            "2244a341-e0fd-4058-aa83-9d27fc886ed6",
-        );
+        let mut draft =
+            Draft::new(Kind::Access, "ssm:\u{7f}\"Odd\u{1}", "native", "2244a341-e0fd-4058-aa83-9d27fc886ed6");
         draft.decision = Some(Decision::Deny);
         draft.principal = Some("user/dev/gr\u{fc}n\n".to_owned());
         draft.resource = Some("qcs::ssm:local:uin/1:secret/creatorUin/1/a".to_owned());
@@ -189,6 +211,7 @@ mod tests {
         let facts = Facts::read(&bytes).unwrap();
         assert_eq!(facts, Facts::of(&record));
         assert_eq!(rows(ChainId([1; 8]), &facts).len(), 4);
+        assert_eq!(Traces::of_draft(&draft).rows(ChainId([1; 8]), 7, 9), rows(ChainId([1; 8]), &facts));
     }
 
     #[test]

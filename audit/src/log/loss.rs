@@ -118,7 +118,7 @@ pub fn accept(acceptance: &Acceptance<'_>, environment: &Environment) -> Result<
 /// Opens what is left of the log that signs under `origin`.
 pub(super) fn open_left(path: &Path, origin: &str) -> Result<(RocksStore, Examined), AcceptError> {
     let mut found = None;
-    let opened = recovery::open_with_recovery(path, &mut |rows| start::judge(&mut found, left(rows, origin)));
+    let opened = recovery::open_what_is_left(path, &mut |rows| start::judge(&mut found, left(rows, origin)));
     let examined = match (found, &opened) {
         (Some(examined), _) => examined?,
         (None, _) => return Err(opened.err().unwrap_or(StoreError::Closed).into()),

@@ -59,8 +59,8 @@ impl Log {
         });
         let (opened, examined, file) = match (opened, found, file) {
             (Ok(opened), Some(Ok(examined)), Some(file)) => (opened, examined, file),
+            (Err(error), found, _) => return Err(start::refusal(error, found, newest.as_ref())),
             (_, Some(Err(refusal)), _) => return Err(refusal),
-            (Err(error), ..) => return Err(error.into()),
             (Ok(_), ..) => return Err(StoreError::Closed.into()),
         };
         let workers = Workers::assemble(Arc::new(opened.store), file, examined, settings, environment)?;
@@ -238,9 +238,9 @@ fn join(thread: Option<JoinHandle<()>>) {
 }
 
 impl Drop for Threads {
-    /// The last handle is gone: the threads end by themselves.
+    /// The last handle is gone. A process that ends while they still use the engine ends in an abort, so they are waited
+    /// for here too: for as long as a synced write takes.
     fn drop(&mut self) {
-        self.log.lanes.close(Refused::Stopping);
-        self.log.stop_followers();
+        self.stop();
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::answers::Waiter;
+use super::index::Traces;
 use super::settings::{Limits, Room};
 use super::sync::lock;
 use crate::disk::Level;
@@ -30,6 +31,8 @@ pub(super) enum Answer {
 pub(super) struct Entry {
     pub(super) framed: Framed,
     pub(super) kind: Kind,
+    /// What it will add to the indexes.
+    pub(super) traces: Traces,
     /// Whether the record says that something was handed out and nothing rides with it: if the caller does not get
     /// its proof after all, an `outcome` record has to say so.
     pub(super) releases: bool,

@@ -75,8 +75,8 @@ impl Sequencer {
         let mut found = None;
         let tail = log.store.reopen(&mut |rows| start::judge(&mut found, start::examine(rows, &log.origin, &mark)));
         let (examined, tail) = match (tail, found) {
+            (Err(error), found) => return Err(start::refusal(error, found, Some(&mark))),
             (_, Some(Err(refusal))) => return Err(refusal),
-            (Err(error), _) => return Err(error.into()),
             (Ok(_), None) => return Err(damaged(super::head::HEAD).into()),
             (Ok(tail), Some(Ok(examined))) => (examined, tail),
         };

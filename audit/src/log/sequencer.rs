@@ -15,10 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::{self, Waiter};
-use super::batch::{Batch, Placed};
+use super::batch::Batch;
 use super::clock::{Reading, SegmentClock};
 use super::gathering::Gathering;
 use super::head::Head;
+use super::index::Traces;
 use super::measure;
 use super::own::{self, Cause, SealFacts};
 use super::queue::{Drained, Entry, Submission};
@@ -245,8 +246,10 @@ impl Sequencer {
         batch.wake_sent_back();
         let placed = std::mem::take(&mut batch.placed);
         self.woken = placed.len();
-        let heard = placed.into_iter().filter_map(Placed::heard).collect();
-        answers::deliver(&self.log, heard, self.log.lanes.is_stopping());
+        let time_us = batch.time_us;
+        let (heard, indexed): (Vec<_>, Vec<_>) = placed.into_iter().map(|record| record.part(time_us)).unzip();
+        answers::deliver(&self.log, heard.into_iter().flatten(), self.log.lanes.is_stopping());
+        self.log.fresh.add(indexed.into_iter());
         Turn::Worked
     }
 
@@ -296,7 +299,7 @@ pub(super) fn sealed_at_us(log: &Shared, head: &Head) -> u64 {
 /// Frames a record of the log's own. They are small and well formed; one that is not is told and left out.
 pub(super) fn frame_own(draft: &Draft) -> Option<Entry> {
     match draft.frame() {
-        Ok(framed) => Some(Entry { framed, kind: draft.kind, releases: false }),
+        Ok(framed) => Some(Entry { framed, kind: draft.kind, traces: Traces::of_draft(draft), releases: false }),
         Err(error) => {
             tracing::error!(%error, action = draft.action, "a record of the log's own cannot be written");
             None

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::fresh::Fresh;
 use super::keys::ChainId;
 use super::marked::Marked;
 use super::queue::Lanes;
@@ -65,6 +66,8 @@ pub(super) struct Shared {
     pub(super) id: ChainId,
     pub(super) lanes: Lanes,
     pub(super) marked: Marked,
+    /// For the follower.
+    pub(super) fresh: Fresh,
     pub(super) requests: Mutex<Vec<CheckpointRequest>>,
     pub(super) requested: Condvar,
     /// Sizes of checkpoints that were used and are to be kept; the signer notes them in the store.
@@ -107,6 +110,7 @@ impl Shared {
             limits: parts.limits,
             origin: parts.origin,
             marked: parts.marked,
+            fresh: Fresh::default(),
             requests: Mutex::new(Vec::new()),
             requested: Condvar::new(),
             kept: Mutex::default(),

@@ -2,7 +2,8 @@
 //!
 //! INVARIANT I7: refused if and only if a record below the high-water mark is lost: fewer records than the mark
 //! remembers, another head at the mark's size, a record that its commitment does not fit, or no readable mark to show
-//! the contrary. A torn record above the mark is normal after a crash. Nothing is changed here.
+//! the contrary. A torn record above the mark is normal after a crash; a whole file of the engine's log that was synced
+//! and is gone is not. Nothing is changed here.
 
 use super::head::{self, Head, TILE, damaged};
 use super::keys::{ChainId, number};
@@ -52,6 +53,21 @@ pub enum OpenError {
         size: u64,
         /// What is wrong with the mark.
         mark: MarkError,
+    },
+    /// A file of the engine's own log is gone that was synced and closed, so records are gone, even if the mark knows of
+    /// none of them.
+    #[error(
+        "the store lacks `{file}`, which was synced: records are lost. without it the store holds `{size}` records, the \
+         high-water mark remembers `{mark}`. restore it, or with the server stopped run `keyward audit accept-loss --reason \
+         TEXT`"
+    )]
+    Gap {
+        /// The file.
+        file: String,
+        /// Records before the gap.
+        size: u64,
+        /// Records that the mark remembers.
+        mark: u64,
     },
     /// A record does not fit the log's state.
     #[error(
@@ -165,6 +181,17 @@ fn extends(rows: &dyn Snapshot, examined: &Examined, mark: &Mark) -> Result<bool
         Err(_) => return Ok(false),
     };
     Ok(verify_consistency(mark.size, head.size, &proof, &mark.root, &head.root()).is_ok())
+}
+
+/// Why a store was not opened: what `examine` found, as [`judge`] left it, says more than the store's own error.
+pub(super) fn refusal(error: StoreError, found: Option<Result<Examined, OpenError>>, mark: Option<&Mark>) -> OpenError {
+    match (error, found) {
+        (_, Some(Err(refusal))) => refusal,
+        (StoreError::Gap(file), Some(Ok(examined))) => {
+            OpenError::Gap { file, size: examined.head.size, mark: mark.map_or(0, |mark| mark.size) }
+        }
+        (error, _) => error.into(),
+    }
 }
 
 /// Checks the last records: each is canonical and at its index, fits its tile, and the chain from the first known

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::canonical;
 use super::value::{write_integer_if_some, write_map};
 use super::words::write_request;
 use super::{
@@ -101,7 +102,7 @@ impl Framed {
 
 fn write(run: &impl Serialize, capacity: usize) -> Result<Vec<u8>, FrameError> {
     let mut bytes = Vec::with_capacity(capacity);
-    serde_json::to_writer(&mut bytes, run).map_err(|error| FrameError::Malformed(error.to_string()))?;
+    canonical::write(run, &mut bytes).map_err(|error| FrameError::Malformed(error.to_string()))?;
     Ok(bytes)
 }
 

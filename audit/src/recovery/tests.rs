@@ -1,6 +1,8 @@
 //! What each kind of damage to the live write-ahead log does on the bundled version of RocksDB, and what is made of it
 //! here. `kill -9` is a copy of the directory while the store is open: every batch in it is synced.
 
+mod gap;
+
 use std::collections::BTreeMap;
 
 use super::*;

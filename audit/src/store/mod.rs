@@ -144,6 +144,10 @@ pub enum StoreError {
     /// The engine reports damage: a checksum or a structure does not fit.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// A file of the engine's own log is gone, or shorter than it was synced: the file. Batches behind it cannot follow
+    /// those before it.
+    #[error("the store lacks `{0}`, which was synced")]
+    Gap(String),
     /// It opened, but what it holds or how it is set is not acceptable: a judge's words, or the option at fault.
     #[error("the store was refused: {0}")]
     Refused(String),

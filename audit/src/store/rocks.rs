@@ -26,7 +26,7 @@ use rocksdb::{
 };
 
 #[cfg(test)]
-use rocksdb::{CompactionDecision, SliceTransform};
+use rocksdb::{CompactionDecision, Env, FlushOptions, SliceTransform};
 
 use super::{Commit, Family, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
 use crate::recovery;
@@ -51,6 +51,8 @@ pub enum Recovery {
     Absolute,
     /// Keep what lies before the damage. Only on a copy: see [`recovery`].
     PointInTime,
+    /// The same, and files that the manifest remembers may be missing. Only on a copy without those behind the gap.
+    BeforeGap,
 }
 
 /// What a write outlasts.
@@ -317,9 +319,18 @@ fn failure(path: &Path, error: &rocksdb::Error) -> StoreError {
     let held = text.contains("While lock file") || text.contains("lock hold by current process");
     match error.kind() {
         ErrorKind::IOError if held => StoreError::InUse { path: path.display().to_string() },
-        ErrorKind::Corruption => StoreError::Damaged(one_line(text)),
+        ErrorKind::Corruption => gap(text).map_or_else(|| StoreError::Damaged(one_line(text)), StoreError::Gap),
         _ => StoreError::Engine(one_line(text)),
     }
+}
+
+/// The file of the log that is missing, or shorter than the manifest remembers it, if that is what RocksDB says.
+fn gap(text: &str) -> Option<String> {
+    let (_, rest) = text
+        .split_once("Missing WAL with log number: ")
+        .or_else(|| text.split_once("Size mismatch: WAL (log number: "))?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<u64>().ok().map(|number| format!("{number:06}.log"))
 }
 
 fn one_line(text: &str) -> String {
@@ -337,9 +348,9 @@ fn database_options(recovery: Recovery) -> Options {
     let mut options = Options::default();
     options.set_wal_recovery_mode(match recovery {
         Recovery::Absolute => DBRecoveryMode::AbsoluteConsistency,
-        Recovery::PointInTime => DBRecoveryMode::PointInTime,
+        Recovery::PointInTime | Recovery::BeforeGap => DBRecoveryMode::PointInTime,
     });
-    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_track_and_verify_wals_in_manifest(recovery != Recovery::BeforeGap);
     options.set_max_total_wal_size(WAL_BYTES_MAX);
     options.set_recycle_log_file_num(0);
     options.set_manual_wal_flush(false);
@@ -393,6 +404,46 @@ fn common_options(cache: &Cache) -> Options {
     options.set_ttl(0);
     options.set_periodic_compaction_seconds(0);
     options
+}
+
+/// No store of this process writes tables out while this lives, so that its log has as many files as flushes were begun.
+#[cfg(test)]
+pub(crate) struct HeldFlushes(Env);
+
+#[cfg(test)]
+impl HeldFlushes {
+    /// Holds for the stores that are open by now.
+    pub(crate) fn hold() -> Self {
+        let mut held = Self(Env::new().unwrap());
+        held.set_threads(0);
+        held
+    }
+
+    fn set_threads(&mut self, threads: i32) {
+        self.0.set_high_priority_background_threads(threads);
+        self.0.set_low_priority_background_threads(threads);
+    }
+}
+
+#[cfg(test)]
+impl Drop for HeldFlushes {
+    fn drop(&mut self) {
+        self.set_threads(4);
+    }
+}
+
+#[cfg(test)]
+impl RocksStore {
+    /// Begins a new file of the log, and to write out what the old one holds.
+    pub(crate) fn begin_flush(&self) {
+        let begun = self.with_engine(|engine| {
+            let families = Family::ALL.map(|family| handle(engine, family).unwrap());
+            let mut options = FlushOptions::default();
+            options.set_wait(false);
+            engine.flush_cfs_opt(&families.each_ref(), &options).map_err(|error| failure(&self.path, &error))
+        });
+        begun.unwrap();
+    }
 }
 
 #[cfg(test)]

@@ -49,13 +49,9 @@ fn a_store_without_keys_is_not_one_with_a_wrong_root_key() {
 #[test]
 fn i08_any_flipped_bit_of_any_key_row_keeps_the_keyring_from_loading() {
     let (_, root, rows) = installed();
+    assert_eq!(rows.0.len(), 3);
     for (address, row) in &rows.0 {
-        if address.1.starts_with(b"key/") {
-            continue; // state and dates, not sealed
-        }
-        // The creation time of a generation says only when; it opens nothing.
-        let open = if address.1.starts_with(b"generation/") { 1..9 } else { 0..0 };
-        for bit in (0..row.len() * 8).filter(|bit| !open.contains(&(bit / 8))) {
+        for bit in 0..row.len() * 8 {
             let mut changed = rows.clone();
             changed.0.get_mut(address).unwrap()[bit / 8] ^= 1 << (bit % 8);
             assert!(loaded(&changed, &root).is_err(), "bit {bit} of {address:?}");
@@ -71,16 +67,37 @@ fn i08_a_wrapped_key_moved_to_another_installation_key_or_generation_does_not_op
     add_generation(&mut rows, &root, &other, 1, KeyState::Enabled);
     assert!(loaded(&rows, &root).is_ok());
     let at = |id: &KeyId, number| generation_row(id, KeyGeneration::new(number).unwrap());
-    for (from, to) in [(at(&id, 1), at(&id, 2)), (at(&other, 1), at(&id, 1)), (at(&id, 2), at(&id, 3))] {
+    let (foreign, writes) = Keyring::initial(&root, 0, &SystemRandom).unwrap();
+    let foreign_rows = MemoryRows::of(&writes);
+    let own = loaded(&rows, &root).unwrap();
+    let moves = [(at(&id, 1), at(&id, 2)), (at(&other, 1), at(&id, 1)), (at(&id, 2), at(&id, 3))];
+    let moves = moves.into_iter().map(|(from, to)| (&own, rows.row(&from).unwrap(), from, to));
+    let moves = moves.chain([(&foreign, foreign_rows.row(&at(&id, 1)).unwrap(), at(&id, 1), at(&id, 1))]);
+    for (keyring, stored, from, to) in moves {
         let mut moved = rows.clone();
-        moved.put(&to, rows.row(&from).unwrap());
+        moved.put(&to, stored.clone());
+        assert!(refusal(&moved, &root).ends_with("it is not authentic: altered or moved"));
+        // Authenticated anew at its place: the wrapping itself is bound too.
+        let row = keyring.installation().row_key().verified(from.family, &from.bytes, &stored).unwrap();
+        moved.put(&to, own.installation().row_key().authenticate(&to, row.to_vec()));
         assert!(refusal(&moved, &root).ends_with("it does not open under the root key"));
     }
-    let (_, writes) = Keyring::initial(&root, 0, &SystemRandom).unwrap();
-    let foreign = MemoryRows::of(&writes);
-    let mut moved = rows.clone();
-    moved.put(&at(&id, 1), foreign.row(&at(&id, 1)).unwrap());
-    assert!(refusal(&moved, &root).ends_with("it does not open under the root key"));
+}
+
+#[test]
+fn i08_a_disabled_key_cannot_be_enabled_in_the_store() {
+    let (_, root, mut rows) = installed();
+    let (team, other) = (KeyId::parse("team").unwrap(), KeyId::parse("other").unwrap());
+    add_generation(&mut rows, &root, &team, 1, KeyState::Disabled);
+    add_generation(&mut rows, &root, &other, 1, KeyState::Enabled);
+    let mut forged = rows.clone();
+    forged.0.get_mut(&(Family::Keys, key_row(&team).bytes)).unwrap()[1] = 1;
+    let expected = "the key rows of the store are damaged: key `team`: it is not authentic: altered or moved";
+    assert_eq!(refusal(&forged, &root), expected);
+    // Nor by the row of a key that is enabled.
+    let mut swapped = rows.clone();
+    swapped.put(&key_row(&team), rows.row(&key_row(&other)).unwrap());
+    assert_eq!(refusal(&swapped, &root), expected);
 }
 
 #[test]

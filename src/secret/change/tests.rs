@@ -16,7 +16,7 @@ const PENDING: State = State::PendingDelete { delete_at_s: 9 };
 /// What a call answered, in one word of the table of states.
 fn answer(outcome: Result<Change, SecretError>) -> &'static str {
     match outcome {
-        Ok(change) if change.writes.is_empty() => "no change",
+        Ok(change) if change.rows.is_empty() => "no change",
         Ok(change) => match change.row.state {
             State::Enabled => "-> Enabled",
             State::Disabled => "-> Disabled",
@@ -92,16 +92,16 @@ fn a_read_without_version_serves_the_current_one_and_staged_versions_are_served_
 fn i02_a_creation_writes_the_secret_its_value_its_creator_and_its_count_together() {
     let engine = engine();
     let change = created(&engine, "prod/db");
-    let rows = MemoryRows::of(&change.writes);
-    let row = lookup::secret(&rows, &name("prod/db")).unwrap().unwrap();
+    let rows = MemoryRows::of(&change.writes(engine.row_key()));
+    let row = lookup::secret(&rows, engine.row_key(), &name("prod/db")).unwrap().unwrap();
     assert_eq!(row, change.row);
     let served = row.serve(None).unwrap();
     let value = lookup::value(&rows, &row, served).unwrap();
     assert_eq!(opened(&engine, &value, &row.binding(served)).unwrap().expose(), b"v1");
-    let view = lookup::creation(&rows, &name("prod/db"), creator()).unwrap();
+    let view = lookup::creation(&rows, engine.row_key(), &name("prod/db"), creator()).unwrap();
     assert_eq!((view.in_shard, view.total), (1, 1));
     assert_eq!(view.creator_principal, Some(alice()));
-    assert_eq!(change.writes.len(), 4);
+    assert_eq!(change.rows.len(), 4);
     assert_eq!(change.version.as_ref().map(|version| version.value), Some(served.value));
 }
 
@@ -111,7 +111,7 @@ fn i02_a_put_writes_the_secret_and_the_new_value_and_leaves_the_old_value_alone(
     let row = created(&engine, "prod/db").row;
     let sealed = sealed_for(&engine, &row, "v2");
     let change = put(row.clone(), &sealed, false, 5, &Limits::default()).unwrap();
-    let keys: Vec<_> = change.writes.iter().map(|write| write.key.clone()).collect();
+    let keys: Vec<_> = change.writes(engine.row_key()).into_iter().map(|write| write.key).collect();
     assert_eq!(keys, [address::secret(&row.name), address::value(row.id, sealed.binding().value)]);
     assert_eq!(change.previous, Some(version("v1")));
     assert_eq!(change.row.current, version("v2"));
@@ -203,7 +203,7 @@ fn set_current_moves_either_way_and_ends_staging() {
     assert_eq!((back.previous, back.row.current.clone()), (Some(version("v2")), version("v1")));
     assert!(!back.row.version(&version("v2")).unwrap().staged);
     let same = set_current(back.row, &version("v1")).unwrap();
-    assert_eq!((same.previous, same.writes.len()), (Some(version("v1")), 0));
+    assert_eq!((same.previous, same.rows.len()), (Some(version("v1")), 0));
 }
 
 /// A version id, or a whole name, that is deleted and used again: new value id, and the old row does not open as it.
@@ -211,7 +211,7 @@ fn set_current_moves_either_way_and_ends_staging() {
 fn attack_h04_a_reused_version_id_gets_a_new_value_and_the_old_row_cannot_return() {
     let engine = engine();
     let first = created(&engine, "prod/db");
-    let old = MemoryRows::of(&first.writes);
+    let old = MemoryRows::of(&first.writes(engine.row_key()));
     let row = put_second(&engine);
     let without = SecretRow { versions: row.versions[..1].to_vec(), ..row.clone() };
     let again = put(without.clone(), &sealed_for(&engine, &without, "v2"), true, 3, &Limits::default()).unwrap();
@@ -302,7 +302,7 @@ fn code(error: &SecretError) -> &'static str {
 /// One call on the stored rows; answers the version and, for reads, what came out.
 fn real(engine: &Engine, rows: &mut MemoryRows, call: &Call) -> Result<Option<VersionId>, &'static str> {
     let limits = Limits { versions_max: MODEL_VERSIONS_MAX, ..Limits::default() };
-    let row = lookup::secret(rows, &name("s")).unwrap().unwrap();
+    let row = lookup::secret(rows, engine.row_key(), &name("s")).unwrap().unwrap();
     let outcome = match call {
         Call::Put(number, stage) => {
             let sealed = sealed_for(engine, &row, id(*number).as_str());
@@ -320,7 +320,7 @@ fn real(engine: &Engine, rows: &mut MemoryRows, call: &Call) -> Result<Option<Ve
         }
     };
     let change = outcome.map_err(|error| code(&error))?;
-    rows.apply(&change.writes);
+    rows.apply(&change.writes(engine.row_key()));
     Ok(change.version.map(|version| version.id))
 }
 
@@ -337,12 +337,12 @@ proptest! {
             let sealed = engine.seal(&text("v0"), binding, &KeyId::default_key()).unwrap();
             create(&free("s"), new_secret([5; 16].into()), &sealed, &Limits::default()).unwrap()
         };
-        let mut rows = MemoryRows::of(&change.writes);
+        let mut rows = MemoryRows::of(&change.writes(engine.row_key()));
         let mut model = Model { enabled: true, current: 0, staged: BTreeMap::from([(0, false)]) };
         for call in calls {
             let expected = model.call(&call).map(|version| version.map(id));
             prop_assert_eq!(real(engine, &mut rows, &call), expected, "{:?}", call);
-            let row = lookup::secret(&rows, &name("s")).unwrap().unwrap();
+            let row = lookup::secret(&rows, engine.row_key(), &name("s")).unwrap().unwrap();
             let staged: BTreeMap<_, _> = row.versions.iter().map(|v| (v.id.clone(), v.staged)).collect();
             let on_paper: BTreeMap<_, _> = model.staged.iter().map(|(number, staged)| (id(*number), *staged)).collect();
             prop_assert_eq!(staged, on_paper);

@@ -36,8 +36,12 @@ def nonce(number):
     return bytes([number]) * 12
 
 
+def derive(parent, salt, info):
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(parent)
+
+
 def wrap(parent, salt, associated, key, number):
-    derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=associated).derive(parent)
+    derived = derive(parent, salt, associated)
     return nonce(number) + AESGCM(derived).encrypt(nonce(number), key, associated)
 
 
@@ -49,21 +53,28 @@ def row(family, key, value):
     print(family, key.hex(), value.hex())
 
 
+def authentic(family, key, value):
+    place = sized(b"keyward/row/v1") + sized(family.encode()) + sized(key)
+    row(family, key, value + hmac.new(ROW_KEY, place + value, hashlib.sha256).digest())
+
+
+ROW_KEY = derive(CREATOR_KEY, INSTALLATION, b"keyward/row-key/v1")
 installation = sized(b"keyward/installation/v1") + INSTALLATION + u64(CREATED)
 row("keys", b"installation",
     b"\x01" + INSTALLATION + u64(CREATED) + wrap(ROOT, INSTALLATION, installation, CREATOR_KEY, 0xa1))
-row("keys", b"key/" + KEY, b"\x01\x01" + u64(CREATED) + u32(GENERATION))
+authentic("keys", b"key/" + KEY, b"\x01\x01" + u64(CREATED) + u32(GENERATION))
 generation = sized(b"keyward/key-encryption-key/v1") + INSTALLATION + sized(KEY) + u32(GENERATION)
-row("keys", b"generation/" + KEY + b"/" + u32(GENERATION),
-    b"\x01" + u64(CREATED) + wrap(ROOT, INSTALLATION, generation, KEK, 0xa2))
+authentic("keys", b"generation/" + KEY + b"/" + u32(GENERATION),
+          b"\x01" + u64(CREATED) + wrap(ROOT, INSTALLATION, generation, KEK, 0xa2))
 
 creator = int.from_bytes(hmac.new(CREATOR_KEY, PRINCIPAL, hashlib.sha256).digest()[:8], "big") >> 12
 tags = u32(2) + sized(b"env") + sized(b"prod") + sized(b"team") + sized(b"pay")
 versions = u32(1) + sized(VERSION) + VALUE + u64(CREATED + 70) + b"\x00" + bytes([TEXT])
-row("secrets", b"s" + NAME,
-    b"\x01" + SECRET + sized(NAME) + u64(creator) + sized(PRINCIPAL) + u64(CREATED + 70) + b"\x01" + u64(0)
-    + sized(b"password of the payments database") + tags + sized(KEY) + sized(b"1_2_customize_3_abc") + sized(VERSION)
-    + versions)
+authentic("secrets", b"s" + NAME,
+          b"\x01" + SECRET + sized(NAME) + u64(creator) + sized(PRINCIPAL) + u64(CREATED + 70) + b"\x01" + u64(0)
+          + sized(b"password of the payments database") + tags + sized(KEY) + sized(b"1_2_customize_3_abc")
+          + sized(VERSION) + versions)
+authentic("secrets", b"c" + u64(creator), PRINCIPAL)
 
 data_key = binding(b"keyward/data-key/v1") + sized(KEY) + u32(GENERATION)
 sealed = AESGCM(DATA_KEY).encrypt(nonce(0xa4), PLAINTEXT, binding(b"keyward/value/v1"))

@@ -17,44 +17,72 @@ fn holding(engine: &Engine, names: &[&str]) -> MemoryRows {
 }
 
 fn add(engine: &Engine, rows: &mut MemoryRows, of: &str, limits: &Limits) -> Result<(), SecretError> {
-    let view = creation(rows, &name(of), creator()).unwrap();
+    let view = creation(rows, engine.row_key(), &name(of), creator()).unwrap();
     let binding = binding(of, "v1");
     let id = binding.secret;
     let sealed = engine.seal(&text("x"), binding, &KeyId::default_key()).unwrap();
-    rows.apply(&create(&view, new_secret(id), &sealed, limits)?.writes);
+    rows.apply(&create(&view, new_secret(id), &sealed, limits)?.writes(engine.row_key()));
     Ok(())
 }
 
 #[test]
 fn i06_a_name_is_found_by_its_own_bytes_only() {
-    let rows = holding(&engine(), &["prod/db", "prod/db2", "Prod/db"]);
+    let engine = engine();
+    let rows = holding(&engine, &["prod/db", "prod/db2", "Prod/db"]);
     for (asked, found) in
         [("prod/db", true), ("Prod/db", true), ("PROD/db", false), ("prod/d", false), ("prod", false), ("db", false)]
     {
-        let row = secret(&rows, &name(asked)).unwrap();
+        let row = secret(&rows, engine.row_key(), &name(asked)).unwrap();
         assert_eq!(row.map(|row| row.name), found.then(|| name(asked)), "{asked}");
     }
 }
 
 #[test]
 fn i06_a_row_laid_under_another_name_is_damage() {
-    let mut rows = holding(&engine(), &["demo/low", "prod/high"]);
-    let high = rows.row(&address::secret(&name("prod/high"))).unwrap();
-    rows.put(&address::secret(&name("demo/low")), high);
-    let message = secret(&rows, &name("demo/low")).unwrap_err().to_string();
+    let engine = engine();
+    let mut rows = holding(&engine, &["demo/low", "prod/high"]);
+    let (low, high) = (address::secret(&name("demo/low")), address::secret(&name("prod/high")));
+    let moved = rows.row(&high).unwrap();
+    rows.put(&low, moved.clone());
+    let message = secret(&rows, engine.row_key(), &name("demo/low")).unwrap_err().to_string();
+    assert!(message.ends_with("secret `demo/low`: damaged row: it is not authentic: altered or moved"), "{message}");
+    assert!(each_secret(&rows, engine.row_key(), &mut |_| true).is_err());
+    // Even by whoever could authenticate it there.
+    let row = engine.row_key().verified(Family::Secrets, &high.bytes, &moved).unwrap();
+    rows.put(&low, engine.row_key().authenticate(&low, row.to_vec()));
+    let message = secret(&rows, engine.row_key(), &name("demo/low")).unwrap_err().to_string();
     assert!(message.ends_with("secret `demo/low`: damaged row: it is another secret's"), "{message}");
-    assert!(each_secret(&rows, &mut |_| true).is_err());
 }
 
-/// The same with the name inside the row changed too: the row reads well, and the value does not open.
+/// Each bit of the rows that are decided on.
+#[test]
+fn i08_no_bit_of_a_secrets_row_or_of_its_creators_can_change() {
+    let engine = engine();
+    let rows = holding(&engine, &["prod/db", "prod/other"]);
+    let reads = |rows: &MemoryRows| creation(rows, engine.row_key(), &name("prod/db"), creator()).is_ok();
+    assert!(reads(&rows));
+    for key in [address::secret(&name("prod/db")), address::creator(creator())] {
+        let row = rows.row(&key).unwrap();
+        for bit in 0..row.len() * 8 {
+            let (mut changed, mut row) = (rows.clone(), row.clone());
+            row[bit / 8] ^= 1 << (bit % 8);
+            changed.put(&key, row);
+            assert!(!reads(&changed), "bit {bit} of {key:?}");
+        }
+    }
+}
+
+/// The same with the name inside the row changed too, by whoever can authenticate rows: it reads well, and the value does
+/// not open.
 #[test]
 fn attack_h02_a_secret_renamed_in_the_store_does_not_open() {
     let engine = engine();
     let mut rows = holding(&engine, &["prod/high"]);
-    let high = secret(&rows, &name("prod/high")).unwrap().unwrap();
+    let high = secret(&rows, engine.row_key(), &name("prod/high")).unwrap().unwrap();
     let renamed = SecretRow { name: name("demo/low"), ..high };
-    rows.put(&address::secret(&name("demo/low")), renamed.encode());
-    let row = secret(&rows, &name("demo/low")).unwrap().unwrap();
+    let low = address::secret(&name("demo/low"));
+    rows.put(&low, engine.row_key().authenticate(&low, renamed.encode()));
+    let row = secret(&rows, engine.row_key(), &name("demo/low")).unwrap().unwrap();
     let version = row.serve(None).unwrap();
     let sealed = value(&rows, &row, version).unwrap();
     assert!(crate::secret::fixture::opened(&engine, &sealed, &row.binding(version)).is_err());
@@ -62,16 +90,17 @@ fn attack_h02_a_secret_renamed_in_the_store_does_not_open() {
 
 #[test]
 fn all_secrets_are_listed_by_the_bytes_of_their_names_until_it_is_enough() {
-    let rows = holding(&engine(), &["b", "a/b", "B", "a.b", "a"]);
+    let engine = engine();
+    let rows = holding(&engine, &["b", "a/b", "B", "a.b", "a"]);
     let mut names = Vec::new();
-    each_secret(&rows, &mut |row| {
+    each_secret(&rows, engine.row_key(), &mut |row| {
         names.push(row.name.as_str().to_owned());
         true
     })
     .unwrap();
     assert_eq!(names, ["B", "a", "a.b", "a/b", "b"]);
     let mut seen = 0;
-    each_secret(&rows, &mut |_| {
+    each_secret(&rows, engine.row_key(), &mut |_| {
         seen += 1;
         seen < 2
     })
@@ -87,7 +116,7 @@ fn secrets_are_counted_over_all_shards() {
     assert_eq!(secrets_held(&rows).unwrap(), 40);
     let shards: BTreeSet<_> = names.iter().map(|text| address::shard(&name(text))).collect();
     assert!(shards.len() > 25, "{} shards for 40 names", shards.len());
-    let view = creation(&rows, &name("s7"), creator()).unwrap();
+    let view = creation(&rows, engine.row_key(), &name("s7"), creator()).unwrap();
     let same = names.iter().filter(|text| address::shard(&name(text)) == address::shard(&name("s7"))).count();
     assert_eq!((view.in_shard, view.total), (u64::try_from(same).unwrap(), 40));
     assert_eq!(view.creator_principal, Some(alice()));
@@ -108,13 +137,13 @@ fn the_quota_holds_over_real_rows() {
 #[test]
 fn attack_h05_two_creations_of_a_batch_meet_in_a_row_that_both_read() {
     let (engine, limits) = (engine(), Limits::default());
-    let view = |of: &str| creation(&MemoryRows::default(), &name(of), creator()).unwrap();
+    let view = |of: &str| creation(&MemoryRows::default(), engine.row_key(), &name(of), creator()).unwrap();
     let writes = |of: &str| {
         let view = view(of);
         let binding = binding(of, "v1");
         let id = binding.secret;
         let sealed = engine.seal(&text("x"), binding, &KeyId::default_key()).unwrap();
-        let writes = create(&view, new_secret(id), &sealed, &limits).unwrap().writes;
+        let writes = create(&view, new_secret(id), &sealed, &limits).unwrap().writes(engine.row_key());
         writes.into_iter().map(|write| write.key).collect::<BTreeSet<_>>()
     };
     let meets = |reads: Vec<Key>, of: &str| reads.iter().any(|key| writes(of).contains(key));
@@ -138,15 +167,23 @@ fn damaged_rows_are_named_and_nothing_of_them_is_shown() {
         rows.put(&key, bytes.to_vec());
         rows
     };
-    let row = secret(&rows, &name("prod/db")).unwrap().unwrap();
+    let authentic = |key: Key, bytes: &[u8]| {
+        let stored = engine.row_key().authenticate(&key, bytes.to_vec());
+        with(key, &stored)
+    };
+    let row = secret(&rows, engine.row_key(), &name("prod/db")).unwrap().unwrap();
     let version = row.serve(None).unwrap();
     let broken = with(address::secret(&name("prod/db")), b"hunter2");
-    let message = secret(&broken, &name("prod/db")).unwrap_err().to_string();
+    let message = secret(&broken, engine.row_key(), &name("prod/db")).unwrap_err().to_string();
+    assert_eq!(message, "the store is damaged: secret `prod/db`: damaged row: cut short");
+    let broken = authentic(address::secret(&name("prod/db")), b"hunter2");
+    let message = secret(&broken, engine.row_key(), &name("prod/db")).unwrap_err().to_string();
     assert_eq!(message, "the store is damaged: secret `prod/db`: damaged row: row version");
     let broken = with(address::value(row.id, version.value), b"hunter2");
     let message = value(&broken, &row, version).unwrap_err().to_string();
     assert_eq!(message, "the store is damaged: version `v1` of secret `prod/db`: damaged row: row version");
-    let message = creation(&with(address::creator(creator()), b"x"), &name("n"), creator()).unwrap_err().to_string();
+    let broken = authentic(address::creator(creator()), b"x");
+    let message = creation(&broken, engine.row_key(), &name("n"), creator()).unwrap_err().to_string();
     assert_eq!(message, "the store is damaged: creator 7: damaged row: principal");
     let message = secrets_held(&with(address::count(3), b"x")).unwrap_err().to_string();
     assert_eq!(message, "the store is damaged: number of secrets: damaged row: count");

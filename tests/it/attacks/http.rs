@@ -46,6 +46,11 @@ fn attack_f01_two_readings_of_where_a_request_ends() {
         ("a NUL in a header", format!("{head}X-A: b\0c\r\n\r\n{hidden}")),
         ("no version", format!("POST /v1/ListSecrets\r\n\r\n{hidden}")),
         ("another version", format!("POST /v1/ListSecrets HTTP/9.9\r\nHost: h\r\n\r\n{hidden}")),
+        ("a bare CR in a header", format!("{head}X-A: b\rContent-Length: 0\r\n\r\n{hidden}")),
+        (
+            "a bare LF behind the coding",
+            format!("{head}Transfer-Encoding: chunked\n, identity\r\n\r\n0\r\n\r\n{hidden}"),
+        ),
     ];
     for (what, text) in &cases {
         let raw = gateway.raw(text.as_bytes());
@@ -57,6 +62,89 @@ fn attack_f01_two_readings_of_where_a_request_ends() {
     let records = gateway.records();
     let reads = records[before..].iter().filter(|record| record["action"] == "ssm:GetSecretValue");
     assert_eq!(reads.count(), 0, "a hidden request was served");
+    gateway.finish();
+}
+
+/// Where a chunk ends must be read in one way: what another reader might take for the end of a line, or of an extension, is
+/// none. The callers are known ones, since nobody else's body is read at all.
+#[test]
+fn attack_f01_odd_chunks_are_refused_and_nothing_behind_them_is_served() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", "s3cret");
+    let before = gateway.records().len();
+    let hidden = smuggled(&gateway);
+    let head = format!(
+        "POST /v1/DescribeSecret HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Transfer-Encoding: chunked\r\n\r\n",
+        gateway.admin()
+    );
+    let body = r#"{"SecretName":"demo/db"}"#;
+    let size = format!("{:x}", body.len());
+    let odd = [
+        ("a bare LF behind the size", format!("{size}\n{body}\r\n0\r\n\r\n")),
+        ("a bare LF in an extension", format!("{size};a=b\n{body}\r\n0\r\n\r\n")),
+        ("a bare LF in a quoted extension", format!("{size};a=\"\n\"\r\n{body}\r\n0\r\n\r\n")),
+        ("a bare CR behind the size", format!("{size}\r{body}\r\n0\r\n\r\n")),
+        ("a NUL in an extension", format!("{size};a\0\r\n{body}\r\n0\r\n\r\n")),
+        ("a bare LF behind the data", format!("{size}\r\n{body}\n0\r\n\r\n")),
+        ("no end of line behind the data", format!("{size}\r\n{body}0\r\n\r\n")),
+        ("data longer than its size", format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len() - 1)),
+        ("a size in two parts", format!("{} {}\r\n{body}\r\n0\r\n\r\n", &size[..1], &size[1..])),
+        ("a signed size", format!("+{size}\r\n{body}\r\n0\r\n\r\n")),
+        ("a size with a prefix", format!("0x{size}\r\n{body}\r\n0\r\n\r\n")),
+        ("an empty size", format!("\r\n{body}\r\n0\r\n\r\n")),
+        ("a size over 2^64", format!("1{:016x}\r\n{body}\r\n0\r\n\r\n", body.len())),
+    ];
+    let mut refused = Vec::new();
+    for (what, chunks) in &odd {
+        let raw = gateway.raw(format!("{head}{chunks}{hidden}").as_bytes());
+        let statuses: Vec<u16> = raw.replies.iter().map(|reply| reply.status).collect();
+        assert!(statuses.len() <= 1 && statuses.iter().all(|status| *status == 400), "{what}: {statuses:?}");
+        assert!(raw.closed, "{what}: the connection is left open");
+        refused.extend(raw.replies.into_iter().map(|reply| (*what, reply)));
+    }
+    // An extension that is one is passed over, and what follows is a request of its own.
+    let plain = gateway.raw(format!("{head}{size};a=b;c=\"d\"\r\n{body}\r\n0\r\n\r\n").as_bytes());
+    assert_eq!(plain.replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [200]);
+    let export = gateway.export();
+    for (what, reply) in refused.iter().filter(|(_, reply)| reply.index().is_some()) {
+        check_bad(&export, what, reply, 400, "InvalidRequest");
+    }
+    let reads = export.records[before..].iter().filter(|record| record["action"] == "ssm:GetSecretValue");
+    assert_eq!(reads.count(), 0, "a hidden request was served");
+    let done = export.records[before..].iter().filter(|r| r["action"] == "ssm:DescribeSecret" && r["outcome"] == "ok");
+    assert_eq!(done.count(), 1, "only the well-formed one was done");
+    gateway.finish();
+}
+
+/// A bare LF as the end of a line of the head is read as RFC 9112, 2.2 allows, and in one way only: as if it were CRLF.
+#[test]
+fn attack_f01_a_bare_line_feed_in_a_head_is_read_in_one_way() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", "s3cret");
+    let token = gateway.issuer().token("app");
+    let body = r#"{"SecretName":"demo/db"}"#;
+    let head = |line: &str, length: usize| {
+        let lines = [
+            "POST /v1/GetSecretValue HTTP/1.1".to_owned(),
+            "Host: h".to_owned(),
+            format!("Authorization: Bearer {token}"),
+            "Content-Type: application/json".to_owned(),
+            format!("Content-Length: {length}"),
+        ];
+        format!("{}{line}{line}", lines.join(line))
+    };
+    let bare = gateway.raw(format!("{}{body}", head("\n", body.len())).as_bytes());
+    let whole = gateway.raw(format!("{}{body}", head("\r\n", body.len())).as_bytes());
+    let said = |raw: &crate::wire::Raw| {
+        raw.replies.iter().map(|reply| (reply.status, reply.code().to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&whole), [(200, "ok".to_owned())]);
+    assert!(said(&bare) == said(&whole) || said(&bare).iter().all(|(status, _)| *status == 400), "{bare:?}");
+    // Two lengths remain two lengths, whichever way the lines end.
+    let two = head("\n", body.len()).replace("\nHost", "\nContent-Length: 0\nHost");
+    let two = gateway.raw(format!("{two}{body}").as_bytes());
+    assert!(two.replies.iter().all(|reply| reply.status == 400) && two.closed, "{two:?}");
     gateway.finish();
 }
 

@@ -1,9 +1,12 @@
 //! C: one name for policy and store, compared by bytes.
 
 use super::{check_bad, check_denied, check_done, read, shape};
-use crate::gateway::TestGateway;
+use crate::gateway::{TestGateway, wait_for};
 use crate::installation::Policies;
-use serde_json::json;
+use crate::wire::{Connection, Reply};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 #[test]
 fn attack_c01_c03_names_that_are_not_canonical() {
@@ -171,28 +174,88 @@ fn attack_c07_a_resource_of_another_place_is_none_of_ours() {
     gateway.finish();
 }
 
+/// Names of one kind, over as many connections as there are threads.
+const C09_NAMES: usize = 10_000;
+const C09_CLIENTS: usize = 16;
+
+/// Calls `ask` for each number below [`C09_NAMES`], each thread on a connection of its own; answers by number.
+fn by_many<T: Send>(gateway: &TestGateway, ask: impl Fn(&mut Connection, usize) -> T + Sync) -> Vec<T> {
+    let (address, ask) = (gateway.address(), &ask);
+    let mut all: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..C09_CLIENTS)
+            .map(|client| {
+                scope.spawn(move || {
+                    let mut connection = Connection::open(address);
+                    let numbers = (client..C09_NAMES).step_by(C09_CLIENTS);
+                    numbers.map(|number| (number, ask(&mut connection, number))).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    all.sort_by_key(|(number, _)| *number);
+    all.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// One call as often as it takes on a busy machine, and how long the last took.
+fn timed(connection: &mut Connection, token: &str, action: &str, body: &Value) -> (Reply, Duration) {
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    wait_for(action, || {
+        let asked = Instant::now();
+        let reply = connection.request(&format!("POST /v1/{action}"), &headers, body.to_string().as_bytes());
+        let reply = reply.expect("a reply");
+        (reply.status != 503).then(|| (reply, asked.elapsed()))
+    })
+}
+
 #[test]
 fn attack_c09_a_denied_caller_cannot_tell_whether_a_secret_exists() {
     let gateway = TestGateway::start();
     let stranger = gateway.issuer().token("stranger");
-    let names: Vec<String> = (0..40).map(|number| format!("hidden/{number}")).collect();
     let actions = ["GetSecretValue", "DescribeSecret", "ListSecretVersionIds", "EnableSecret", "DisableSecret"];
-    let ask = |name: &str| actions.map(|action| gateway.call(&stranger, action, &json!({"SecretName": name})));
-    let absent: Vec<_> = names.iter().map(|name| ask(name)).collect();
-    for name in &names {
-        gateway.create(name, "value");
-    }
-    let present: Vec<_> = names.iter().map(|name| ask(name)).collect();
+    let name = |number: usize| format!("hidden/{number:05}");
+    let ask = |connection: &mut Connection, number: usize| {
+        let action = actions[number % actions.len()];
+        timed(connection, &stranger, action, &json!({"SecretName": name(number)}))
+    };
+    let absent = by_many(&gateway, ask);
+    by_many(&gateway, |connection, number| {
+        let create = json!({"SecretName": name(number), "SecretString": "value"});
+        timed(connection, gateway.admin(), "CreateSecret", &create).0.ok();
+    });
+    let present = by_many(&gateway, ask);
     let export = gateway.export();
-    for (before, after) in absent.iter().flatten().zip(present.iter().flatten()) {
-        assert_eq!(shape(before), shape(after));
-        check_denied(&export, "absent", before, "default_deny");
-        check_denied(&export, "present", after, "default_deny");
-        let (before, after) = (export.record_of(before), export.record_of(after));
+    let records: HashMap<&str, &Value> =
+        export.records.iter().map(|record| (record["request"].as_str().unwrap(), record)).collect();
+    for (number, (before, after)) in absent.iter().zip(&present).enumerate() {
+        let (before, after) = (&before.0, &after.0);
+        assert_eq!(before.status, 403);
+        // The message names the action and the resource that were asked for, and nothing else.
+        let shown = |reply: &Reply| {
+            let (status, headers, body) = shape(reply);
+            let plain = body.replace(&name(number), "<name>").replace(actions[number % actions.len()], "<action>");
+            (status, headers, plain)
+        };
+        assert_eq!(shown(before), shown(after), "{number}");
+        let (before, after) = (records[before.request()], records[after.request()]);
+        for record in [before, after] {
+            let said = (&record["decision"], &record["outcome"], &record["reason"]);
+            assert_eq!(said, (&json!("deny"), &json!("denied"), &json!("default_deny")), "{record}");
+        }
         assert_eq!(before["context"]["unknown"], json!(["creator", "tags"]), "{before}");
         assert!(after["context"]["unknown"].is_null(), "{after}");
-        assert!(before["resource"].as_str().unwrap().contains("/creatorUin/*/"), "{before}");
+        assert!(before["resource"].as_str().unwrap().ends_with(&format!("/creatorUin/*/{}", name(number))), "{before}");
+        assert!(after["resource"].as_str().unwrap().ends_with(&format!("/{}", name(number))), "{after}");
         assert_eq!(before["action"], after["action"]);
     }
+    // Near the same time: the middle of each, on a machine that does other things too.
+    let middle = |answers: &[(Reply, Duration)]| {
+        let mut times: Vec<Duration> = answers.iter().map(|(_, time)| *time).collect();
+        times.sort();
+        times[times.len() / 2]
+    };
+    let (absent, present) = (middle(&absent), middle(&present));
+    assert!(present < absent * 3 && absent < present * 3, "absent {absent:?}, present {present:?}");
     gateway.finish();
 }

@@ -1,37 +1,23 @@
 //! H: stored bytes that somebody changed, and root keys that are not the right one. S: what tells too much.
 
 use super::read;
+use super::rows::{self, Row, open};
 use crate::gateway::TestGateway;
 use crate::installation::{Installation, Ran};
-use keyward_audit::store::rocks::{Recovery, RocksStore};
-use keyward_audit::store::{Commit, Family, Key, Store, Write, read as read_store};
+use keyward_audit::store::Family;
+use keyward_audit::store::rocks::RocksStore;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
-/// Every stored value of a stopped gateway: key and bytes.
-fn stored_values(store: &RocksStore) -> Vec<(Vec<u8>, Vec<u8>)> {
-    read_store(store, |snapshot| {
-        let mut rows = Vec::new();
-        snapshot.scan(Family::Secrets, b"v", b"w", false, &mut |key, value| {
-            rows.push((key.to_vec(), value.to_vec()));
-            true
-        })?;
-        Ok(rows)
-    })
-    .unwrap()
+/// Every stored value of a stopped gateway.
+fn stored_values(store: &RocksStore) -> Vec<Row> {
+    rows::stored(store, Family::Secrets, b"v", b"w")
 }
 
-fn write(store: &RocksStore, rows: Vec<(Vec<u8>, Vec<u8>)>) {
-    let batch: Vec<Write> = rows
-        .into_iter()
-        .map(|(key, value)| Write { key: Key::new(Family::Secrets, key), value: Some(value) })
-        .collect();
-    assert!(matches!(store.commit(&batch, &[]), Commit::Committed));
-}
-
-fn open(installation: &Installation) -> RocksStore {
-    RocksStore::open(&installation.path("data/db"), Recovery::Absolute).unwrap()
+fn write(store: &RocksStore, rows: Vec<Row>) {
+    rows::write(store, Family::Secrets, rows.into_iter().map(|(key, value)| (key, Some(value))));
 }
 
 /// Reads every name; none opens, and the trail says of each read that nothing was released.
@@ -124,7 +110,7 @@ fn attack_h02_a_stored_value_cannot_move_or_be_cut() {
 }
 
 /// A start that must be refused: exit 1 and one clear line.
-fn refused(installation: &Installation, words: &str) {
+pub(super) fn refused(installation: &Installation, words: &str) {
     let Ran { code, out, err } = installation.run(&["serve"]);
     assert_eq!(code, 1, "{words}: {err}");
     let lines: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
@@ -161,6 +147,52 @@ fn attack_h03_a_root_key_that_is_not_the_right_one_starts_nothing() {
     mode(0o600);
     let gateway = TestGateway::of(installation);
     assert_eq!(read(&gateway, &gateway.issuer().token("app"), "demo/db").ok().text("SecretString"), "s3cret");
+    gateway.finish();
+}
+
+/// What RocksDB wrote down last is what is in force. Each opening is refused if that is weaker (a test beside the store weakens
+/// each); from outside nothing weakens it: what somebody lays into the folder is not what the gateway opens the store by.
+#[test]
+fn attack_h03_a_store_is_served_with_the_strict_options_whatever_lies_in_its_folder() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", "s3cret");
+    let newest = |installation: &Installation| {
+        let files = fs::read_dir(installation.path("data/db")).unwrap().map(|entry| entry.unwrap().path());
+        let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("OPTIONS-")?.parse::<u64>().ok();
+        let newest = files.filter_map(|path| Some((number(&path)?, path))).max().unwrap();
+        (newest.0, fs::read_to_string(newest.1).unwrap())
+    };
+    let strict = [
+        ("ttl", "0", "60"),
+        ("periodic_compaction_seconds", "0", "3600"),
+        ("compaction_style", "kCompactionStyleLevel", "kCompactionStyleFIFO"),
+        ("compaction_filter", "nullptr", "DropAll"),
+        ("unordered_write", "false", "true"),
+        ("enable_pipelined_write", "false", "true"),
+        ("manual_wal_flush", "false", "true"),
+        ("recycle_log_file_num", "0", "4"),
+        ("allow_mmap_writes", "false", "true"),
+        ("paranoid_checks", "true", "false"),
+        ("best_efforts_recovery", "false", "true"),
+        ("wal_recovery_mode", "kAbsoluteConsistency", "kSkipAnyCorruptedRecords"),
+        ("track_and_verify_wals_in_manifest", "true", "false"),
+    ];
+    let (number, mut planted) = newest(gateway.installation());
+    for (option, held, weak) in strict {
+        let line = format!("  {option}={held}\n");
+        assert!(planted.contains(&line), "the gateway serves with another `{option}`");
+        planted = planted.replace(&line, &format!("  {option}={weak}\n"));
+    }
+    let installation = gateway.stop();
+    fs::write(installation.path(&format!("data/db/OPTIONS-{:06}", number + 100_000)), &planted).unwrap();
+    let gateway = TestGateway::of(installation);
+    assert_eq!(read(&gateway, &gateway.issuer().token("app"), "demo/db").ok().text("SecretString"), "s3cret");
+    let (later, in_force) = newest(gateway.installation());
+    assert!(later > number + 100_000, "RocksDB wrote down what is in force behind what was laid there");
+    for (option, held, weak) in strict {
+        assert!(in_force.contains(&format!("  {option}={held}\n")), "`{option}` is not `{held}`");
+        assert!(!in_force.contains(&format!("  {option}={weak}\n")), "`{option}` is `{weak}`");
+    }
     gateway.finish();
 }
 

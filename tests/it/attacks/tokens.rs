@@ -174,6 +174,57 @@ fn attack_a09_a10_headers_that_bring_keys_or_ask_for_more() {
     assert!(listener.accept().is_err(), "somebody called the address that a token named");
 }
 
+/// Serves a key set to whoever calls, and counts them.
+fn key_server(key_set: String) -> (std::net::SocketAddr, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&calls);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{key_set}",
+                key_set.len()
+            );
+            let _caller_left = stream.and_then(|mut stream| std::io::Write::write_all(&mut stream, answer.as_bytes()));
+        }
+    });
+    (address, calls)
+}
+
+/// The stranger's own key is offered in every way that a header knows, by a server that would hand it out.
+#[test]
+fn attack_a09_a_token_signed_by_the_key_that_it_brings_along_is_refused_and_nothing_is_fetched() {
+    let gateway = gateway();
+    let stranger = gateway.issuer().impostor();
+    let key =
+        json!({"kty": "OKP", "crv": "Ed25519", "x": stranger.public_key(), "kid": "k", "alg": "EdDSA", "use": "sig"});
+    let (address, calls) = key_server(json!({"keys": [key]}).to_string());
+    assert!(std::net::TcpStream::connect(address).is_ok(), "it answers whoever calls");
+    crate::gateway::wait_for("the call to be counted", || {
+        (calls.load(std::sync::atomic::Ordering::SeqCst) == 1).then_some(())
+    });
+    let url = format!("http://{address}/.well-known/jwks.json");
+    let claims = stranger.claims("admin").to_string();
+    let headers = [
+        json!({"alg": "EdDSA", "jwk": key}),
+        json!({"alg": "EdDSA", "jku": url, "kid": "k"}),
+        json!({"alg": "EdDSA", "x5u": url}),
+        json!({"alg": "EdDSA", "x5c": [stranger.public_key()], "x5t": "AA"}),
+        json!({"alg": "EdDSA", "jku": url, "x5u": url, "jwk": key, "kid": "k", "typ": "JWT"}),
+    ];
+    let mut cases: Vec<(&str, String)> =
+        headers.iter().map(|header| ("header", stranger.sign_text(&header.to_string(), &claims))).collect();
+    // Named by its id alone, it is no key of the issuer; and an `iss` that is the server's own is no issuer.
+    cases.push(("signature", stranger.sign_text(&json!({"alg": "EdDSA", "kid": url}).to_string(), &claims)));
+    let mut elsewhere = stranger.claims("admin");
+    elsewhere["iss"] = json!(format!("http://{address}"));
+    cases.push(("issuer", stranger.sign(&elsewhere)));
+    all_refused(gateway, &cases);
+    assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 1, "somebody called the address that a token named");
+}
+
 #[test]
 fn attack_a11_tokens_that_read_two_ways() {
     let gateway = gateway();

@@ -3,6 +3,7 @@
 mod asking;
 mod commits;
 mod faults;
+mod gaps;
 mod proving;
 mod signing;
 mod starting;

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use super::{Recovery, UNUSED_FAMILY};
 use crate::store::{Family, StoreError};
 
-/// What holds for the database, besides the recovery mode.
-const DATABASE: [(&str, &str); 13] = [
+/// What holds for the database, besides the recovery mode and what goes with it.
+const DATABASE: [(&str, &str); 12] = [
     ("allow_2pc", "false"),
     ("allow_mmap_writes", "false"),
     ("atomic_flush", "true"),
@@ -23,11 +23,13 @@ const DATABASE: [(&str, &str); 13] = [
     ("max_total_wal_size", "268435456"),
     ("paranoid_checks", "true"),
     ("recycle_log_file_num", "0"),
-    ("track_and_verify_wals_in_manifest", "true"),
     ("two_write_queues", "false"),
     ("unordered_write", "false"),
     ("WAL_ttl_seconds", "0"),
 ];
+
+/// Whether the manifest remembers which files of the log there must be.
+const TRACKED: &str = "track_and_verify_wals_in_manifest";
 
 /// What holds for every family.
 const FAMILY: [(&str, &str); 11] = [
@@ -95,12 +97,13 @@ fn sections(text: &str) -> Sections<'_> {
 
 fn check_text(text: &str, recovery: Recovery) -> Result<(), String> {
     let sections = sections(text);
-    let mode = match recovery {
-        Recovery::Absolute => "kAbsoluteConsistency",
-        Recovery::PointInTime => "kPointInTimeRecovery",
+    let (mode, tracked) = match recovery {
+        Recovery::Absolute => ("kAbsoluteConsistency", "true"),
+        Recovery::PointInTime => ("kPointInTimeRecovery", "true"),
+        Recovery::BeforeGap => ("kPointInTimeRecovery", "false"),
     };
     expect(&sections, "DBOptions", &DATABASE)?;
-    expect(&sections, "DBOptions", &[("wal_recovery_mode", mode)])?;
+    expect(&sections, "DBOptions", &[("wal_recovery_mode", mode), (TRACKED, tracked)])?;
     for name in Family::ALL.map(Family::name).into_iter().chain([UNUSED_FAMILY]) {
         let compression = if name == Family::Tiles.name() { "kNoCompression" } else { "kZSTD" };
         let section = format!("CFOptions \"{name}\"");
@@ -159,8 +162,9 @@ mod tests {
         let text = in_force();
         check_text(&text, Recovery::Absolute).unwrap();
         assert!(check_text(&text, Recovery::PointInTime).is_err());
+        assert!(check_text(&changed(&text, "DBOptions", TRACKED, Some("false")), Recovery::BeforeGap).is_err());
         let mut cases: Vec<_> = DATABASE.map(|(option, _)| ("DBOptions".to_owned(), option)).into();
-        cases.push(("DBOptions".to_owned(), "wal_recovery_mode"));
+        cases.extend(["wal_recovery_mode", TRACKED].map(|option| ("DBOptions".to_owned(), option)));
         for name in Family::ALL.map(Family::name).into_iter().chain([UNUSED_FAMILY]) {
             cases.extend(FAMILY.map(|(option, _)| (format!("CFOptions \"{name}\""), option)));
             cases.push((format!("CFOptions \"{name}\""), "compression"));

@@ -1,0 +1,115 @@
+//! A file of the engine's log that was synced, closed and is gone: refused with both sizes, and only an accepted loss goes
+//! on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::log::{Acceptance, Verify, accept};
+use crate::recovery;
+use crate::store::rocks::{HeldFlushes, RocksStore};
+
+/// Opens the log with its store in hand.
+fn open(settings: &Settings, environment: &Environment) -> (Log, Arc<RocksStore>) {
+    let mark = MarkFile::open(&settings.high_water_mark).unwrap();
+    let newest = mark.newest().unwrap();
+    let mut found = None;
+    let opened = recovery::open_with_recovery(&settings.store, &mut |rows| {
+        start::judge(&mut found, start::examine(rows, &settings.origin, &newest))
+    });
+    let store = Arc::new(opened.unwrap().store);
+    let shared = Arc::clone(&store) as Arc<dyn store::Store>;
+    let workers = Workers::assemble(shared, mark, found.unwrap().unwrap(), settings, environment).unwrap();
+    (workers.start().unwrap(), store)
+}
+
+async fn commit(log: &Log, times: u32) {
+    for _ in 0..times {
+        log.commit(read_of("a"), Changes::default(), ReadSet::default()).await.unwrap().into_event();
+    }
+}
+
+/// Every file of a store, open or not.
+pub(super) fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// A log of 4 records in tables, 6 in a closed file of the engine's log and more in the live one, and that closed file.
+async fn killed(directory: &TempDir, settings: &mut Settings, environment: &Environment) -> (u64, PathBuf) {
+    Log::create(settings, environment).unwrap();
+    let (log, _) = open(settings, environment);
+    commit(&log, 4).await;
+    log.stop().await;
+    drop(log);
+    let (log, store) = open(settings, environment);
+    let held = HeldFlushes::hold();
+    commit(&log, 6).await;
+    store.begin_flush();
+    commit(&log, 5).await;
+    log.stop().await;
+    let size = log.as_of();
+    let copy = directory.path().join("killed");
+    copy_all(&settings.store, &copy);
+    drop((held, log, store));
+    settings.store.clone_from(&copy);
+    let logs = fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().path());
+    let mut logs: Vec<PathBuf> = logs
+        .filter(|path| path.extension().is_some_and(|kind| kind == "log") && path.metadata().unwrap().len() > 0)
+        .collect();
+    logs.sort();
+    assert_eq!(logs.len(), 2, "{logs:?}");
+    (size, logs.remove(0))
+}
+
+#[tokio::test]
+async fn attack_g12_a_closed_log_that_is_missing_is_refused_with_both_sizes_and_goes_on_after_an_accepted_loss() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), clock());
+    let environment = environment(&clock);
+    let mut settings = settings(&directory, limits());
+    let (size, closed) = killed(&directory, &mut settings, &environment).await;
+    let before = fs::read(&settings.high_water_mark).unwrap();
+    fs::remove_file(&closed).unwrap();
+    let refused = Log::open(&settings, &environment).expect_err("a refusal");
+    assert!(matches!(refused, OpenError::Lost { size: 4, mark } if mark == size), "{refused}");
+
+    // Even a mark that knows of none of the lost records does not make it whole.
+    let mark = MarkFile::open(&settings.high_water_mark).unwrap().newest().unwrap();
+    fs::remove_file(&settings.high_water_mark).unwrap();
+    let copy = directory.path().join("read");
+    copy_all(&settings.store, &copy);
+    let left = recovery::open_what_is_left(&copy, &mut |_| Ok(store::Verdict::Accept)).unwrap().store;
+    let left = store::read(&left, |rows| Ok(start::load(rows, ORIGIN))).unwrap().unwrap();
+    let earlier = left.head.durable();
+    crate::log::open::create_mark(&settings.high_water_mark, ORIGIN, &earlier).unwrap();
+    let refused = Log::open(&settings, &environment).expect_err("a refusal");
+    let name = closed.file_name().unwrap().to_str().unwrap();
+    assert!(matches!(&refused, OpenError::Gap { file, size: 4, mark: 4 } if file == name), "{refused}");
+    assert!(refused.to_string().contains("keyward audit accept-loss"), "{refused}");
+
+    fs::write(&settings.high_water_mark, before).unwrap();
+    let new_key = SigningKey::from_seed("audit.example.com/keyward-2", &[9; 32]).unwrap();
+    let acceptance = Acceptance {
+        store: &settings.store,
+        high_water_mark: &settings.high_water_mark,
+        origin: ORIGIN,
+        old_vkey: settings.key.verifying_key(),
+        old_key: Some(settings.key.as_ref()),
+        new_key: &new_key,
+        reason: "a file of the store is gone",
+    };
+    let accepted = accept(&acceptance, &environment).unwrap();
+    assert_eq!((accepted.recovered, accepted.lost, accepted.index), (4, Some(mark.size), 4));
+    settings.origin = accepted.origin;
+    settings.key = Arc::new(SigningKey::from_seed("audit.example.com/keyward-2", &[9; 32]).unwrap());
+    let (log, store) = open(&settings, &environment);
+    commit(&log, 3).await;
+    log.stop().await;
+    assert_eq!(log.as_of(), 8);
+    let verify = Verify { origin: &settings.origin, mark: None, indexes: true };
+    let report = verify.run(store.as_ref(), &mut |_, _| {}).unwrap();
+    assert_eq!((report.size, report.findings), (8, Vec::new()));
+}

@@ -1,0 +1,243 @@
+//! The native door in this process, where a test can do what no request can: have randomness panic, have the policy engine
+//! panic, and be a client that is gone at a chosen moment.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+
+use actix_web::body::to_bytes;
+use actix_web::test::TestRequest;
+use actix_web::{FromRequest as _, HttpResponse, web};
+use keyward_audit::record::{Decision, Kind, Outcome, Record};
+use keyward_audit::{Environment, Random, RandomError};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::native;
+use crate::access::{Gateway, setup};
+use crate::authn::{DevIssuer, TokenRequest};
+use crate::authz::{PolicySet, read_folder};
+use crate::cli::installed;
+use crate::clock::{self, SystemRandom};
+use crate::config::Config;
+
+/// The system's random source, which panics at the n-th time from now that it is asked, if it was told so.
+#[derive(Debug, Default)]
+struct Trap(AtomicUsize);
+
+impl Random for Trap {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        if self.0.load(Ordering::SeqCst) > 0 {
+            assert!(self.0.fetch_sub(1, Ordering::SeqCst) > 1, "the trap snaps");
+        }
+        SystemRandom.fill(bytes)
+    }
+}
+
+/// A gateway in this process.
+struct Scene {
+    gateway: Arc<Gateway>,
+    config: Config,
+    trap: Arc<Trap>,
+    token: String,
+    metrics: PrometheusHandle,
+    _dir: TempDir,
+}
+
+/// What the door answered.
+struct Reply {
+    status: u16,
+    body: Value,
+    record: Option<Record>,
+}
+
+/// Runs a test against a gateway as `init --dev` leaves it, and stops it in order.
+fn scene(test: impl AsyncFnOnce(&Scene)) {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("kw");
+    installed(&home);
+    let config = Config::load(&home.join("keyward.toml")).unwrap();
+    let token = admin(&config);
+    let trap = Arc::new(Trap::default());
+    let environment = Environment { random: Arc::clone(&trap) as Arc<dyn Random>, ..clock::system() };
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        actix_web::rt::System::new().block_on(async {
+            let gateway = Gateway::open(&config, environment).await.unwrap();
+            let scene = Scene { gateway, config, trap, token, metrics, _dir: dir };
+            test(&scene).await;
+            scene.gateway.stop().await;
+        });
+    });
+}
+
+/// A token of `user/dev/admin`.
+fn admin(config: &Config) -> String {
+    let key = std::fs::read_to_string(config.path("keys/dev-issuer.key".as_ref())).unwrap();
+    let environment = clock::system();
+    let request = TokenRequest {
+        issuer: &config.issuers[0].issuer,
+        audience: &config.issuers[0].audience,
+        subject: "admin",
+        groups: &[],
+        roles: &[],
+        issued_s: environment.clock.wall_us() / 1_000_000,
+        ttl_s: 3600,
+    };
+    DevIssuer::from_private_pem(&key).unwrap().issue(&request, &*environment.random).unwrap()
+}
+
+impl Scene {
+    async fn serve(&self, action: &str, body: &Value) -> HttpResponse {
+        let request = TestRequest::post()
+            .uri(&format!("/v1/{action}"))
+            .insert_header(("Authorization", format!("Bearer {}", self.token)))
+            .insert_header(("Content-Type", "application/json"))
+            .set_payload(body.to_string());
+        let (http, mut payload) = request.to_http_parts();
+        let payload = web::Payload::from_request(&http, &mut payload).await.unwrap();
+        native::serve(http, payload, web::Data::from(Arc::clone(&self.gateway))).await
+    }
+
+    async fn call(&self, action: &str, body: &Value) -> Reply {
+        let response = self.serve(action, body).await;
+        let index = response.headers().get("keyward-audit-index").map(|index| index.to_str().unwrap().parse().unwrap());
+        let record = index.map(|index| self.record(index));
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body()).await.unwrap();
+        Reply { status, body: serde_json::from_slice(&bytes).unwrap(), record }
+    }
+
+    /// Asks for the versions of `demo/db` until `version` is one of them: each answer is a synced write later.
+    async fn version_made(&self, version: &str) {
+        for _ in 0..1_000 {
+            let listed = self.call("ListSecretVersionIds", &json!({"SecretName": "demo/db"})).await;
+            let versions = listed.body["Versions"].as_array().unwrap();
+            if versions.iter().any(|listed| listed["VersionId"] == version) {
+                return;
+            }
+        }
+        panic!("`{version}` was never made");
+    }
+
+    fn record(&self, index: u64) -> Record {
+        Record::parse(&self.gateway.log().record(index).unwrap().unwrap()).unwrap()
+    }
+
+    fn count(&self, metric: &str) -> u64 {
+        let text = self.metrics.render();
+        let line = text.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse().ok());
+        line.unwrap_or(0)
+    }
+}
+
+impl Reply {
+    fn code(&self) -> &str {
+        self.body.pointer("/Error/Code").and_then(Value::as_str).unwrap_or("ok")
+    }
+}
+
+fn secret(name: &str) -> Value {
+    json!({"SecretName": name, "SecretString": "s3cret"})
+}
+
+#[test]
+fn attack_f07_a_panic_in_a_handler_is_answered_500_and_recorded_and_the_worker_lives() {
+    scene(async |scene| {
+        // Ids of requests are drawn for many at a time; from now on it is the id of the secret: within the call.
+        assert_eq!(scene.call("ListSecrets", &json!({})).await.status, 200);
+        for (panics, name) in [(1, "demo/one"), (2, "demo/two")] {
+            scene.trap.0.store(1, Ordering::SeqCst);
+            let reply = scene.call("CreateSecret", &secret(name)).await;
+            assert_eq!(scene.trap.0.load(Ordering::SeqCst), 0, "it did not panic");
+            assert_eq!((reply.status, reply.code()), (500, "InternalError"));
+            assert_eq!(reply.body["Error"]["Message"], "the request could not be served");
+            let record = reply.record.unwrap();
+            let draft = record.draft();
+            assert_eq!((draft.decision, draft.outcome), (Some(Decision::Error), Some(Outcome::Failed)));
+            assert_eq!((draft.action.as_str(), draft.reason.as_deref()), ("ssm:CreateSecret", Some("InternalError")));
+            assert_eq!(reply.body["RequestId"], record.request());
+            assert_eq!(scene.count("keyward_panics_total"), panics);
+            let missing = scene.call("DescribeSecret", &json!({"SecretName": name})).await;
+            assert_eq!((missing.status, missing.code()), (404, "ResourceNotFound"), "nothing was made");
+            assert_eq!(scene.call("CreateSecret", &secret(name)).await.status, 200, "the next call is served");
+        }
+    });
+}
+
+#[test]
+fn attack_d07_a_panic_in_the_policy_engine_is_a_denial_with_an_alert_and_a_record_and_the_worker_lives() {
+    scene(async |scene| {
+        assert_eq!(scene.call("CreateSecret", &secret("demo/db")).await.status, 200);
+        let folder = scene.config.path(&scene.config.policy.path);
+        let loaded = || {
+            let files = read_folder(&folder).unwrap();
+            PolicySet::load(&files, &setup::policy_settings(&scene.config)).unwrap()
+        };
+        scene.gateway.policies().put_live(loaded().panicking());
+        for (faults, action) in [(1, "GetSecretValue"), (2, "DisableSecret"), (3, "ListSecrets")] {
+            let parameters = if action == "ListSecrets" { json!({}) } else { json!({"SecretName": "demo/db"}) };
+            let reply = scene.call(action, &parameters).await;
+            assert_eq!((reply.status, reply.code()), (403, "UnauthorizedOperation"), "{action}");
+            assert!(!reply.body.to_string().contains("s3cret"));
+            let record = reply.record.unwrap();
+            let draft = record.draft();
+            assert_eq!((draft.kind, draft.principal.as_deref()), (Kind::Access, Some("user/dev/admin")), "{action}");
+            assert_eq!((draft.decision, draft.outcome), (Some(Decision::Error), Some(Outcome::Failed)), "{action}");
+            assert_eq!(draft.reason.as_deref(), Some("policy_error"), "{action}");
+            assert!(draft.value.is_none() && draft.policy.as_ref().unwrap().layers.is_empty(), "{action}");
+            // ListSecrets is decided on another thread, which this recorder does not hear.
+            assert_eq!(scene.count("keyward_policy_errors_total"), faults.min(2), "{action}");
+        }
+        scene.gateway.policies().put_live(loaded());
+        let served = scene.call("GetSecretValue", &json!({"SecretName": "demo/db"})).await;
+        assert_eq!((served.status, &served.body["SecretString"]), (200, &json!("s3cret")));
+    });
+}
+
+/// Polls `future` so often, with a turn for everybody else in between, and drops it.
+async fn leave_after(polls: usize, future: impl Future) {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn attack_g04_a_client_that_leaves_at_any_await_cancels_nothing_and_its_record_is_whole() {
+    scene(async |scene| {
+        assert_eq!(scene.call("CreateSecret", &secret("demo/db")).await.status, 200);
+        let before = scene.gateway.log().as_of();
+        // Before it began; when it was handed on; while it is decided, written and waited for.
+        let moments = [0, 1, 2, 3, 5, 8, 13];
+        for polls in moments {
+            let put = json!({"SecretName": "demo/db", "VersionId": format!("v{polls}"), "SecretString": "more"});
+            leave_after(polls, scene.serve("PutSecretValue", &put)).await;
+            if polls > 0 {
+                scene.version_made(&format!("v{polls}")).await;
+            }
+        }
+        let versions = scene.call("ListSecretVersionIds", &json!({"SecretName": "demo/db"})).await;
+        let versions = versions.body["Versions"].as_array().unwrap();
+        let made: Vec<&str> =
+            versions.iter().rev().map(|version| version["VersionId"].as_str().unwrap()).skip(1).collect();
+        let records: Vec<Record> = (before..scene.gateway.log().as_of()).map(|index| scene.record(index)).collect();
+        let recorded: Vec<&str> = records
+            .iter()
+            .filter(|record| record.draft().action == "ssm:PutSecretValue")
+            .inspect(|record| assert_eq!(record.draft().outcome, Some(Outcome::Ok)))
+            .map(|record| record.draft().secret_version.as_deref().unwrap())
+            .collect();
+        assert_eq!(made, recorded, "each change has its record");
+        // Only the one that was left before it began was never made.
+        let expected: Vec<String> = moments[1..].iter().map(|polls| format!("v{polls}")).collect();
+        assert_eq!(made, expected);
+    });
+}
