@@ -46,6 +46,7 @@ mod export;
 mod gateway;
 mod grant;
 pub mod holdings;
+mod issuers;
 mod pairs;
 pub mod policies;
 mod purger;
@@ -64,9 +65,10 @@ pub use call::{Answer, Body, Call, Fault, Presented, Unrecorded, Witness, leaf_t
 pub use export::ExportStream;
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
+pub use issuers::{Issuers, IssuersError};
 
 use crate::error::{ApiError, Code};
-use crate::floods::Admission;
+use crate::floods::{Admission, Counted};
 use attempt::{Ask, Attempt};
 use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
@@ -76,8 +78,13 @@ use std::sync::Arc;
 /// How often a request is decided before it is given up.
 const ATTEMPTS_MAX: usize = 5;
 
-/// Answers one call. Meant to run in a task of its own: dropping it half-way would lose the answer, not the record.
+/// Answers one call. Whoever drops it half-way loses the answer, and the record if it was not queued yet: doors see to it
+/// that nothing does.
 pub async fn answer(gateway: Arc<Gateway>, call: Call) -> Answer {
+    if let Some(counted) = over_rate(&gateway, &call) {
+        let message = "too many requests, or too many that were denied; slow down and try again";
+        return Answer::counted(counted, ApiError::new(Code::RequestLimitExceeded, message));
+    }
     let wants_checkpoint = call.wants_checkpoint;
     let ask = Arc::new(Ask::read(call, &gateway));
     let answer = decided(&gateway, &ask).await;
@@ -86,6 +93,17 @@ pub async fn answer(gateway: Arc<Gateway>, call: Call) -> Answer {
     }
     let newest = gateway.log().newest_checkpoint();
     answer.with_checkpoint(newest.as_deref().map(|checkpoint| checkpoint.note()))
+}
+
+/// Whether a known caller asks too fast: counted then, and not looked into any further.
+fn over_rate(gateway: &Gateway, call: &Call) -> Option<Counted> {
+    let caller = match (&call.known, &call.fault, &call.presented) {
+        (Some(known), ..) => Arc::clone(known),
+        // The door has not asked who it is.
+        (None, Some(_), Presented::Bearer(token)) => gateway.authenticate(token).ok()?,
+        _ => return None,
+    };
+    gateway.rates().admit(caller.principal.as_str(), gateway.monotonic_us(), gateway.now_us()).err()
 }
 
 /// Decides on a snapshot and commits, again if what it was decided on has changed meanwhile.
@@ -105,6 +123,9 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
             }
             Attempt::Denied(denial, reads) => {
+                if let Some(principal) = &denial.draft().principal {
+                    gateway.rates().denied(principal, gateway.monotonic_us());
+                }
                 commit(gateway, denial, Changes::default(), reads).await.map(Answer::denied)
             }
             Attempt::Failed(failure, reads) => {
@@ -125,6 +146,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         }
         // A revision that is in the log is about to be swapped in; anything else is read anew at once.
         gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await;
+        gateway.issuers().catch_up(gateway.log().generation(issuers::ISSUERS)).await;
     }
     match last {
         Some(draft) => give_up(gateway, *draft, recording::CONTENTION).await,

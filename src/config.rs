@@ -14,6 +14,9 @@ pub const TEMPLATE: &str = include_str!("config/template.toml");
 /// The `[[issuer]]` table that `keyward init --dev` appends.
 pub const DEV_ISSUER: &str = include_str!("config/dev-issuer.toml");
 
+/// The `iss` of that table.
+const DEV_ISS: &str = "https://keyward.local/dev";
+
 /// Why a configuration is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -95,8 +98,14 @@ macro_rules! section {
 section! {
     /// `[server]`
     Server {
-        /// Address and port of the native door; loopback only, since it is plain HTTP.
+        /// Address and port of the native door; plain HTTP on loopback only.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8743)),
+        /// A Unix socket on which the native door is served besides; empty: none.
+        unix_socket: PathBuf = PathBuf::new(),
+        /// Its mode, in octal digits.
+        unix_socket_mode: String = "660".to_owned(),
+        /// Whether plain HTTP may be served off loopback, where everyone on the way reads tokens and secrets.
+        danger_plaintext: bool = false,
         /// Where `/metrics` is served; empty: on `listen`.
         metrics_listen: String = String::new(),
         /// The region segment of resources.
@@ -107,6 +116,36 @@ section! {
         workers: usize = 0,
         /// Seconds that a stop waits for requests under way.
         stop_timeout_s: u64 = 10,
+        /// `[server.tls]`
+        tls: Tls = Tls::default(),
+    }
+}
+
+section! {
+    /// `[server.tls]`
+    Tls {
+        /// The server's certificate and those between it and its authority, PEM; empty: no TLS.
+        certificate_file: PathBuf = PathBuf::new(),
+        /// Its key, PEM.
+        key_file: PathBuf = PathBuf::new(),
+        /// The authorities, PEM, of which every client must have a certificate; empty: no client certificates.
+        client_ca_file: PathBuf = PathBuf::new(),
+    }
+}
+
+impl Tls {
+    /// Whether the listener is TLS.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.certificate_file.as_os_str().is_empty()
+    }
+}
+
+impl Server {
+    /// The mode of the Unix socket, if its text is one.
+    #[must_use]
+    pub fn socket_mode(&self) -> Option<u32> {
+        u32::from_str_radix(&self.unix_socket_mode, 8).ok().filter(|mode| *mode <= 0o777)
     }
 }
 
@@ -201,6 +240,14 @@ section! {
         unauthenticated_records: u32 = 50,
         /// The same, per network (IPv4 /24, IPv6 /64) and reason.
         unauthenticated_records_per_network: u32 = 10,
+        /// Requests of one principal a second, and at once after a rest; 0 a second: no limit.
+        requests_per_second: u32 = 5_000,
+        /// At least 1, and at most what fills up in 60 seconds.
+        requests_burst: u32 = 10_000,
+        /// The same for requests that policy denies: over it, all of the principal's requests are refused for a while.
+        denials_per_second: u32 = 50,
+        /// As for requests.
+        denials_burst: u32 = 200,
         /// Connections at a time.
         connections: usize = 25_000,
         /// Seconds in which a request's head must have come.
@@ -226,6 +273,24 @@ pub struct Issuer {
     pub public_key_file: Option<PathBuf>,
     /// A shared secret (HS256, HS384, HS512).
     pub secret_file: Option<PathBuf>,
+    /// Where the public keys are fetched from, as a JWKS.
+    pub jwks_url: Option<String>,
+    /// Whether `issuer` is a URL below which OIDC discovery says where the keys are.
+    #[serde(default)]
+    pub discovery: bool,
+    /// The host, and port unless it is the scheme's, at which discovery may place the keys; else that of `issuer`.
+    pub key_host: Option<String>,
+    /// Inner networks that the keys may be fetched from.
+    #[serde(default)]
+    pub key_networks: Vec<String>,
+    /// The only certificate authorities of the server that the keys are fetched from; else the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Seconds after which fetched keys are fetched again.
+    #[serde(default = "keys_refresh_s")]
+    pub keys_refresh_s: u64,
+    /// Seconds for which fetched keys are good if they cannot be fetched again.
+    #[serde(default = "keys_max_age_s")]
+    pub keys_max_age_s: u64,
     /// Seconds by which clocks may differ.
     #[serde(default = "leeway_s")]
     pub leeway_s: u64,
@@ -246,6 +311,53 @@ const fn leeway_s() -> u64 {
 
 const fn max_lifetime_s() -> u64 {
     86_400
+}
+
+const fn keys_refresh_s() -> u64 {
+    300
+}
+
+const fn keys_max_age_s() -> u64 {
+    86_400
+}
+
+impl Issuer {
+    /// Whether its keys are fetched.
+    #[must_use]
+    pub fn is_fetched(&self) -> bool {
+        self.jwks_url.is_some() || self.discovery
+    }
+
+    /// Whether nobody should trust it but its own machine: the issuer of `init --dev`, or keys over plain HTTP.
+    fn is_for_trying_out(&self) -> bool {
+        let is_plain = |url: &str| url.starts_with("http://");
+        self.issuer == DEV_ISS
+            || self.jwks_url.as_deref().is_some_and(is_plain)
+            || (self.discovery && is_plain(&self.issuer))
+    }
+
+    /// What is wrong with where its keys come from, if anything.
+    fn check_keys(&self) -> Result<(), &'static str> {
+        let sources =
+            [self.public_key_file.is_some(), self.secret_file.is_some(), self.jwks_url.is_some(), self.discovery];
+        let only_fetched = self.key_host.is_some() || !self.key_networks.is_empty() || self.ca_file.is_some();
+        let rules = [
+            (
+                sources.iter().filter(|has| **has).count() == 1,
+                "needs exactly one of `public_key_file`, `secret_file`, `jwks_url` and `discovery = true`",
+            ),
+            (
+                self.is_fetched() || !only_fetched,
+                "has `key_host`, `key_networks` or `ca_file`, which go with `jwks_url` and `discovery` only",
+            ),
+            (
+                (30..=86_400).contains(&self.keys_refresh_s)
+                    && (self.keys_refresh_s..=604_800).contains(&self.keys_max_age_s),
+                "needs `keys_refresh_s` of 30 to 86400, and `keys_max_age_s` of at least that and at most 604800",
+            ),
+        ];
+        rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(rule))
+    }
 }
 
 /// `groups` of an issuer.
@@ -316,14 +428,34 @@ impl Config {
         if self.limits.versions_per_secret == 0 || self.limits.queue_records == 0 {
             return Err(self.wrong("limits", "must leave room: versions_per_secret and queue_records are at least 1"));
         }
+        let limits = &self.limits;
+        for (setting, per_second, burst) in [
+            ("limits.requests_burst", limits.requests_per_second, limits.requests_burst),
+            ("limits.denials_burst", limits.denials_per_second, limits.denials_burst),
+        ] {
+            let most = per_second.saturating_mul(60);
+            if per_second > 0 && !(1..=most).contains(&burst) {
+                return Err(self.wrong(setting, "must be at least 1 and at most what fills up in 60 seconds"));
+            }
+        }
         self.check_issuers()
     }
 
     fn check_server(&self) -> Result<(), ConfigError> {
         let server = &self.server;
-        if !server.listen.ip().is_loopback() {
-            let rule = "is not loopback: this build serves plain HTTP, which carries tokens and secrets in clear text";
+        if !server.listen.ip().is_loopback() && !server.tls.is_on() && !server.danger_plaintext {
+            let rule = "is not loopback, and plain HTTP carries tokens and secrets in clear text: set `[server.tls]` (or \
+                        `danger_plaintext = true`)";
             return Err(self.wrong("server.listen", rule));
+        }
+        let empty = |path: &Path| path.as_os_str().is_empty();
+        if empty(&server.tls.certificate_file) != empty(&server.tls.key_file)
+            || (!empty(&server.tls.client_ca_file) && !server.tls.is_on())
+        {
+            return Err(self.wrong("server.tls", "needs both `certificate_file` and `key_file`, or nothing"));
+        }
+        if server.socket_mode().is_none() {
+            return Err(self.wrong("server.unix_socket_mode", "must be three octal digits, such as \"660\""));
         }
         if let Some(address) = self.metrics_listen()?
             && !address.ip().is_loopback()
@@ -364,8 +496,10 @@ impl Config {
             if !names.insert(&issuer.name) || !urls.insert(&issuer.issuer) {
                 return Err(self.wrong(&setting, "shares its name or its `issuer` with another table"));
             }
-            if issuer.public_key_file.is_some() == issuer.secret_file.is_some() {
-                return Err(self.wrong(&setting, "needs exactly one of `public_key_file` and `secret_file`"));
+            issuer.check_keys().map_err(|rule| self.wrong(&setting, rule))?;
+            if issuer.is_for_trying_out() && !self.server.listen.ip().is_loopback() {
+                let rule = "is for trying things out (the dev issuer, or keys over plain HTTP), and `server.listen` is not loopback";
+                return Err(self.wrong(&setting, rule));
             }
             if issuer.issuer.is_empty() || issuer.audience.is_empty() || issuer.algorithms.is_empty() {
                 return Err(self.wrong(&setting, "needs `issuer`, `audience` and `algorithms`, none of them empty"));
@@ -402,7 +536,9 @@ mod tests {
         assert!(fields > 30);
         for line in format!("{:#?}", (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)).lines()
         {
-            if let Some((key, _)) = line.trim().split_once(": ") {
+            if let Some((key, value)) = line.trim().split_once(": ")
+                && !value.ends_with('{')
+            {
                 assert!(template().contains(&format!("\n{key} = ")), "{key} is missing in the template");
             }
         }
@@ -412,11 +548,17 @@ mod tests {
     fn unknown_keys_and_values_outside_their_rule_are_named() {
         let cases = [
             ("listen = \"0.0.0.0:80\"", "server.listen"),
+            ("listen = \"[::]:80\"", "server.listen"),
+            ("unix_socket_mode = \"1000\"", "server.unix_socket_mode"),
+            ("tls = { certificate_file = \"a\" }", "server.tls"),
+            ("tls = { client_ca_file = \"a\" }", "server.tls"),
             ("account = \"abc\"", "server.account"),
             ("region = \"a:b\"", "server.region"),
             ("metrics_listen = \"0.0.0.0:9\"", "server.metrics_listen"),
             ("metrics_listen = \"nowhere\"", "server.metrics_listen"),
             ("lisen = \"x\"", "lisen"),
+            ("region = \"r\"\n[limits]\nrequests_burst = 0", "limits.requests_burst"),
+            ("region = \"r\"\n[limits]\ndenials_burst = 3001", "limits.denials_burst"),
         ];
         for (line, named) in cases {
             let error = load(&format!("[audit]\norigin = \"o\"\n[server]\n{line}\n")).unwrap_err().to_string();

@@ -54,6 +54,8 @@ codes! {
     FailedOperation = "FailedOperation";
     /// The key service refuses or fails.
     AccessKmsError = "FailedOperation.AccessKmsError";
+    /// A rate.
+    RequestLimitExceeded = "RequestLimitExceeded";
     /// A quota.
     LimitExceeded = "LimitExceeded";
     /// The name is taken.

@@ -4,15 +4,16 @@
 //! What is counted here and not yet in a summary is lost if the process dies: at most about one second of noise
 //! that nobody was named in.
 
-use serde::Serialize;
+mod counts;
+mod rates;
+
+pub use counts::{By, Row, Summary};
+pub use rates::{FULL_AFTER_S, Rate, RateLimits, Rates};
+
+use counts::Counts;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Networks and reasons counted by themselves between two summaries; later ones count into `others`.
-const ROWS_COUNTED_MAX: usize = 4_096;
-/// Rows that a summary names; a record is at most 8 KiB.
-const ROWS_NAMED_MAX: usize = 48;
 
 /// How many single records a second are allowed.
 #[derive(Clone, Copy, Debug)]
@@ -32,45 +33,16 @@ pub enum Admission {
     Counted(Counted),
 }
 
-/// Proof that a refused request stands in a count; only [`Floods::admit`] makes one.
+/// Proof that a refused request stands in a count; only [`Floods::admit`] and [`Rates::admit`] make one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Counted(());
-
-/// One row of a summary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
-    /// How many.
-    pub count: u64,
-    /// From which network, IPv4 /24 or IPv6 /64.
-    pub network: String,
-    /// Why refused.
-    pub reason: &'static str,
-}
-
-/// What was counted since the summary before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// All of it.
-    pub count: u64,
-    /// Time of the first, microseconds since 1970.
-    pub first_us: u64,
-    /// Time of the last.
-    pub last_us: u64,
-    /// Largest first.
-    pub rows: Vec<Row>,
-    /// What the rows do not name, by reason.
-    pub others: BTreeMap<&'static str, u64>,
-}
 
 #[derive(Debug, Default)]
 struct Window {
     second: u64,
     singles: u32,
     singles_by: BTreeMap<(Option<IpAddr>, &'static str), u32>,
-    counted: BTreeMap<(Option<IpAddr>, &'static str), u64>,
-    others: BTreeMap<&'static str, u64>,
-    first_us: u64,
-    last_us: u64,
+    counts: Counts<IpAddr>,
 }
 
 /// The budget and the counts.
@@ -107,72 +79,20 @@ impl Floods {
             window.singles_by.insert(key, by + 1);
             return Admission::Single;
         }
-        window.count(key, 1, now_us, now_us);
+        window.counts.count(key.0, reason, now_us);
         Admission::Counted(Counted(()))
     }
 
     /// What was counted since the last call; `None` if nothing was.
     #[must_use]
     pub fn take(&self) -> Option<Summary> {
-        let mut window = self.window();
-        let counted = std::mem::take(&mut window.counted);
-        let mut summary = Summary {
-            count: 0,
-            first_us: window.first_us,
-            last_us: window.last_us,
-            rows: Vec::new(),
-            others: std::mem::take(&mut window.others),
-        };
-        window.first_us = 0;
-        drop(window);
-        let mut entries: Vec<_> = counted.into_iter().collect();
-        entries.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        for (place, ((network, reason), count)) in entries.into_iter().enumerate() {
-            match network {
-                Some(network) if place < ROWS_NAMED_MAX => {
-                    summary.count = summary.count.saturating_add(count);
-                    summary.rows.push(Row { count, network: network_text(network), reason });
-                }
-                _ => add(&mut summary.others, reason, count),
-            }
-        }
-        summary.count = summary.others.values().fold(summary.count, |sum, count| sum.saturating_add(*count));
-        (summary.count > 0).then_some(summary)
+        self.window().counts.take(By::Network, |network| network_text(*network))
     }
 
     /// Gives back a summary that could not be recorded; its rows count into `others` from now on.
     pub fn give_back(&self, summary: Summary) {
-        let mut window = self.window();
-        window.touch(summary.first_us, summary.last_us);
-        for (reason, count) in &summary.others {
-            add(&mut window.others, reason, *count);
-        }
-        for row in summary.rows {
-            add(&mut window.others, row.reason, row.count);
-        }
+        self.window().counts.give_back(summary);
     }
-}
-
-impl Window {
-    fn touch(&mut self, first_us: u64, last_us: u64) {
-        self.first_us = if self.first_us == 0 { first_us } else { self.first_us.min(first_us) };
-        self.last_us = self.last_us.max(last_us);
-    }
-
-    fn count(&mut self, key: (Option<IpAddr>, &'static str), count: u64, first_us: u64, last_us: u64) {
-        self.touch(first_us, last_us);
-        if key.0.is_some() && (self.counted.contains_key(&key) || self.counted.len() < ROWS_COUNTED_MAX) {
-            let row = self.counted.entry(key).or_default();
-            *row = row.saturating_add(count);
-        } else {
-            add(&mut self.others, key.1, count);
-        }
-    }
-}
-
-fn add(counts: &mut BTreeMap<&'static str, u64>, reason: &'static str, count: u64) {
-    let sum = counts.entry(reason).or_default();
-    *sum = sum.saturating_add(count);
 }
 
 /// The network of an address: IPv4 /24, IPv6 /64; an IPv4-mapped address is its IPv4 self.
@@ -222,7 +142,7 @@ mod tests {
         let named: u64 = summary.rows.iter().map(|row| row.count).sum();
         assert_eq!(summary.count, 10_001);
         assert_eq!(named + summary.others.values().sum::<u64>(), 10_001);
-        assert_eq!(summary.rows.len(), ROWS_NAMED_MAX);
+        assert_eq!(summary.rows.len(), counts::ROWS_NAMED_MAX);
         assert_eq!((summary.first_us, summary.last_us), (SECOND, 3 * SECOND));
         assert_eq!(floods.take(), None);
         floods.give_back(summary);
@@ -238,7 +158,7 @@ mod tests {
             floods.admit(peer("::ffff:203.0.113.9"), "malformed", SECOND);
         }
         let rows = floods.take().unwrap().rows;
-        let texts: Vec<_> = rows.iter().map(|row| (row.network.as_str(), row.count)).collect();
+        let texts: Vec<_> = rows.iter().map(|row| (row.whom.as_str(), row.count)).collect();
         assert_eq!(texts, [("2001:db8:7::/64", 6), ("203.0.113.0/24", 3)]);
     }
 }

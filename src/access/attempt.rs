@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{changes, pairs, recording, secrets, tokens, trail};
+use super::{changes, issuers, pairs, recording, secrets, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -212,6 +212,7 @@ fn decide(
     asked.reads.as_of = as_of;
     asked.reads.generations.extend(live.seen());
     asked.reads.generations.push((tokens::REVOCATIONS, caller.revocations_seen));
+    asked.reads.generations.push((issuers::ISSUERS, caller.issuers_seen));
     if let Some(servable) = asked.remembered(gateway) {
         let decision = asked.decide(&live.set, Some(&servable.row));
         return match admit(gateway, &mut asked, &decision) {

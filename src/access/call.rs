@@ -56,6 +56,8 @@ pub struct Call {
     pub peer: Option<IpAddr>,
     /// How the caller's program names itself.
     pub user_agent: Option<String>,
+    /// Hex SHA-256 of the client's certificate, if its connection showed one.
+    pub certificate: Option<String>,
     /// Whether the connection is TLS.
     pub secure_transport: bool,
     /// Whether the newest signed checkpoint is asked for.
@@ -95,6 +97,7 @@ impl Call {
             body: Zeroizing::default(),
             fault: None,
             peer: self.peer,
+            certificate: self.certificate.clone(),
             user_agent: self.user_agent.clone(),
             secure_transport: self.secure_transport,
             wants_checkpoint: false,

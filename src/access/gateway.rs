@@ -1,7 +1,7 @@
 //! Everything that serving a request needs, put together once at start.
 
-use super::call::Presented;
 use super::cursor::CursorKey;
+use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
@@ -10,9 +10,10 @@ use super::setup;
 use super::steady::SteadyClock;
 use super::tokens::LogRevocations;
 use crate::actions;
-use crate::authn::{AuthenticateError, Authenticated, Authenticator, IssuerError};
+use crate::authn::remote::FetchError;
+use crate::authn::{AuthenticateError, Authenticated};
 use crate::config::{Config, Limits};
-use crate::floods::{Budget, Floods, Summary};
+use crate::floods::{Budget, By, Floods, Rate, RateLimits, Rates, Summary};
 use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
@@ -22,7 +23,6 @@ use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::StoreError;
 use keyward_audit::{Changes, CommitError, Environment, Event, Lane, Log, RandomError, ReadSet, Refused};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why the gateway does not start.
@@ -42,7 +42,15 @@ pub enum OpenError {
     Keys(#[from] KeysError),
     /// An issuer is not usable.
     #[error(transparent)]
-    Issuer(#[from] IssuerError),
+    Issuers(#[from] IssuersError),
+    /// An issuer's discovery points elsewhere.
+    #[error("`issuer.{issuer}`: {cause}")]
+    Discovery {
+        /// The issuer's name.
+        issuer: String,
+        /// Where to.
+        cause: FetchError,
+    },
     /// The policy folder is not usable, or its revision could not be recorded.
     #[error(transparent)]
     Policies(#[from] ReloadError),
@@ -69,15 +77,16 @@ pub struct BodyLimits {
 /// The gateway.
 pub struct Gateway {
     log: Log,
-    authenticator: Authenticator,
-    issuers: BTreeMap<String, u64>,
+    issuers: Issuers,
     policies: Policies,
     engine: Engine,
     place: Place,
     limits: Limits,
     environment: Environment,
     floods: Floods,
-    doubtful: Mutex<Option<Doubtful>>,
+    rates: Rates,
+    doubtful: Mutex<Vec<Doubtful>>,
+    certificates_refused: Mutex<Option<String>>,
     cursors: CursorKey,
     steady_clock: SteadyClock,
     leftovers: Leftovers,
@@ -121,14 +130,13 @@ impl Gateway {
     /// [`OpenError`] in one line that names the setting, file or index that is wrong.
     pub async fn open(config: &Config, environment: Environment) -> Result<Arc<Self>, OpenError> {
         let root = FileProvider::new(config.path(&config.keys.path)).load()?;
-        let authenticator = Authenticator::new(setup::issuer_settings(config)?)?;
+        let loaded = Loaded::read(config)?;
         let log = Log::open(&setup::log_settings(config)?, &environment)?;
         let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??;
         let folder = config.path(&config.policy.path);
         let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
         let gateway = Self {
-            authenticator,
-            issuers: config.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.leeway_s)).collect(),
+            issuers: Issuers::start(config, loaded, log.generation(issuers::ISSUERS)),
             policies,
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
             place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
@@ -137,7 +145,12 @@ impl Gateway {
                 total: config.limits.unauthenticated_records,
                 per_network: config.limits.unauthenticated_records_per_network,
             }),
-            doubtful: Mutex::new(None),
+            rates: Rates::new(RateLimits {
+                requests: Rate { per_second: config.limits.requests_per_second, burst: config.limits.requests_burst },
+                denials: Rate { per_second: config.limits.denials_per_second, burst: config.limits.denials_burst },
+            }),
+            doubtful: Mutex::new(Vec::new()),
+            certificates_refused: Mutex::new(None),
             request_ids: RequestIds::default(),
             servables: Servables::default(),
             cursors: CursorKey::random(&*environment.random)?,
@@ -147,7 +160,13 @@ impl Gateway {
             log,
         };
         gateway.record_start(config).await?;
-        Ok(Arc::new(gateway))
+        let gateway = Arc::new(gateway);
+        if let Err(error) = gateway.first_keys().await {
+            // The log is open: it is closed in order, whatever comes next.
+            gateway.stop().await;
+            return Err(error);
+        }
+        Ok(gateway)
     }
 
     async fn record_start(&self, config: &Config) -> Result<(), OpenError> {
@@ -177,37 +196,46 @@ impl Gateway {
         if !self.settle_doubtful() {
             return;
         }
-        let Some(summary) = self.floods.take() else { return };
-        let Ok(request) = self.environment.request_id() else { return self.floods.give_back(summary) };
+        for summary in [self.floods.take(), self.rates.take()].into_iter().flatten() {
+            self.write_summary(summary).await;
+        }
+    }
+
+    async fn write_summary(&self, summary: Summary) {
+        let Ok(request) = self.environment.request_id() else { return self.give_back(summary) };
         let since = self.log.as_of();
         let event = super::recording::summary(&summary, request.clone());
         match self.log.commit_unhurried(event, Changes::default(), ReadSet::default()).await {
             Ok(_) => {}
             Err(CommitError::Unavailable(_, Refused::Store)) => {
-                *self.doubtful() = Some(Doubtful { summary, request, since });
+                self.doubtful().push(Doubtful { summary, request, since });
             }
-            Err(_) => self.floods.give_back(summary),
+            Err(_) => self.give_back(summary),
         }
     }
 
-    fn doubtful(&self) -> MutexGuard<'_, Option<Doubtful>> {
+    fn give_back(&self, summary: Summary) {
+        match summary.by {
+            By::Network => self.floods.give_back(summary),
+            By::Principal => self.rates.give_back(summary),
+        }
+    }
+
+    fn doubtful(&self) -> MutexGuard<'_, Vec<Doubtful>> {
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is no doubtful summary any more.
     fn settle_doubtful(&self) -> bool {
-        let Some(doubtful) = self.doubtful().take() else { return true };
-        match self.log.find(doubtful.since, &doubtful.request, Kind::Summary) {
-            Ok(Some(_)) => true,
-            Ok(None) => {
-                self.floods.give_back(doubtful.summary);
-                true
-            }
-            Err(_) => {
-                *self.doubtful() = Some(doubtful);
-                false
+        let all = std::mem::take(&mut *self.doubtful());
+        for doubtful in all {
+            match self.log.find(doubtful.since, &doubtful.request, Kind::Summary) {
+                Ok(Some(_)) => {}
+                Ok(None) => self.give_back(doubtful.summary),
+                Err(_) => self.doubtful().push(doubtful),
             }
         }
+        self.doubtful().is_empty()
     }
 
     /// Writes what is still only counted and the stop, signs a last checkpoint and closes the log.
@@ -227,12 +255,43 @@ impl Gateway {
         self.policies.reload(&self.log, trigger).await
     }
 
+    /// Says that certificates of the listener are live, or once for each new cause that they are not: structured log, metric,
+    /// record.
+    pub async fn say_of_certificates(&self, live: Option<String>, refused: Option<String>) {
+        let known = {
+            let mut known = self.certificates_refused.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *known, refused.clone())
+        };
+        metrics::gauge!("keyward_tls_refused").set(f64::from(u8::from(refused.is_some())));
+        let (event, reason, name, said) = match (live, refused) {
+            (Some(live), _) => {
+                tracing::info!(certificate = live, "the certificates of the listener were read again and are live");
+                ("certificates_changed", None, "certificate", live)
+            }
+            (None, Some(cause)) if known.as_ref() != Some(&cause) => {
+                tracing::error!(cause, "the certificates of the listener are refused; those before them serve on");
+                ("certificates_refused", Some("certificates_refused"), "cause", cause.chars().take(512).collect())
+            }
+            (None, _) => return,
+        };
+        self.say("service/gateway", event, reason, vec![(name, Value::from(said.as_str()))]).await;
+    }
+
     /// Why the gateway is not ready, if it is not: one text for each reason, none naming a secret or caller.
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = unready(&self.log.status());
         if self.policies.refused().is_some() {
             reasons.push("policy_refused".to_owned());
+        }
+        if self.issuers.refused().is_some() {
+            reasons.push("issuers_refused".to_owned());
+        }
+        if self.certificates_refused.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            reasons.push("certificates_refused".to_owned());
+        }
+        if self.issuers.authenticator().is_blind(self.now_us() / 1_000_000) {
+            reasons.push("keys_stale".to_owned());
         }
         reasons
     }
@@ -270,6 +329,10 @@ impl Gateway {
     /// Secrets that were read last.
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
+    }
+
+    pub(super) fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     pub(super) fn floods(&self) -> &Floods {
@@ -310,7 +373,7 @@ impl Gateway {
         Rules {
             limits: self.secret_limits(),
             place: &self.place,
-            issuers: &self.issuers,
+            authenticator: self.issuers.authenticator(),
             now_s: self.now_us() / 1_000_000,
         }
     }
@@ -319,26 +382,31 @@ impl Gateway {
         self.environment.clock.wall_us()
     }
 
+    pub(super) fn monotonic_us(&self) -> u64 {
+        self.environment.clock.monotonic_us()
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Who may issue tokens.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
     pub(super) fn creator_number(&self, principal: &Principal) -> CreatorNumber {
         self.engine.keyring().creator_number(principal)
     }
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {
-        self.authenticator.authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
-    }
-
-    /// Whom a credential speaks for at this moment, if it is good.
-    #[must_use]
-    pub fn known(&self, presented: &Presented) -> Option<Arc<Authenticated>> {
-        match presented {
-            Presented::Bearer(token) => self.authenticate(token).ok(),
-            Presented::Nothing | Presented::Malformed => None,
-        }
+        self.issuers.authenticator().authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
 
     /// Whether whoever was known a moment ago still is, so that the token need not be looked up again.
     pub(super) fn still_knows(&self, known: &Authenticated) -> bool {
-        self.authenticator.still_knows(known, self.now_us() / 1_000_000, &LogRevocations(&self.log))
+        self.issuers.authenticator().still_knows(known, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Policies {
     reloading: tokio::sync::Mutex<()>,
     refused: Mutex<Option<String>>,
     folder: PathBuf,
-    settings: Settings,
+    settings: ArcSwap<Settings>,
     environment: Environment,
 }
 
@@ -113,7 +113,7 @@ impl Policies {
             reloading: tokio::sync::Mutex::new(()),
             refused: Mutex::new(None),
             folder,
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             environment,
         };
         if let Some(text) = refused {
@@ -146,6 +146,21 @@ impl Policies {
         let _late = tokio::time::timeout(CATCH_UP, seen.wait_for(|now| *now >= generation)).await;
     }
 
+    /// Whether the folder as it is now would load with other settings.
+    ///
+    /// # Errors
+    /// [`ReloadError::Invalid`] if not.
+    pub(super) async fn check(&self, settings: Settings) -> Result<(), ReloadError> {
+        let folder = self.folder.clone();
+        let read = tokio::task::spawn_blocking(move || read(&folder, &settings).map(drop)).await;
+        read.unwrap_or_else(|_| Err(Vec::new())).map_err(ReloadError::Invalid)
+    }
+
+    /// Reads the folder with these settings from now on.
+    pub(super) fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
     /// Reads the folder again and makes it live if it is valid and says anything new.
     ///
     /// # Errors
@@ -154,7 +169,7 @@ impl Policies {
         let _one_at_a_time = self.reloading.lock().await;
         self.follow(log).await;
         let folder = self.folder.clone();
-        let settings = self.settings.clone();
+        let settings = self.settings.load_full();
         let read = tokio::task::spawn_blocking(move || read(&folder, &settings)).await;
         let set = match read.unwrap_or_else(|_| Err(Vec::new())) {
             Ok(set) => set,

@@ -10,7 +10,7 @@ use crate::actions::{self, Action};
 use crate::authn::{Authenticated, Credential};
 use crate::authz;
 use crate::error::ApiError;
-use crate::floods::{Row, Summary};
+use crate::floods::{By, Row, Summary};
 use chrono::{DateTime, SecondsFormat};
 use keyward_audit::record::{
     self, Context, Decision, Draft, Kind, LayerName, Outcome, Parameters, Policy, TokenId, Unknown, UserAgent, Value,
@@ -36,6 +36,7 @@ fn of_call(ask: &Ask, kind: Kind) -> Draft {
     let call = &ask.call;
     let mut draft = Draft::new(kind, ask.action_name(), call.door, call.request.clone());
     draft.source_ip = call.peer;
+    draft.certificate.clone_from(&call.certificate);
     draft.user_agent = call.user_agent.as_deref().map(UserAgent::shortened);
     if let Some(item) = ask.item {
         draft.parameters.insert("item".to_owned(), Value::from(item as u64));
@@ -195,11 +196,15 @@ pub(super) fn summary(summary: &Summary, request: String) -> Own {
     draft.decision = Some(Decision::Deny);
     draft.outcome = Some(Outcome::Denied);
     draft.principal = Some("service/gateway".to_owned());
-    draft.reason = Some("unauthenticated".to_owned());
+    let (whom, reason) = match summary.by {
+        By::Network => ("network", "unauthenticated"),
+        By::Principal => ("principal", "rate_limited"),
+    };
+    draft.reason = Some(reason.to_owned());
     let row = |row: &Row| {
         Value::Object(Parameters::from([
             ("count".to_owned(), Value::from(row.count)),
-            ("network".to_owned(), Value::from(row.network.as_str())),
+            (whom.to_owned(), Value::from(row.whom.as_str())),
             ("reason".to_owned(), Value::from(row.reason)),
         ]))
     };

@@ -9,13 +9,13 @@ pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue
 pub(super) use trail::{RevokeToken, SearchRecords};
 
 use crate::actions::{Bundle, Operation};
+use crate::authn::Authenticator;
 use crate::error::{ApiError, Code};
 use crate::parameters::{Fields, invalid_value, missing};
 use crate::resource::{Place, SecretName};
 use crate::secret::password::PasswordRules;
 use crate::secret::{Description, Limits, Tags, VersionId};
 use secrets::{description, password_rules, read_get, read_gets, secret_name, tags, tags_of_keys, version_id};
-use std::collections::BTreeMap;
 
 /// What parameters are checked against.
 pub(super) struct Rules<'a> {
@@ -23,8 +23,8 @@ pub(super) struct Rules<'a> {
     pub(super) limits: Limits,
     /// Region and account.
     pub(super) place: &'a Place,
-    /// Issuers, and how far their clocks may differ, in seconds.
-    pub(super) issuers: &'a BTreeMap<String, u64>,
+    /// Who knows the issuers, and how far their clocks may differ.
+    pub(super) authenticator: &'a Authenticator,
     /// Now, in seconds since 1970.
     pub(super) now_s: u64,
 }

@@ -1,5 +1,6 @@
 //! What the configuration makes of each part: issuers, policy settings, the log.
 
+use crate::authn::remote::{Remote, RemoteError, RemoteSettings, RemoteSource};
 use crate::authn::{Algorithm, ClaimNames, GroupsRule, IssuerSettings, KeySource};
 use crate::authz::{self, IssuerRule};
 use crate::config::{Config, Groups, Issuer};
@@ -32,6 +33,14 @@ pub enum SetupError {
         path: PathBuf,
         /// Why not.
         cause: String,
+    },
+    /// A setting by which an issuer's keys cannot be fetched.
+    #[error("`issuer.{issuer}`: {cause}")]
+    Remote {
+        /// The issuer's name.
+        issuer: String,
+        /// Which setting, and why.
+        cause: RemoteError,
     },
     /// An algorithm that is not offered.
     #[error("`issuer.{issuer}`: `algorithms`: `{algorithm}` is not offered")]
@@ -66,10 +75,11 @@ fn one_issuer(config: &Config, issuer: &Issuer) -> Result<IssuerSettings, SetupE
             let setting = format!("issuer.{}.public_key_file", issuer.name);
             KeySource::public(read(&setting, &config.path(file))?.to_vec())
         }
-        (None, file) => {
+        (None, Some(file)) => {
             let setting = format!("issuer.{}.secret_file", issuer.name);
-            KeySource::Secret(read(&setting, &config.path(file.as_deref().unwrap_or(Path::new(""))))?)
+            KeySource::Secret(read(&setting, &config.path(file))?)
         }
+        (None, None) => KeySource::Fetched,
     };
     Ok(IssuerSettings {
         name: issuer.name.clone(),
@@ -89,6 +99,35 @@ fn one_issuer(config: &Config, issuer: &Issuer) -> Result<IssuerSettings, SetupE
             roles: issuer.claims.roles.clone(),
         },
     })
+}
+
+/// Where the keys of an issuer are fetched from; `None` if they come from a file.
+///
+/// # Errors
+/// [`SetupError`] naming the issuer and the setting.
+pub fn remote(config: &Config, issuer: &Issuer) -> Result<Option<Remote>, SetupError> {
+    let source = match &issuer.jwks_url {
+        Some(url) => RemoteSource::KeySet(url.clone()),
+        None if issuer.discovery => RemoteSource::Discovery,
+        None => return Ok(None),
+    };
+    let wrong = |cause| SetupError::Remote { issuer: issuer.name.clone(), cause };
+    let network = |text: &String| {
+        let problem = || RemoteError { setting: "key_networks", problem: format!("`{text}` is no network") };
+        text.parse().map_err(|_| wrong(problem()))
+    };
+    let authorities = match &issuer.ca_file {
+        None => None,
+        Some(file) => Some(read(&format!("issuer.{}.ca_file", issuer.name), &config.path(file))?.to_vec()),
+    };
+    let settings = RemoteSettings {
+        issuer: issuer.issuer.clone(),
+        source,
+        key_host: issuer.key_host.clone(),
+        networks: issuer.key_networks.iter().map(network).collect::<Result<_, _>>()?,
+        authorities,
+    };
+    Remote::new(settings).map(Some).map_err(wrong)
 }
 
 /// The log's signing key, which must be that of the configured origin.

@@ -41,6 +41,8 @@ pub struct Authenticated {
     pub credential: Credential,
     /// The generation of the revocations, read before they were checked: for the read set of what is decided for it.
     pub revocations_seen: u64,
+    /// The generation of the issuers and keys that it was verified by: for the same read set.
+    pub issuers_seen: u64,
     /// The credential hash, also of a token with `jti`.
     hash: [u8; 32],
     validity: Validity,
@@ -51,8 +53,6 @@ pub struct Authenticated {
 pub(super) struct Validity {
     pub(super) window: Window,
     pub(super) leeway_s: u64,
-    /// The load of issuers and keys that it verified under.
-    pub(super) issuers: u64,
 }
 
 /// The credential as a record holds it; never the token.
@@ -70,15 +70,16 @@ pub struct Credential {
     pub kid: Option<String>,
 }
 
+/// The generations that a token was checked against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) revocations: u64,
+    pub(super) issuers: u64,
+}
+
 impl Authenticated {
     /// From a token whose signature and claims are good; revocations are yet to be checked.
-    pub(super) fn new(
-        issuer: &Issuer,
-        token: &Unverified<'_>,
-        claims: Claims,
-        validity: Validity,
-        revocations_seen: u64,
-    ) -> Self {
+    pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, validity: Validity, seen: Seen) -> Self {
         let hash = credential_hash(token.signing_input);
         let credential = Credential {
             expires: claims.window.expires_s,
@@ -94,14 +95,20 @@ impl Authenticated {
             groups: claims.groups,
             roles: claims.roles,
             credential,
-            revocations_seen,
+            revocations_seen: seen.revocations,
+            issuers_seen: seen.issuers,
             hash,
             validity,
         }
     }
 
-    /// The same, checked again against a later generation of the revocations.
-    pub(super) fn seen_at(&self, revocations_seen: u64) -> Self {
+    /// What it was checked against.
+    pub(super) fn seen(&self) -> Seen {
+        Seen { revocations: self.revocations_seen, issuers: self.issuers_seen }
+    }
+
+    /// The same, checked again against later generations.
+    pub(super) fn seen_at(&self, seen: Seen) -> Self {
         Self {
             principal: self.principal.clone(),
             issuer_name: self.issuer_name.clone(),
@@ -109,7 +116,8 @@ impl Authenticated {
             groups: self.groups.clone(),
             roles: self.roles.clone(),
             credential: self.credential.clone(),
-            revocations_seen,
+            revocations_seen: seen.revocations,
+            issuers_seen: seen.issuers,
             hash: self.hash,
             validity: self.validity,
         }

@@ -1,7 +1,8 @@
 //! Tokens that verified, by the SHA-256 of their whole text, so that a signature is checked once and not per request.
 //!
-//! An entry saves the signature and the reading of the claims, nothing else: time is checked on every use, a load of
-//! other issuers or keys makes it worthless, and a newer generation of the revocations has its rows looked up again.
+//! An entry saves the signature and the reading of the claims, nothing else: time is checked on every use, a change of
+//! its issuer or of that issuer's keys makes it worthless, and a newer generation of the revocations has its rows looked
+//! up again.
 //! Refusals are never kept. Only who holds a good token can make an entry, so a flood of bad ones cannot push any out.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use moka::sync::Cache as Table;
 use sha2::{Digest, Sha256};
 
 use super::authenticated::Authenticated;
+use super::issuer::Issuer;
 
 /// Most memory for entries, in bytes, about.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -20,6 +22,8 @@ const BYTES_MAX: u64 = 32 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) authenticated: Arc<Authenticated>,
+    /// The issuer, with the keys that it verified by.
+    pub(super) issuer: Arc<Issuer>,
     /// How long it can be of use, by the clock it was made by. Only frees memory: expiry is checked on each use.
     pub(super) useful: Duration,
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
 
@@ -51,6 +52,8 @@ pub enum KeySource {
     Jwks(Vec<u8>),
     /// `secret_file`: a shared secret, exactly these bytes; wiped when dropped.
     Secret(Zeroizing<Vec<u8>>),
+    /// `jwks_url` or `discovery`: no keys until a set was fetched ([`super::Authenticator::replace_keys`]).
+    Fetched,
 }
 
 impl KeySource {
@@ -64,6 +67,7 @@ impl KeySource {
         match self {
             Self::PublicKeyPem(_) | Self::Jwks(_) => "public_key_file",
             Self::Secret(_) => "secret_file",
+            Self::Fetched => "jwks_url",
         }
     }
 
@@ -75,6 +79,7 @@ impl KeySource {
             }
             Self::Jwks(set) => jwks::read(set).map(Keys::Set).map_err(|error| error.to_string()),
             Self::Secret(secret) => VerifyingKey::secret(secret).map(Keys::One).map_err(|unfit| unfit.to_string()),
+            Self::Fetched => Ok(Keys::Set(Vec::new())),
         }
     }
 }
@@ -143,7 +148,10 @@ pub(super) struct Issuer {
     pub(super) issuer: String,
     pub(super) audience: Vec<String>,
     pub(super) algorithms: Vec<Algorithm>,
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
+    /// Of a fetched set: what its keys are, and until when they are good, in seconds since 1970.
+    pub(super) fingerprint: Option<[u8; 32]>,
+    good_until_s: Option<AtomicU64>,
     pub(super) leeway_s: u64,
     pub(super) max_lifetime_s: u64,
     pub(super) groups: GroupsRule,
@@ -154,15 +162,89 @@ impl Issuer {
     fn new(settings: IssuerSettings) -> Result<Self, IssuerError> {
         check(&settings).map_err(|(setting, problem)| settings.error(setting, problem))?;
         let keys = settings.key.read().map_err(|problem| settings.error(settings.key.setting(), problem))?;
-        if !settings.algorithms.iter().any(|algorithm| keys.fit().any(|key| key.fits(*algorithm))) {
-            let first = keys.unfit().next().map(|(_, why)| format!(" ({why})")).unwrap_or_default();
-            let problem = format!("no key in it fits any of `algorithms`{first}");
-            return Err(settings.error(settings.key.setting(), problem));
+        let is_fetched = matches!(settings.key, KeySource::Fetched);
+        if !is_fetched {
+            check_fit(&keys, &settings.algorithms)
+                .map_err(|problem| settings.error(settings.key.setting(), problem))?;
         }
         let IssuerSettings { name, issuer, audience, algorithms, leeway_s, max_lifetime_s, groups, claims, .. } =
             settings;
-        Ok(Self { name, issuer, audience, algorithms, keys, leeway_s, max_lifetime_s, groups, claims })
+        Ok(Self {
+            name,
+            issuer,
+            audience,
+            algorithms,
+            keys: Arc::new(keys),
+            fingerprint: None,
+            good_until_s: is_fetched.then(|| AtomicU64::new(0)),
+            leeway_s,
+            max_lifetime_s,
+            groups,
+            claims,
+        })
     }
+
+    /// The same issuer with the keys of a set that was just fetched.
+    fn with_keys(&self, set: FetchedSet, until_s: u64) -> Self {
+        Self {
+            name: self.name.clone(),
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            algorithms: self.algorithms.clone(),
+            keys: set.keys,
+            fingerprint: set.fingerprint,
+            good_until_s: Some(AtomicU64::new(until_s)),
+            leeway_s: self.leeway_s,
+            max_lifetime_s: self.max_lifetime_s,
+            groups: self.groups,
+            claims: self.claims.clone(),
+        }
+    }
+
+    /// INVARIANT I5: whether its keys are too old, or were never had.
+    pub(super) fn is_stale(&self, now_s: u64) -> bool {
+        self.good_until_s.as_ref().is_some_and(|until_s| now_s >= until_s.load(Ordering::Relaxed))
+    }
+
+    /// Its keys are good until then.
+    pub(super) fn extend(&self, until_s: u64) {
+        if let Some(good_until_s) = &self.good_until_s {
+            good_until_s.store(until_s, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn limits(&self) -> IssuerLimits {
+        IssuerLimits { leeway_s: self.leeway_s, max_lifetime_s: self.max_lifetime_s }
+    }
+}
+
+/// A key set that was fetched and read, for one issuer; not live yet.
+pub struct FetchedSet {
+    issuer_name: String,
+    keys: Arc<Keys>,
+    fingerprint: Option<[u8; 32]>,
+}
+
+impl FetchedSet {
+    /// What its keys are, in whatever order and layout they came.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<[u8; 32]> {
+        self.fingerprint
+    }
+
+    /// Its `kid`s, sorted; those of keys that cannot verify included.
+    #[must_use]
+    pub fn kids(&self) -> Vec<String> {
+        self.keys.kids()
+    }
+}
+
+fn check_fit(keys: &Keys, algorithms: &[Algorithm]) -> Result<(), String> {
+    if algorithms.iter().any(|algorithm| keys.fit().any(|key| key.fits(*algorithm))) {
+        return Ok(());
+    }
+    let first = keys.unfit().next().map(|(_, why)| format!(" ({why})")).unwrap_or_default();
+    Err(format!("no key in it fits any of `algorithms`{first}"))
 }
 
 impl IssuerSettings {
@@ -212,15 +294,16 @@ fn families_fit(settings: &IssuerSettings) -> bool {
 }
 
 /// All issuers, by exact `iss`.
+#[derive(Clone)]
 pub(super) struct Issuers {
-    /// Which load this is; no two loads of a process have the same.
+    /// Which change of issuers or keys this is: that of the log (invariant I13).
     pub(super) generation: u64,
     by_iss: HashMap<String, Arc<Issuer>>,
 }
 
 impl Issuers {
-    /// Checks and takes in all of `settings`, or none.
-    pub(super) fn new(settings: Vec<IssuerSettings>, generation: u64) -> Result<Self, IssuerError> {
+    /// Checks and takes in all of `settings`, or none; of no generation yet.
+    pub(super) fn new(settings: Vec<IssuerSettings>) -> Result<Self, IssuerError> {
         let mut by_iss: HashMap<String, Arc<Issuer>> = HashMap::with_capacity(settings.len());
         for table in settings {
             if by_iss.values().any(|other| other.name == table.name) {
@@ -232,7 +315,11 @@ impl Issuers {
             let issuer = Issuer::new(table)?;
             by_iss.insert(issuer.issuer.clone(), Arc::new(issuer));
         }
-        Ok(Self { generation, by_iss })
+        Ok(Self { generation: 0, by_iss })
+    }
+
+    pub(super) fn at(self, generation: u64) -> Self {
+        Self { generation, ..self }
     }
 
     /// The issuer of exactly that `iss`.
@@ -240,10 +327,50 @@ impl Issuers {
         self.by_iss.get(iss)
     }
 
-    /// How long tokens of the issuer of that name can live.
-    pub(super) fn limits(&self, name: &str) -> Option<IssuerLimits> {
-        let issuer = self.by_iss.values().find(|issuer| issuer.name == name)?;
-        Some(IssuerLimits { leeway_s: issuer.leeway_s, max_lifetime_s: issuer.max_lifetime_s })
+    /// The issuer of that name.
+    pub(super) fn by_name(&self, name: &str) -> Option<&Arc<Issuer>> {
+        self.all().find(|issuer| issuer.name == name)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Issuer>> {
+        self.by_iss.values()
+    }
+
+    /// Whether this very issuer, keys included, is among them.
+    pub(super) fn hold(&self, issuer: &Arc<Issuer>) -> bool {
+        self.by_iss.get(&issuer.issuer).is_some_and(|live| Arc::ptr_eq(live, issuer))
+    }
+
+    /// Reads a fetched set for the issuer of that name.
+    pub(super) fn read_set(&self, name: &str, set: &[u8]) -> Result<FetchedSet, IssuerError> {
+        let error = |problem| IssuerError { issuer: name.to_owned(), setting: "jwks_url", problem };
+        let issuer = self.by_name(name).ok_or_else(|| error("there is no such issuer any more".to_owned()))?;
+        let keys = jwks::read(set).map(Keys::Set).map_err(|problem| error(problem.to_string()))?;
+        check_fit(&keys, &issuer.algorithms).map_err(error)?;
+        let fingerprint = Some(jwks::fingerprint(set));
+        Ok(FetchedSet { issuer_name: name.to_owned(), keys: Arc::new(keys), fingerprint })
+    }
+
+    /// Gives the issuer of that name the fetched keys that it has in `live`, as long as they are good.
+    pub(super) fn keep_keys(&mut self, name: &str, live: &Self) {
+        let (Some(old), Some(new)) = (live.by_name(name), self.by_name(name)) else {
+            return;
+        };
+        if let Some(until_s) = &old.good_until_s {
+            let set =
+                FetchedSet { issuer_name: name.to_owned(), keys: Arc::clone(&old.keys), fingerprint: old.fingerprint };
+            let kept = new.with_keys(set, until_s.load(Ordering::Relaxed));
+            self.by_iss.insert(kept.issuer.clone(), Arc::new(kept));
+        }
+    }
+
+    /// The same issuers, one of them with other keys.
+    pub(super) fn with_keys(&self, set: FetchedSet, until_s: u64) -> Self {
+        let mut issuers = self.clone();
+        if let Some(issuer) = self.by_name(&set.issuer_name) {
+            issuers.by_iss.insert(issuer.issuer.clone(), Arc::new(issuer.with_keys(set, until_s)));
+        }
+        issuers
     }
 
     /// Every unfit key of every set, by issuer name.
@@ -257,7 +384,7 @@ impl Issuers {
             };
             named.map(key).collect()
         };
-        let mut keys: Vec<UnfitKey> = self.by_iss.values().flat_map(of).collect();
+        let mut keys: Vec<UnfitKey> = self.all().flat_map(of).collect();
         keys.sort_by(|a, b| (&a.issuer_name, &a.kid).cmp(&(&b.issuer_name, &b.kid)));
         keys
     }

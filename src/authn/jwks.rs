@@ -1,10 +1,11 @@
-//! JSON Web Key Sets (RFC 7517 5), from a file.
+//! JSON Web Key Sets (RFC 7517 5), from a file or fetched.
 //!
 //! A set that can be read in two ways is refused whole: bad JSON, a repeated name, a `kid` that occurs twice. A
 //! single key that cannot verify is kept as unfit, with the reason, so that a token naming it is refused for that.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 
 use super::algorithm::Algorithm;
 use super::key::{NamedKey, PublicKey, Unfit, VerifyingKey};
@@ -13,6 +14,8 @@ use crate::json::{Json, Object, parse_object};
 
 /// Largest set, in bytes.
 const SET_BYTES_MAX: usize = 256 * 1024;
+/// Most keys of a set: a set is searched key by key.
+const SET_KEYS_MAX: usize = 256;
 /// Members that only private keys have (RFC 7518 6.2.2, 6.3.2; RFC 8037 2).
 const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
@@ -23,6 +26,8 @@ pub(super) enum SetError {
     Size,
     #[error("not a key set: expected a JSON object with a list `keys`, no name twice, at most 16 levels deep")]
     Form,
+    #[error("a key set has at most 256 keys")]
+    Count,
     #[error("the key set is empty")]
     Empty,
     #[error("a `kid` is text of 1 to 256 bytes without control characters")]
@@ -43,6 +48,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<NamedKey>, SetError> {
     if members.is_empty() {
         return Err(SetError::Empty);
     }
+    if members.len() > SET_KEYS_MAX {
+        return Err(SetError::Count);
+    }
     let mut keys: Vec<NamedKey> = Vec::with_capacity(members.len());
     for member in members {
         let named = named_key(member)?;
@@ -52,6 +60,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<NamedKey>, SetError> {
         keys.push(named);
     }
     Ok(keys)
+}
+
+/// What the keys of a set are, in whatever order and layout they came: equal sets have equal fingerprints.
+pub(super) fn fingerprint(bytes: &[u8]) -> [u8; 32] {
+    let set = parse_object(bytes, super::JSON_DEPTH_MAX).unwrap_or_default();
+    let members = match set.get("keys") {
+        Some(Json::List(members)) => members.as_slice(),
+        _ => &[],
+    };
+    let mut texts: Vec<String> = members.iter().map(|member| format!("{member:?}\n")).collect();
+    texts.sort();
+    Sha256::digest(texts.concat()).into()
 }
 
 fn named_key(member: &Json) -> Result<NamedKey, SetError> {

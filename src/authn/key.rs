@@ -205,6 +205,17 @@ impl Keys {
         one.into_iter().chain(set.iter().filter_map(|named| named.key.as_ref().ok()))
     }
 
+    /// Every `kid` of a set, sorted.
+    pub(super) fn kids(&self) -> Vec<String> {
+        let set = match self {
+            Self::One(_) => [].as_slice(),
+            Self::Set(keys) => keys.as_slice(),
+        };
+        let mut kids: Vec<String> = set.iter().filter_map(|named| named.kid.clone()).collect();
+        kids.sort();
+        kids
+    }
+
     /// The keys that cannot, and why.
     pub(super) fn unfit(&self) -> impl Iterator<Item = (Option<&str>, Unfit)> {
         let set = match self {

@@ -7,9 +7,11 @@
 //! - INVARIANT I5: whatever cannot be read, found or understood is refused. Revocations that cannot be read are an
 //!   error of its own ([`AuthenticateError::Unavailable`]), never a pass.
 //! - INVARIANT I12: issuers, algorithms and keys come from [`IssuerSettings`], that is from configuration; nothing
-//!   in a token names a key, a file or an address, and nothing is fetched.
+//!   in a token names a key, a file or an address. Keys that configuration says are fetched come by [`remote`], never
+//!   while a token is checked; a set that is too old verifies nothing.
 //! - INVARIANT I13: each answer carries the generation of the revocations that it was checked against
-//!   ([`Authenticated::revocations_seen`]), read before the rows; whoever commits a record puts it in the read set.
+//!   ([`Authenticated::revocations_seen`]), read before the rows, and that of the issuers and keys that it was verified
+//!   by ([`Authenticated::issuers_seen`]); whoever commits a record puts both in the read set.
 //!
 //! Tokens that verified are remembered by digest ([`cache`]); time and generations are checked on every use. All
 //! state is in memory and is derived: if the process dies here, nothing is lost.
@@ -28,6 +30,7 @@ mod jwks;
 mod key;
 mod pem;
 mod refusal;
+pub mod remote;
 mod revocation;
 mod self_test;
 mod signature;
@@ -40,10 +43,10 @@ const JSON_DEPTH_MAX: u8 = 16;
 
 pub use algorithm::Algorithm;
 pub use authenticated::{Authenticated, Credential};
-pub use authenticator::Authenticator;
+pub use authenticator::{Authenticator, Prepared};
 pub use claims::{IDENTITY_BYTES_MAX, IDENTITY_COUNT_MAX};
 pub use issue::{DevIssuer, IssueError, TokenRequest};
-pub use issuer::{ClaimNames, GroupsRule, IssuerError, IssuerLimits, IssuerSettings, KeySource, UnfitKey};
+pub use issuer::{ClaimNames, FetchedSet, GroupsRule, IssuerError, IssuerLimits, IssuerSettings, KeySource, UnfitKey};
 pub use key::Unfit;
 pub use refusal::{AuthenticateError, Cause, Refusal};
 pub use revocation::{Revocation, Revocations, RevocationsUnavailable, Selector, SelectorError};

@@ -21,6 +21,8 @@ pub enum Cause {
     KidUnknown,
     /// The key is of another kind than the algorithm, or unfit for verifying.
     KeyUnfit,
+    /// The issuer's keys are fetched, and the last set that was had is too old.
+    KeysStale,
     /// The signature is not by the key.
     Signature,
     /// No issuer is set up for that `iss`.
@@ -45,12 +47,13 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::AlgRefused,
         Self::Header,
         Self::KidUnknown,
         Self::KeyUnfit,
+        Self::KeysStale,
         Self::Signature,
         Self::Issuer,
         Self::Audience,
@@ -72,6 +75,7 @@ impl Cause {
             Self::Header => "header",
             Self::KidUnknown => "kid_unknown",
             Self::KeyUnfit => "key_unfit",
+            Self::KeysStale => "keys_stale",
             Self::Signature => "signature",
             Self::Issuer => "issuer",
             Self::Audience => "audience",

@@ -5,16 +5,25 @@ use anyhow::{Context as _, anyhow, bail};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::Value;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Where the gateway is and who asks.
 #[derive(clap::Args)]
 pub(super) struct ServerOptions {
-    /// The gateway's address, for verbs that ask a running gateway
+    /// The gateway's address, for verbs that ask a running gateway: http or https, or unix:PATH of its socket
     #[arg(long, global = true, env = "KEYWARD_ADDR", default_value = "http://127.0.0.1:8743", value_name = "URL")]
     addr: String,
+    /// PEM certificates of the only authorities that the gateway's certificate may come from; else the system's
+    #[arg(long, global = true, env = "KEYWARD_CACERT", value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// The PEM certificate to show a gateway that asks for one
+    #[arg(long, global = true, env = "KEYWARD_CLIENT_CERT", value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// That certificate's PEM key
+    #[arg(long, global = true, env = "KEYWARD_CLIENT_KEY", value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
     /// A file that holds the token; else the environment variable KEYWARD_TOKEN does
     #[arg(long, global = true, env = "KEYWARD_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -23,7 +32,10 @@ pub(super) struct ServerOptions {
 /// A gateway that can be asked.
 pub(super) struct Client {
     http: reqwest::Client,
+    /// As it was given, for messages.
     addr: String,
+    /// What paths are put behind.
+    base: String,
     authorization: HeaderValue,
     runtime: tokio::runtime::Runtime,
 }
@@ -56,22 +68,28 @@ impl Client {
             .map_err(|_| Failure::Usage("the token holds characters that no token has".to_owned()))?;
         authorization.set_sensitive(true);
         let addr = options.addr.trim_end_matches('/').to_owned();
-        refuse_plain_text_over_a_network(&addr)?;
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(Duration::from_secs(5))
-            .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+            .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")));
+        let (builder, base) = match addr.strip_prefix("unix:") {
+            Some(socket) => (builder.unix_socket(Path::new(socket)), "http://localhost".to_owned()),
+            None => {
+                refuse_plain_text_over_a_network(&addr)?;
+                (builder, addr.clone())
+            }
+        };
+        let http = with_certificates(builder, options)?.build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { http, addr, authorization, runtime })
+        Ok(Self { http, addr, base, authorization, runtime })
     }
 
     fn request(&self, action: &str, parameters: &Value) -> Result<reqwest::RequestBuilder, Failure> {
         // The body may hold a value; serde_json writes it once, into a buffer that is wiped with the request's drop at
         // the latest when the process ends.
         let body = serde_json::to_vec(parameters)?;
-        let request = self.http.post(format!("{}/v1/{action}", self.addr));
+        let request = self.http.post(format!("{}/v1/{action}", self.base));
         let request = request.header(AUTHORIZATION, self.authorization.clone());
         Ok(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body))
     }
@@ -142,6 +160,29 @@ fn token(options: &ServerOptions) -> Result<Zeroizing<String>, Failure> {
             "no token: set KEYWARD_TOKEN, or KEYWARD_TOKEN_FILE or --token-file to a file that holds one".to_owned(),
         )),
     }
+}
+
+/// Whom to trust, and what to show.
+fn with_certificates(
+    mut builder: reqwest::ClientBuilder,
+    options: &ServerOptions,
+) -> Result<reqwest::ClientBuilder, Failure> {
+    let read = |file: &PathBuf| {
+        std::fs::read(file).map(Zeroizing::new).with_context(|| format!("cannot read `{}`", file.display()))
+    };
+    let unfit = |file: &PathBuf| Failure::Usage(format!("`{}` is not the PEM file that it should be", file.display()));
+    if let Some(file) = &options.cacert {
+        let authorities = reqwest::Certificate::from_pem_bundle(&read(file)?).map_err(|_| unfit(file))?;
+        if authorities.is_empty() {
+            return Err(unfit(file));
+        }
+        builder = builder.tls_certs_only(authorities);
+    }
+    if let (Some(certificate), Some(key)) = (&options.client_cert, &options.client_key) {
+        let both = Zeroizing::new([read(certificate)?.as_slice(), b"\n", read(key)?.as_slice()].concat());
+        builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(|_| unfit(key))?);
+    }
+    Ok(builder)
 }
 
 /// SECURITY: a token and values go in clear text over plain HTTP; only this machine may see that.

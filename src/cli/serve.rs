@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::{authn, http, telemetry};
 use anyhow::Context as _;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use std::sync::Arc;
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     forbid_core_dumps().context("cannot switch core dumps off")?;
@@ -20,8 +21,12 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     actix_web::rt::System::new().block_on(async {
         let gateway = Gateway::open(&config, clock::system()).await?;
         let listen = config.server.listen;
-        http::server::serve(gateway, &config, metrics).await.with_context(|| format!("cannot serve on {listen}"))?;
-        Ok(())
+        let served = http::server::serve(Arc::clone(&gateway), &config, metrics).await;
+        if served.is_err() {
+            // The log is open: it is closed in order, whatever could not be served on.
+            gateway.stop().await;
+        }
+        Ok(served.with_context(|| format!("cannot serve on {listen}"))?)
     })
 }
 

@@ -5,6 +5,8 @@ pub mod native;
 pub mod openapi;
 pub mod problem;
 pub mod server;
+mod socket;
+mod tls;
 mod unstoppable;
 
 #[cfg(test)]

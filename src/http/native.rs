@@ -4,6 +4,7 @@
 //! A client that hangs up cancels nothing ([`Unstoppable`]); a panic is answered 500 and recorded.
 
 use super::problem;
+use super::tls::ClientCertificate;
 use super::unstoppable::Unstoppable;
 use crate::access::{self, Answer, Body, Call, Fault, Gateway, Presented};
 use crate::error::{ApiError, Code};
@@ -40,7 +41,7 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
     let mut call = head(&http, request.clone());
     // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
     if call.fault.is_none() {
-        call.known = gateway.known(&call.presented);
+        call.known = gateway.known(&call.presented).await;
     }
     if call.known.is_some() {
         match body(payload, &gateway).await {
@@ -82,6 +83,7 @@ fn head(http: &HttpRequest, request: String) -> Call {
         fault,
         peer: http.peer_addr().map(|address| address.ip().to_canonical()),
         user_agent: user_agent(headers),
+        certificate: http.conn_data::<ClientCertificate>().map(|shown| shown.0.clone()),
         secure_transport: http.app_config().secure(),
         wants_checkpoint: wants_checkpoint(headers),
     }
@@ -199,7 +201,7 @@ fn write(answer: Answer, request: &str) -> HttpResponse {
         response.insert_header((&AUDIT_CHECKPOINT, checkpoint));
         response.insert_header((&PREFERENCE_APPLIED, "audit-checkpoint"));
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
         response.insert_header((header::RETRY_AFTER, "1"));
     }
     if status == StatusCode::UNAUTHORIZED {

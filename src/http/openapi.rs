@@ -54,7 +54,7 @@ fn path(name: &str, summary: &str, description: &str, tag: &str) -> Value {
             "responses": {
                 "200": { "description": "Done and recorded.", "headers": locator_headers() },
                 "400": error, "401": error, "403": error, "404": error, "409": error,
-                "413": error, "431": error, "500": error, "503": error,
+                "413": error, "429": error, "431": error, "500": error, "503": error,
             },
         },
     })

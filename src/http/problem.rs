@@ -28,6 +28,7 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::ResourcePendingDeleted => StatusCode::CONFLICT,
         Code::RequestSizeLimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         Code::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Code::RequestLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
         Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::ServiceUnavailable | Code::AuditUnavailable => StatusCode::SERVICE_UNAVAILABLE,
     }

@@ -1,5 +1,7 @@
 //! The native door's listener: limits, routes, and a stop that finishes what is under way.
 
+use super::socket::UnixSocket;
+use super::tls::{self, Certificates};
 use super::{health, native, openapi};
 use crate::access::{Gateway, policies};
 use crate::config::Config;
@@ -7,6 +9,7 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,26 +25,38 @@ const PURGE_EVERY: Duration = Duration::from_secs(10);
 /// How often the files that hold deleted values are rewritten.
 const COMPACT_EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether keys of issuers are to be fetched.
+const KEYS_LOOK: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether certificates have changed.
+const CERTIFICATES_LOOK: Duration = Duration::from_secs(1);
+
 /// Serves until SIGINT or SIGTERM, then finishes what is under way and closes the log.
 ///
 /// # Errors
-/// If the listener cannot be opened.
+/// If a listener cannot be opened, or its certificates cannot be used.
 pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHandle) -> std::io::Result<()> {
+    let certificates = Certificates::load(config).map_err(std::io::Error::other)?;
     let listener = TcpListener::bind(config.server.listen)?;
     let own_metrics = match config.metrics_listen() {
         Ok(Some(address)) => Some(metrics_server(TcpListener::bind(address)?, metrics.clone())?),
         _ => None,
     };
-    let shown = own_metrics.is_none().then_some(metrics);
-    tracing::info!(listen = %listener.local_addr()?, "serving");
-    let server = door(Arc::clone(&gateway), config, listener, shown)?;
+    // Whoever listens off loopback says where the metrics are shown; else they are not.
+    let shown = (own_metrics.is_none() && config.server.listen.ip().is_loopback()).then_some(metrics);
+    let (socket_file, socket) = UnixSocket::open(config)?.unzip();
+    tracing::info!(listen = %listener.local_addr()?, tls = certificates.is_some(), "serving");
+    let server =
+        door(Arc::clone(&gateway), config, shown, Listeners { tcp: listener, socket, tls: certificates.clone() })?;
     let handle = server.handle();
-    let background = [
+    let mut background = vec![
         actix_web::rt::spawn(summarise(Arc::clone(&gateway))),
         actix_web::rt::spawn(watch_policies(Arc::clone(&gateway))),
         actix_web::rt::spawn(purge(Arc::clone(&gateway))),
         actix_web::rt::spawn(compact(Arc::clone(&gateway))),
+        actix_web::rt::spawn(watch_keys(Arc::clone(&gateway))),
     ];
+    background.extend(certificates.map(|tls| actix_web::rt::spawn(watch_certificates(Arc::clone(&gateway), tls))));
     actix_web::rt::spawn(async move {
         wait_for_stop().await;
         handle.stop(true).await;
@@ -53,15 +68,25 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
     if let Some(server) = own_metrics {
         server.stop(false).await;
     }
+    drop(socket_file);
     gateway.stop().await;
     Ok(())
+}
+
+/// Where the door is served.
+struct Listeners {
+    tcp: TcpListener,
+    /// Plain HTTP for whoever may open its file.
+    socket: Option<UnixListener>,
+    /// What `tcp` shows, if it is TLS.
+    tls: Option<Arc<Certificates>>,
 }
 
 fn door(
     gateway: Arc<Gateway>,
     config: &Config,
-    listener: TcpListener,
     metrics: Option<PrometheusHandle>,
+    listeners: Listeners,
 ) -> std::io::Result<Server> {
     let gateway = web::Data::from(gateway);
     let workers = match config.server.workers {
@@ -79,15 +104,26 @@ fn door(
         };
         App::new().app_data(gateway.clone()).configure(routes).default_service(web::to(native::serve))
     });
-    Ok(server
+    let server = server
         .workers(workers)
         .max_connections(config.limits.connections / workers.max(1))
         .client_request_timeout(Duration::from_secs(config.limits.request_timeout_s))
         .keep_alive(Duration::from_secs(75))
         .shutdown_timeout(config.server.stop_timeout_s)
         .disable_signals()
-        .listen(listener)?
-        .run())
+        .on_connect(tls::remember_client);
+    let server = match listeners.tls {
+        Some(certificates) => {
+            let config = certificates.server_config().map_err(std::io::Error::other)?;
+            server.listen_rustls_0_23(listeners.tcp, config)?
+        }
+        None => server.listen(listeners.tcp)?,
+    };
+    let server = match listeners.socket {
+        Some(socket) => server.listen_uds(socket)?,
+        None => server,
+    };
+    Ok(server.run())
 }
 
 /// `/metrics` alone, on a listener of its own.
@@ -97,6 +133,29 @@ fn metrics_server(listener: TcpListener, metrics: PrometheusHandle) -> std::io::
     let handle = server.handle();
     actix_web::rt::spawn(server);
     Ok(handle)
+}
+
+/// Fetches the keys of issuers when they are due.
+async fn watch_keys(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(KEYS_LOOK);
+    loop {
+        every.tick().await;
+        gateway.look_after_keys().await;
+    }
+}
+
+/// Reads the certificates again whenever their files have changed.
+async fn watch_certificates(gateway: Arc<Gateway>, certificates: Arc<Certificates>) {
+    let mut every = tokio::time::interval(CERTIFICATES_LOOK);
+    loop {
+        every.tick().await;
+        let files = Arc::clone(&certificates);
+        let Ok(reloaded) = tokio::task::spawn_blocking(move || files.reload()).await else { continue };
+        match reloaded {
+            Ok(shown) => gateway.say_of_certificates(shown, None).await,
+            Err(error) => gateway.say_of_certificates(None, Some(error.to_string())).await,
+        }
+    }
 }
 
 async fn summarise(gateway: Arc<Gateway>) {
@@ -125,7 +184,8 @@ async fn compact(gateway: Arc<Gateway>) {
     }
 }
 
-/// Reads the policy folder on SIGHUP at once, and whenever it changed and then stood still for one look.
+/// Reads the issuers of keyward.toml and the policy folder on SIGHUP at once; the folder also whenever it changed and
+/// then stood still for one look.
 async fn watch_policies(gateway: Arc<Gateway>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return;
@@ -140,6 +200,10 @@ async fn watch_policies(gateway: Arc<Gateway>) {
             _ = hangup.recv() => true,
             _ = every.tick() => false,
         };
+        if asked {
+            // What was refused is said there; the issuers before stand.
+            let _refused = gateway.reload_issuers("signal").await;
+        }
         let now = policies::fingerprint(gateway.policies().folder());
         let still = now == before;
         before.clone_from(&now);
@@ -148,9 +212,8 @@ async fn watch_policies(gateway: Arc<Gateway>) {
         if asked || (now != loaded && (still || looks >= LOOKS_MAX)) {
             let trigger = if asked { "signal" } else { "file" };
             // What was refused is said by the set itself, and read again when the folder changes again.
-            if !matches!(gateway.reload_policies(trigger).await, Err(policies::ReloadError::Unrecorded)) {
-                loaded = now;
-            }
+            let unrecorded = matches!(gateway.reload_policies(trigger).await, Err(policies::ReloadError::Unrecorded));
+            loaded = if unrecorded { Vec::new() } else { now };
         }
     }
 }

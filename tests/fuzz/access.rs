@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyward::actions::by_name;
 use keyward::authn::{
-    Algorithm, Authenticator, ClaimNames, GroupsRule, IssuerSettings, KeySource, Revocations, RevocationsUnavailable,
+    Algorithm, Authenticator, ClaimNames, GroupsRule, IssuerSettings, KeySource, Prepared, Revocations,
+    RevocationsUnavailable,
 };
 use keyward::authz::{
     Caller, Context, CredentialForm, IssuerRule, PolicyFile, PolicySet, Question, Settings, Target, Verdict,
@@ -66,7 +67,7 @@ fn signed(header: &str, claims: &[u8]) -> String {
 
 #[test]
 fn i10_tokens() {
-    let authenticator = Authenticator::new(vec![issuer(KeySource::PublicKeyPem(pem()))]).unwrap();
+    let authenticator = Authenticator::new(Prepared::new(vec![issuer(KeySource::PublicKeyPem(pem()))]).unwrap(), 1);
     let good =
         [signed(r#"{"alg":"EdDSA","typ":"JWT"}"#, CLAIMS.as_bytes()), signed(r#"{"alg":"EdDSA"}"#, CLAIMS.as_bytes())];
     let seeds: Vec<Vec<u8>> = good.iter().map(|token| token.clone().into_bytes()).collect();
@@ -81,7 +82,7 @@ fn i10_tokens() {
 
 #[test]
 fn i10_claims_that_are_well_signed() {
-    let authenticator = Authenticator::new(vec![issuer(KeySource::PublicKeyPem(pem()))]).unwrap();
+    let authenticator = Authenticator::new(Prepared::new(vec![issuer(KeySource::PublicKeyPem(pem()))]).unwrap(), 1);
     fuzz("claims", vec![CLAIMS.as_bytes().to_vec()], |bytes| {
         let token = signed(r#"{"alg":"EdDSA"}"#, bytes);
         if authenticator.authenticate(&token, NOW_S, &NoneRevoked).is_ok() {
@@ -99,7 +100,7 @@ fn i10_key_sets() {
     let x = URL_SAFE_NO_PAD.encode(pair().public_key().as_ref());
     let set = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k","use":"sig","alg":"EdDSA","x":"{x}"}}]}}"#);
     fuzz("jwks", vec![set.into_bytes(), pem()], |bytes| {
-        let _refused = Authenticator::new(vec![issuer(KeySource::public(bytes.to_vec()))]);
+        let _refused = Prepared::new(vec![issuer(KeySource::public(bytes.to_vec()))]);
     });
 }
 

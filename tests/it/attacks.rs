@@ -1,11 +1,15 @@
 //! Rows of the attack checklist that show at the door, by number. Each asserts status, body and record.
 
 mod http;
+mod issuers;
+mod keys;
 mod names;
 mod policies;
+mod rates;
 mod records;
 mod rows;
 mod sealing;
+mod tls;
 mod tokens;
 
 use crate::gateway::{Export, TestGateway};

@@ -126,6 +126,7 @@ impl Inside {
             known: None,
             body: parameters.to_string().into_bytes().into(),
             fault: None,
+            certificate: None,
             peer: None,
             user_agent: None,
             secure_transport: false,

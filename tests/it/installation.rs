@@ -99,6 +99,9 @@ impl Installation {
         let installation = Self { _scratch: scratch, dir };
         installation.set("server.listen", "127.0.0.1:0");
         installation.set("server.workers", 2);
+        // Tests ask as fast as they can; those of the rates set them.
+        installation.set("limits.requests_per_second", 0);
+        installation.set("limits.denials_per_second", 0);
         installation
     }
 

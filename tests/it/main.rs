@@ -14,6 +14,7 @@
 
 mod attacks;
 mod batch;
+mod certificates;
 mod cli;
 mod coverage;
 mod crash;
@@ -23,6 +24,7 @@ mod expiry;
 mod faults;
 mod gateway;
 mod i13;
+mod idp;
 mod inside;
 mod installation;
 mod join;
@@ -35,7 +37,9 @@ mod scene;
 mod searches;
 mod smoke;
 mod tags;
+mod tls;
 mod token;
 mod trail;
 mod wal;
 mod wire;
+mod within;

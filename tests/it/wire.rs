@@ -1,7 +1,7 @@
 //! HTTP/1.1 by hand over one TCP connection: replies as they are on the wire, and requests that no client would send.
 
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -59,9 +59,14 @@ impl Reply {
     }
 }
 
+/// What a connection goes over.
+trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
 /// One connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     read: Vec<u8>,
 }
 
@@ -79,7 +84,12 @@ impl Connection {
         let stream = TcpStream::connect(address).expect("the gateway accepts connections");
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        Self { stream, read: Vec::new() }
+        Self::over(stream)
+    }
+
+    /// A connection over anything.
+    pub(crate) fn over(stream: impl Read + Write + Send + 'static) -> Self {
+        Self { stream: Box::new(stream), read: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -168,16 +178,18 @@ impl Connection {
 
     /// Sends bytes as they are and collects what comes back, for at most `patience` of silence.
     pub(crate) fn raw(address: SocketAddr, bytes: &[u8], patience: Duration) -> Raw {
-        let mut connection = Self::open(address);
-        connection.stream.set_read_timeout(Some(patience)).unwrap();
+        let mut stream = TcpStream::connect(address).expect("the gateway accepts connections");
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let mut connection = Self::over(stream.try_clone().unwrap());
         connection.send(bytes);
         let mut replies = Vec::new();
         while let Some(reply) = connection.reply() {
             replies.push(reply);
         }
-        let closed = matches!(connection.stream.read(&mut [0; 1]), Ok(0))
-            || connection.stream.peer_addr().is_err()
-            || matches!(connection.stream.read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset);
+        let closed = matches!(stream.read(&mut [0; 1]), Ok(0))
+            || stream.peer_addr().is_err()
+            || matches!(stream.read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset);
         Raw { replies, closed }
     }
 }

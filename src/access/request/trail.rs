@@ -1,7 +1,7 @@
 //! What callers ask of the trail and of tokens.
 
 use super::Rules;
-use crate::authn::Selector;
+use crate::authn::{IssuerLimits, Selector};
 use crate::error::ApiError;
 use crate::parameters::{Fields, invalid_value, missing};
 use crate::resource::{CreatorNumber, Place, SecretName};
@@ -132,7 +132,7 @@ impl SearchRecords {
 impl RevokeToken {
     pub(super) fn read(fields: &mut Fields, rules: &Rules<'_>) -> Result<Self, ApiError> {
         let issuer = fields.required_text("Issuer")?;
-        let Some(leeway_s) = rules.issuers.get(&issuer) else {
+        let Some(IssuerLimits { leeway_s, .. }) = rules.authenticator.issuer_limits(&issuer) else {
             return Err(invalid_value("Issuer", "no issuer of that name is configured"));
         };
         let given =
@@ -158,7 +158,7 @@ impl RevokeToken {
             (_, None) => 0,
             (_, Some(_)) => return Err(invalid_value("IssuedBefore", "it goes with `Subject` only")),
         };
-        if issued_before > rules.now_s.saturating_add(*leeway_s) {
+        if issued_before > rules.now_s.saturating_add(leeway_s) {
             return Err(invalid_value("IssuedBefore", format!("it lies ahead by more than {leeway_s} seconds")));
         }
         Ok(Self { issuer, selector, selected, issued_before, reason })

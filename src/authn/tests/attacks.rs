@@ -204,7 +204,7 @@ fn attack_a08_keys_by_issuer_and_kid() {
         issuer: "https://y".to_owned(),
         ..set_settings(&[OTHER_ED.jwk("same"), ED.jwk("y-only"), P384.jwk("p384")])
     };
-    let authenticator = Authenticator::new(vec![x, y]).unwrap();
+    let authenticator = Authenticator::new(Prepared::new(vec![x, y]).unwrap(), 1);
     let by = |signer: &Signer, alg: &str, iss: &str, kid: Value| {
         let header = if kid.is_null() { json!({"alg": alg}) } else { json!({"alg": alg, "kid": kid}) };
         token_of(signer, alg, &header.to_string(), &but("iss", Some(json!(iss))).to_string())

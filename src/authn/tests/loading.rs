@@ -6,7 +6,7 @@ use super::super::{IssuerSettings, Unfit, self_test};
 use super::*;
 
 fn refused(settings: IssuerSettings) -> (&'static str, String) {
-    let error = Authenticator::new(vec![settings]).err().expect("refused");
+    let error = Prepared::new(vec![settings]).err().expect("refused");
     (error.setting, error.to_string())
 }
 
@@ -138,7 +138,7 @@ fn unfit_keys_of_a_set_are_reported_by_name() {
 
 #[test]
 fn two_issuers_cannot_share_a_name_or_an_iss() {
-    let both = |second: IssuerSettings| Authenticator::new(vec![settings(), second]).err().map(|error| error.setting);
+    let both = |second: IssuerSettings| Prepared::new(vec![settings(), second]).err().map(|error| error.setting);
     assert_eq!(both(IssuerSettings { name: "other".to_owned(), ..settings() }), Some("issuer"));
     assert_eq!(both(IssuerSettings { issuer: "https://other".to_owned(), ..settings() }), Some("name"));
     assert_eq!(
@@ -150,7 +150,7 @@ fn two_issuers_cannot_share_a_name_or_an_iss() {
 #[test]
 fn one_issuer_never_speaks_for_another() {
     let corp = IssuerSettings { name: "corp".to_owned(), issuer: "https://corp".to_owned(), ..settings() };
-    let authenticator = Authenticator::new(vec![settings(), corp]).unwrap();
+    let authenticator = Authenticator::new(Prepared::new(vec![settings(), corp]).unwrap(), 1);
     let who = |iss: &str| {
         let token = token(&but("iss", Some(json!(iss))));
         authenticator.authenticate(&token, NOW, &Rows::default()).unwrap().principal.to_string()

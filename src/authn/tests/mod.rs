@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Algorithm, AuthenticateError, Authenticated, Authenticator, ClaimNames, GroupsRule, IssuerSettings, KeySource,
-    Revocation, Revocations, RevocationsUnavailable, Selector,
+    Prepared, Revocation, Revocations, RevocationsUnavailable, Selector,
 };
 
 pub(super) const NOW: u64 = 1_767_225_600;
@@ -178,7 +178,7 @@ pub(super) fn secret_settings(secret: &[u8]) -> IssuerSettings {
 }
 
 pub(super) fn authenticator(settings: IssuerSettings) -> Authenticator {
-    Authenticator::new(vec![settings]).unwrap()
+    Authenticator::new(Prepared::new(vec![settings]).unwrap(), 1)
 }
 
 /// Revocations in a map. Counts how often a row is looked up.

@@ -29,7 +29,8 @@ async fn commit(log: &Log, times: u32) {
     }
 }
 
-fn copy_all(from: &Path, to: &Path) {
+/// Every file of a store, open or not.
+pub(super) fn copy_all(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
