@@ -137,7 +137,7 @@ async fn a_tail_torn_above_the_mark_is_cut_off_and_recorded_and_one_below_it_is_
     log.stop().await;
     // As a killed process leaves it: closing it in order writes out what its log holds.
     let killed = directory.path().join("killed");
-    super::gaps::copy_all(&settings.store, &killed);
+    gaps::copy_all(&settings.store, &killed);
     drop(log);
     std::fs::remove_dir_all(&settings.store).unwrap();
     std::fs::rename(&killed, &settings.store).unwrap();
