@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 const NAME: &str = "race/one";
 const READERS: usize = 6;
@@ -22,7 +23,7 @@ fn policies(granted: bool) -> Policies {
 }
 
 /// Reads until `busy` is 0, each few times with the token of the moment; answers the requests that got the value.
-fn read_on(gateway: &TestGateway, token: &Mutex<String>, busy: &AtomicUsize) -> Vec<String> {
+fn read_on(gateway: &TestGateway, token: &Mutex<String>, busy: &AtomicUsize, reads: &AtomicUsize) -> Vec<String> {
     let mut connection = Connection::open(gateway.address());
     let mut served = Vec::new();
     while busy.load(Ordering::Acquire) > 0 {
@@ -32,6 +33,7 @@ fn read_on(gateway: &TestGateway, token: &Mutex<String>, busy: &AtomicUsize) -> 
             let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
             let body = json!({"SecretName": NAME}).to_string();
             let reply = connection.request("POST /v1/GetSecretValue", &headers, body.as_bytes()).expect("a reply");
+            reads.fetch_add(1, Ordering::AcqRel);
             if reply.status == 200 {
                 assert_eq!(reply.text("SecretString"), "the value");
                 served.push(reply.request().to_owned());
@@ -41,8 +43,18 @@ fn read_on(gateway: &TestGateway, token: &Mutex<String>, busy: &AtomicUsize) -> 
     served
 }
 
-fn switch(gateway: &TestGateway) {
+/// Lets some reads pass between two changes, so that either state is met.
+fn let_pass(reads: &AtomicUsize) {
+    let until = reads.load(Ordering::Acquire) + READERS;
+    let given_up = Instant::now() + Duration::from_secs(10);
+    while reads.load(Ordering::Acquire) < until && Instant::now() < given_up {
+        std::thread::yield_now();
+    }
+}
+
+fn switch(gateway: &TestGateway, reads: &AtomicUsize) {
     for number in 0..SWITCHES {
+        let_pass(reads);
         let action = if number % 2 == 0 { "DisableSecret" } else { "EnableSecret" };
         // Whoever is decided five times on what keeps changing is told to ask again.
         gateway.insist(gateway.admin(), action, &json!({"SecretName": NAME}));
@@ -71,12 +83,12 @@ fn i13_attack_g17_no_record_allows_by_what_an_earlier_record_changed() {
     gateway.create(NAME, "the value");
     let claims = gateway.issuer().claims("reader");
     let token = Mutex::new(gateway.issuer().sign(&claims));
-    let busy = AtomicUsize::new(3);
+    let (busy, reads) = (AtomicUsize::new(3), AtomicUsize::new(0));
     let served: BTreeSet<String> = std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read_on(&gateway, &token, &busy))).collect();
+        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read_on(&gateway, &token, &busy, &reads))).collect();
         let first = claims["jti"].as_str().unwrap();
         let changers = [
-            scope.spawn(|| busily(&busy, || switch(&gateway))),
+            scope.spawn(|| busily(&busy, || switch(&gateway, &reads))),
             scope.spawn(|| busily(&busy, || revoke(&gateway, &token, first))),
             scope.spawn(|| busily(&busy, || reload(&gateway))),
         ];
