@@ -1,6 +1,8 @@
 //! A file of the engine's log that was synced, closed and is gone: refused with both sizes, and only an accepted loss goes
 //! on.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,17 +31,25 @@ async fn commit(log: &Log, times: u32) {
     }
 }
 
-/// Every file of a store, open or not.
+/// Every file of a store, open or not, that nobody commits to. The engine may be tidying up behind the last commit: a copy
+/// that it changed something under is made again.
 pub(super) fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        // The engine drops files that it no longer needs whenever it likes.
-        match fs::copy(entry.path(), to.join(entry.file_name())) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            copied => drop(copied.unwrap()),
-        }
+    while !copied_unchanged(from, to) {
+        fs::remove_dir_all(to).unwrap();
     }
+}
+
+fn copied_unchanged(from: &Path, to: &Path) -> bool {
+    fs::create_dir(to).unwrap();
+    let before = files(from);
+    let copied = before.iter().all(|(name, _)| fs::copy(from.join(name), to.join(name)).is_ok());
+    copied && files(from) == before
+}
+
+/// Names and lengths.
+fn files(directory: &Path) -> BTreeMap<OsString, Option<u64>> {
+    let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name(), entry.metadata().ok().map(|meta| meta.len()))).collect()
 }
 
 /// A log of 4 records in tables, 6 in a closed file of the engine's log and more in the live one, and that closed file.
