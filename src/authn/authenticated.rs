@@ -55,6 +55,13 @@ pub(super) struct Validity {
     pub(super) leeway_s: u64,
 }
 
+impl Validity {
+    /// Whether it is good at `now_s` seconds since 1970.
+    pub(super) fn holds(&self, now_s: u64) -> bool {
+        self.window.check(now_s, self.leeway_s).is_ok()
+    }
+}
+
 /// The credential as a record holds it; never the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {

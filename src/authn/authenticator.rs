@@ -156,9 +156,8 @@ impl Authenticator {
     /// If not, [`Authenticator::authenticate`] says what it is now.
     #[must_use]
     pub fn still_knows(&self, authenticated: &Authenticated, now_s: u64, revocations: &dyn Revocations) -> bool {
-        let validity = authenticated.validity();
         authenticated.issuers_seen == self.issuers.load().generation
-            && validity.window.check(now_s, validity.leeway_s).is_ok()
+            && authenticated.validity().holds(now_s)
             && revocations.generation() == authenticated.revocations_seen
     }
 
@@ -171,9 +170,9 @@ impl Authenticator {
         revocations: &dyn Revocations,
     ) -> Result<Option<Arc<Authenticated>>, RevocationsUnavailable> {
         let issuers = self.issuers.load();
-        let (before, validity) = (entry.authenticated.seen(), entry.authenticated.validity());
+        let before = entry.authenticated.seen();
         let issuer_stands = issuers.generation == before.issuers || issuers.hold(&entry.issuer);
-        if !issuer_stands || entry.issuer.is_stale(now_s) || validity.window.check(now_s, validity.leeway_s).is_err() {
+        if !issuer_stands || entry.issuer.is_stale(now_s) || !entry.authenticated.validity().holds(now_s) {
             return Ok(None);
         }
         // Before the rows: a revocation that comes between is seen by the next use, and by the read set.
