@@ -155,9 +155,9 @@ async fn a_grant_with_a_condition_is_decided_with_each_request() {
     inside.admin("CreateSecret", json!({"SecretName": "demo/db", "SecretString": "s3cret"})).await.ok();
     let read = || inside.admin("GetSecretValue", json!({"SecretName": "demo/db"}));
     let first = read().await.ok();
-    inside.clock.pass(3_599);
+    inside.clock.pass(3_000);
     read().await.ok();
-    inside.clock.pass(1);
+    inside.clock.pass(700);
     let refused = read().await;
     assert_eq!(refused.code, KMS_ERROR.1, "also of what is remembered in memory");
     let (allowed, refused) = (inside.record_of(&first), inside.record_of(&refused));
