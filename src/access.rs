@@ -56,6 +56,7 @@ mod recording;
 pub mod replay;
 mod request;
 mod request_ids;
+mod root_key;
 mod secrets;
 pub mod setup;
 mod steady;
@@ -191,7 +192,7 @@ async fn commit<E: Event>(
     })
 }
 
-/// Commits a change; the purger hears of the values that it deletes.
+/// Commits a change; the purger hears of the values that it deletes, and another root key is taken up.
 async fn commit_change(
     gateway: &Gateway,
     grant: Grant<Done>,
@@ -199,8 +200,12 @@ async fn commit_change(
     reads: ReadSet,
 ) -> Result<Committed<Grant<Done>>, Stopped> {
     let deleted = purger::deletes(&changes);
+    let replaces_root = root_key::replaces(&changes);
     let committed = commit(gateway, grant, changes, reads).await;
     let may_be_done = !matches!(committed, Err(Stopped::Conflict(_) | Stopped::TooLarge(_)));
+    if may_be_done && replaces_root {
+        gateway.settle_root_key();
+    }
     if may_be_done && !deleted.is_empty() {
         gateway.leftovers().add(deleted);
     }

@@ -3,7 +3,7 @@
 //! without code does not compile.
 
 /// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
-pub const CATALOGUE: u64 = 2;
+pub const CATALOGUE: u64 = 3;
 
 /// A service that owns actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -361,6 +361,8 @@ catalogue! {
     RotateKey Kms Operation Write Not;
     /// Re-wraps data keys to the newest generation.
     RewrapKeys Kms Operation Write Not;
+    /// Puts all keys under the root key that the configuration names next.
+    RotateRootKey Kms Operation Write Door;
     /// Makes and wraps a data key for a value.
     GenerateDataKey Kms Key Write Internal;
     /// Unwraps a value's data key.

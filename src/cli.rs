@@ -6,6 +6,7 @@
 mod audit;
 mod client;
 mod init;
+mod key;
 mod output;
 mod policy;
 mod run;
@@ -13,6 +14,9 @@ mod secret;
 mod serve;
 mod token;
 
+use crate::access::setup;
+use crate::config::Config;
+use crate::keys::Candidates;
 use clap::{Parser, Subcommand};
 #[cfg(test)]
 pub(crate) use init::installed;
@@ -51,6 +55,9 @@ enum Verb {
     /// Store, read, list and switch secrets
     #[command(subcommand)]
     Secret(secret::Secret),
+    /// The keys that values are sealed under
+    #[command(subcommand)]
+    Key(key::Key),
     /// Run a program with secrets in its environment
     Run(run::Run),
     /// Check policies, and look up creator numbers
@@ -112,11 +119,18 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
         Verb::Serve => serve::run(context)?,
         Verb::Token(token) => token.run(context)?,
         Verb::Secret(secret) => secret.run(context)?,
+        Verb::Key(key) => key.run(context)?,
         Verb::Run(run) => run.run(context)?,
         Verb::Policy(policy) => policy.run(context)?,
         Verb::Audit(audit) => audit.run(context)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The root keys that a configuration names. From here on the process leaves no core dump.
+fn root_keys(config: &Config) -> anyhow::Result<Candidates> {
+    serve::forbid_core_dumps()?;
+    Ok(setup::root_keys(config)?)
 }
 
 fn report(output: &Output, failure: Failure) -> ExitCode {

@@ -133,6 +133,10 @@ section! {
     }
 }
 
+mod keys;
+
+pub use keys::Keys;
+
 impl Tls {
     /// Whether the listener is TLS.
     #[must_use]
@@ -172,16 +176,6 @@ section! {
         compaction_bytes: u64 = 256 << 20,
         /// Size of the ballast file that is given up at the critical level (at most 1 % of the file system).
         ballast_bytes: u64 = 64 << 20,
-    }
-}
-
-section! {
-    /// `[keys]`
-    Keys {
-        /// `file`.
-        provider: String = "file".to_owned(),
-        /// The root key's file.
-        path: PathBuf = PathBuf::from("keys/root.key"),
     }
 }
 
@@ -416,9 +410,7 @@ impl Config {
         if self.storage.engine != "rocksdb" {
             return Err(self.wrong("storage.engine", "must be `rocksdb`"));
         }
-        if self.keys.provider != "file" {
-            return Err(self.wrong("keys.provider", "must be `file`"));
-        }
+        self.keys.check().map_err(|(setting, rule)| self.wrong(&setting, rule))?;
         if !(1..=65_536).contains(&self.limits.value_bytes) {
             return Err(self.wrong("limits.value_bytes", "must be 1 to 65536"));
         }
@@ -534,10 +526,13 @@ mod tests {
         assert_eq!(format!("{written:?}"), format!("{defaults:?}"));
         let fields = format!("{defaults:?}").matches(": ").count();
         assert!(fields > 30);
-        for line in format!("{:#?}", (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy)).lines()
+        for line in
+            format!("{:#?}", (&defaults.server, &defaults.storage, &defaults.limits, &defaults.policy, &defaults.keys))
+                .lines()
         {
             if let Some((key, value)) = line.trim().split_once(": ")
                 && !value.ends_with('{')
+                && value != "None,"
             {
                 assert!(template().contains(&format!("\n{key} = ")), "{key} is missing in the template");
             }
@@ -557,6 +552,20 @@ mod tests {
             ("metrics_listen = \"0.0.0.0:9\"", "server.metrics_listen"),
             ("metrics_listen = \"nowhere\"", "server.metrics_listen"),
             ("lisen = \"x\"", "lisen"),
+            ("region = \"r\"\n[keys]\nprovider = \"hsm\"", "keys.provider"),
+            ("region = \"r\"\n[keys]\nprovider = \"passphrase\"", "keys.provider"),
+            ("region = \"r\"\n[keys]\npassphrase_file = \"a\"", "keys.provider"),
+            (
+                "region = \"r\"\n[keys]\nprovider = \"passphrase\"\npassphrase_file = \"a\"\npassphrase_env = \"B\"",
+                "keys.provider",
+            ),
+            (
+                "region = \"r\"\n[keys]\nprovider = \"passphrase\"\npassphrase_credential = \"../a\"",
+                "keys.passphrase_credential",
+            ),
+            ("region = \"r\"\n[keys.next]\nprovider = \"file\"", "keys.next.path"),
+            ("region = \"r\"\n[keys.next]\npath = \"b\"\nprovider = \"hsm\"", "keys.next.provider"),
+            ("region = \"r\"\n[keys.next]\npath = \"b\"\n[keys.next.next]\npath = \"c\"", "keys.next.next"),
             ("region = \"r\"\n[limits]\nrequests_burst = 0", "limits.requests_burst"),
             ("region = \"r\"\n[limits]\ndenials_burst = 3001", "limits.denials_burst"),
         ];

@@ -7,6 +7,7 @@ use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
 use super::request_ids::RequestIds;
+use super::root_key::RootKeys;
 use super::setup;
 use super::steady::SteadyClock;
 use super::tokens::LogRevocations;
@@ -15,7 +16,7 @@ use crate::authn::remote::FetchError;
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::config::{Config, Limits};
 use crate::floods::{Budget, By, Floods, Rate, RateLimits, Rates, Summary};
-use crate::keys::{FileProvider, Keyring, KeysError, RootKeyError, RootKeyProvider};
+use crate::keys::{KeysError, Opened, RootKeyError};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
 use crate::secret::{self, Engine, Servables};
@@ -94,6 +95,7 @@ pub struct Gateway {
     request_ids: RequestIds,
     servables: Servables,
     key_user: KeyUser,
+    root_keys: RootKeys,
 }
 
 /// A summary that may be durable or not: the store failed under it.
@@ -131,10 +133,16 @@ impl Gateway {
     /// # Errors
     /// [`OpenError`] in one line that names the setting, file or index that is wrong.
     pub async fn open(config: &Config, environment: Environment) -> Result<Arc<Self>, OpenError> {
-        let root = FileProvider::new(config.path(&config.keys.path)).load()?;
+        let roots = setup::root_keys(config)?;
         let loaded = Loaded::read(config)?;
         let log = Log::open(&setup::log_settings(config)?, &environment)?;
-        let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??;
+        let Opened { keyring, root, is_next } = log.read(|snapshot| Ok(roots.open(snapshot)))??;
+        drop(roots);
+        if is_next {
+            tracing::warn!(
+                "the keys of the store are under the root key of `[keys.next]`: put it in the place of `[keys]`"
+            );
+        }
         let folder = config.path(&config.policy.path);
         let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
         let key_user = KeyUser::new(keyring.creator_number(&Principal::engine_role()));
@@ -157,6 +165,7 @@ impl Gateway {
             request_ids: RequestIds::default(),
             servables: Servables::default(),
             key_user,
+            root_keys: RootKeys::new(root, config.file.clone()),
             cursors: CursorKey::random(&*environment.random)?,
             steady_clock: SteadyClock::default(),
             leftovers: Leftovers::found(&log)?,
@@ -338,6 +347,11 @@ impl Gateway {
     /// The engine, as policy is asked about it.
     pub(super) fn key_user(&self) -> &KeyUser {
         &self.key_user
+    }
+
+    /// The root key, and its replacement.
+    pub(super) fn root_keys(&self) -> &RootKeys {
+        &self.root_keys
     }
 
     pub(super) fn rates(&self) -> &Rates {

@@ -269,6 +269,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
+        | Request::RotateRootKey
         | Request::RevokeToken(_) => None,
     }
 }

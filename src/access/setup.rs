@@ -3,7 +3,8 @@
 use crate::authn::remote::{Remote, RemoteError, RemoteSettings, RemoteSource};
 use crate::authn::{Algorithm, ClaimNames, GroupsRule, IssuerSettings, KeySource};
 use crate::authz::{self, IssuerRule};
-use crate::config::{Config, Groups, Issuer};
+use crate::config::{Config, Groups, Issuer, Keys};
+use crate::keys::{Candidates, FileProvider, PassphraseProvider, PassphraseSource, RootKeyError, RootKeyProvider};
 use crate::resource::Place;
 use keyward_audit::disk::{self, Share, Thresholds};
 use keyward_audit::log::{Limits, Room, Settings};
@@ -50,6 +51,32 @@ pub enum SetupError {
         /// The text.
         algorithm: String,
     },
+}
+
+/// What fetches, or makes, the root key of `[keys]` or `[keys.next]`.
+#[must_use]
+pub fn root_key_provider(config: &Config, keys: &Keys) -> Box<dyn RootKeyProvider> {
+    let path = config.path(&keys.path);
+    if keys.provider != "passphrase" {
+        return Box::new(FileProvider::new(path));
+    }
+    let source = if !keys.passphrase_env.is_empty() {
+        PassphraseSource::Variable(keys.passphrase_env.clone())
+    } else if !keys.passphrase_credential.is_empty() {
+        PassphraseSource::Credential(keys.passphrase_credential.clone())
+    } else {
+        PassphraseSource::File(config.path(&keys.passphrase_file))
+    };
+    Box::new(PassphraseProvider::new(path, source))
+}
+
+/// The root keys that the configuration names.
+///
+/// # Errors
+/// [`RootKeyError`] if none can be had.
+pub fn root_keys(config: &Config) -> Result<Candidates, RootKeyError> {
+    let next = config.keys.next.as_ref().map(|next| root_key_provider(config, next));
+    Candidates::load(&*root_key_provider(config, &config.keys), next.as_deref())
 }
 
 fn read(setting: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {

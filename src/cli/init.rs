@@ -1,11 +1,11 @@
 //! `keyward init`: a new installation, complete or not at all. It is built beside its place and moved there last.
 
-use super::{Context, Failure, output};
+use super::{Context, Failure, output, serve};
 use crate::access::setup;
 use crate::authn::DevIssuer;
 use crate::clock;
 use crate::config::{Config, DEV_ISSUER, TEMPLATE};
-use crate::keys::{FileProvider, Keyring};
+use crate::keys::Keyring;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use keyward_audit::note::SigningKey;
@@ -39,7 +39,10 @@ const SERVICE_ROLE: &str = include_str!("../../policies/presets/roles/SSM_QCSRol
 #[derive(Args)]
 #[command(after_help = "Examples:
   keyward init --dir /etc/keyward --origin secrets.example.com/keyward
-  keyward init --dir try --dev      with a local token issuer, for trying things out")]
+  keyward init --dir try --dev      with a local token issuer, for trying things out
+  keyward init --dir /etc/keyward --passphrase-file /root/keyward.passphrase
+
+A passphrase is one line of at least 12 bytes; the root key is derived from it with argon2id (64 MiB, 3 passes, 4 lanes).")]
 pub(super) struct Init {
     /// The directory to make; must not exist, or be empty
     #[arg(long, value_name = "DIR")]
@@ -50,6 +53,45 @@ pub(super) struct Init {
     /// Also make a local token issuer and attach policies to user/dev/admin and user/dev/app
     #[arg(long)]
     dev: bool,
+    #[command(flatten)]
+    passphrase: Passphrase,
+}
+
+/// Where the passphrase comes from, if the root key is to be one.
+#[derive(Args)]
+#[group(multiple = false)]
+struct Passphrase {
+    /// Derive the root key from the passphrase in this file (one line, mode 0600) instead of keeping it in a file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// The same, from this variable of the environment
+    #[arg(long, value_name = "NAME")]
+    passphrase_env: Option<String>,
+    /// The same, from this systemd credential
+    #[arg(long, value_name = "NAME")]
+    passphrase_credential: Option<String>,
+}
+
+impl Passphrase {
+    fn is_given(&self) -> bool {
+        self.passphrase_file.is_some() || self.passphrase_env.is_some() || self.passphrase_credential.is_some()
+    }
+
+    /// The configuration with this source, if there is one.
+    fn configure(&self, config: &str) -> anyhow::Result<String> {
+        let file = self.passphrase_file.as_ref().map(std::path::absolute).transpose()?;
+        let file = file.map(|path| path.to_str().map(str::to_owned).context("the passphrase's path is not text"));
+        let sources = [
+            ("passphrase_file", file.transpose()?),
+            ("passphrase_env", self.passphrase_env.clone()),
+            ("passphrase_credential", self.passphrase_credential.clone()),
+        ];
+        let given = sources.into_iter().find_map(|(key, source)| Some((key, source?)));
+        let Some((key, source)) = given else { return Ok(config.to_owned()) };
+        let config = config.replacen("provider = \"file\"\npath", "provider = \"passphrase\"\npath", 1);
+        let source = toml::Value::String(source).to_string();
+        Ok(config.replacen(&format!("\n{key} = \"\"\n"), &format!("\n{key} = {source}\n"), 1))
+    }
 }
 
 /// The record of the installation's making: the keys ride in its batch.
@@ -68,6 +110,7 @@ impl Event for Made {
 impl Init {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         refuse_to_overwrite(&self.dir)?;
+        serve::forbid_core_dumps()?;
         let environment = clock::system();
         let scratch = scratch_beside(&self.dir, &environment)?;
         let built = self.build(&scratch, &environment);
@@ -99,7 +142,7 @@ impl Init {
             None => format!("localhost/keyward-{}", hex::encode(random::<4>(environment)?)),
         };
         let vkey = write_log_key(dir, &origin, environment)?;
-        let mut config = TEMPLATE.replace("{origin}", &origin);
+        let mut config = self.passphrase.configure(&TEMPLATE.replace("{origin}", &origin))?;
         if self.dev {
             config.push_str(DEV_ISSUER);
             write_dev_issuer(dir, environment)?;
@@ -107,7 +150,7 @@ impl Init {
         write(&dir.join("keyward.toml"), config.as_bytes(), 0o600)?;
         write_policies(&dir.join("policies"), self.dev)?;
         let config = Config::load(&dir.join("keyward.toml"))?;
-        let root = FileProvider::new(config.path(&config.keys.path)).create(&*environment.random)?;
+        let root = setup::root_key_provider(&config, &config.keys).create(&*environment.random)?;
         let (_, keys) = Keyring::initial(&root, environment.clock.wall_us() / 1_000_000, &*environment.random)?;
         let mut settings = setup::log_settings(&config)?;
         // Nobody waits behind this one: a slow disk is no reason to fail.
@@ -128,13 +171,18 @@ impl Init {
 
     fn explain(&self, context: &Context, vkey: &str) {
         let dir = self.dir.display();
+        let root = if self.passphrase.is_given() {
+            "with the passphrase, the root key; without either no stored value can ever be read again: keep a copy of both"
+        } else {
+            "without it no stored value can ever be read again: keep a copy elsewhere"
+        };
         if context.output.is_json() {
             output::line(&json!({"dir": self.dir, "vkey": vkey, "dev": self.dev}).to_string());
             return;
         }
         output::line(&format!(
             "made {dir}\n\n\
-             {dir}/keys/root.key   without it no stored value can ever be read again: keep a copy elsewhere\n\
+             {dir}/keys/root.key   {root}\n\
              {dir}/keys/log.vkey   give it to whoever is to verify the log:\n  {vkey}\n\
              {dir}/policies        who may do what; nobody may do anything until a policy is attached\n"
         ));
@@ -154,10 +202,17 @@ impl Init {
     }
 }
 
+#[cfg(test)]
+impl Passphrase {
+    fn none() -> Self {
+        Self { passphrase_file: None, passphrase_env: None, passphrase_credential: None }
+    }
+}
+
 /// What `keyward init --dev` makes, in a directory that does not exist.
 #[cfg(test)]
 pub(crate) fn installed(dir: &Path) {
-    let init = Init { dir: dir.to_owned(), origin: None, dev: true };
+    let init = Init { dir: dir.to_owned(), origin: None, dev: true, passphrase: Passphrase::none() };
     init.build(dir, &clock::system()).unwrap();
 }
 

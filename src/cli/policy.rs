@@ -1,10 +1,10 @@
 //! `keyward policy ...`: on the folder and the store's files, without a token.
 
-use super::{Context, Failure, output};
+use super::{Context, Failure, output, root_keys};
 use crate::access::{replay, setup};
 use crate::authz::{self, Explanation, Finding, PolicySet};
 use crate::config::Config;
-use crate::keys::{FileProvider, Keyring, RootKeyProvider as _};
+use crate::keys::Opened;
 use crate::principal::Principal;
 use clap::Subcommand;
 use keyward_audit::store::{self, rocks::RocksStore};
@@ -122,9 +122,9 @@ fn statement_row(explanation: &Explanation) -> Value {
 fn uin(context: &Context, principal: &str) -> Result<(), Failure> {
     let principal = Principal::parse(principal).map_err(|error| Failure::Usage(format!("`{principal}`: {error}")))?;
     let config = Config::load(&context.config)?;
-    let root = FileProvider::new(config.path(&config.keys.path)).load()?;
+    let roots = root_keys(&config)?;
     let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;
-    let keyring = store::read(&rows, |snapshot| Ok(Keyring::load(snapshot, &root)))??;
+    let Opened { keyring, .. } = store::read(&rows, |snapshot| Ok(roots.open(snapshot)))??;
     let number = keyring.creator_number(&principal);
     if context.output.is_json() {
         output::line(&json!({"principal": principal.as_str(), "uin": number.get()}).to_string());

@@ -13,7 +13,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use std::sync::Arc;
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
-    forbid_core_dumps().context("cannot switch core dumps off")?;
+    forbid_core_dumps()?;
     let config = Config::load(&context.config)?;
     telemetry::start_logs();
     let metrics = telemetry::start_metrics()?;
@@ -32,7 +32,11 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
 
 /// The limit is what a core file is held to; that the process is not dumpable also keeps a collector (a pipe in
 /// `core_pattern`) from it, for which the limit does not count.
-fn forbid_core_dumps() -> rustix::io::Result<()> {
+pub(super) fn forbid_core_dumps() -> anyhow::Result<()> {
+    set_core_limits().context("cannot switch core dumps off")
+}
+
+fn set_core_limits() -> rustix::io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }

@@ -16,9 +16,10 @@ use super::authentic::RowKey;
 use super::id::{KeyGeneration, KeyId, KeyState};
 use super::installation::{Installation, InstallationId};
 use super::material::{KeyMaterial, SealError};
+use super::replace::opened;
 use super::root::RootKey;
 use super::row::{
-    Address, GenerationRow, InstallationRow, KeyRow, generation_row, installation_row, key_row, parse_address,
+    Address, GenerationRow, KeyRow, RootRow, generation_row, installation_row, key_row, parse_address, root_row,
 };
 use crate::encoding::{Damaged, Writer};
 use crate::principal::Principal;
@@ -34,10 +35,12 @@ pub enum KeysError {
     #[error("the store holds no installation; `keyward init` makes one")]
     NoInstallation,
     /// The installation row does not open under this root key.
-    #[error("the root key in `{place}` does not open this store")]
+    #[error("the root key in {place} does not open this store{needed}")]
     WrongRootKey {
-        /// Where the root key came from.
+        /// Where the root key came from, and its id.
         place: String,
+        /// Which one the store says that it is under, if it says so.
+        needed: String,
     },
     /// The installation opened, but a key did not, or does not fit the others.
     #[error("the key rows of the store are damaged: key `{key}`: {what}")]
@@ -93,6 +96,7 @@ impl Keyring {
     /// # Errors
     /// [`KeysError::Seal`] if the system gives no random bytes.
     pub fn initial(root: &RootKey, created_at_s: u64, random: &dyn Random) -> Result<(Self, Vec<Write>), KeysError> {
+        let root_id = root.id();
         let root = root.material();
         let installation = Installation::random(created_at_s, random)?;
         let (id, newest) = (KeyId::default_key(), KeyGeneration::FIRST);
@@ -106,6 +110,7 @@ impl Keyring {
             (installation.wrap(root, random)?.encode(), installation_row()),
             authentic(key_row(&id), row.encode()),
             authentic(generation_row(&id, newest), wrapped.encode()),
+            authentic(root_row(), RootRow { id: root_id }.encode()),
         ];
         let writes = rows.into_iter().map(|(bytes, key)| Write { key, value: Some(bytes) }).collect();
         let entry = Entry { row, generations: BTreeMap::from([(newest, key)]) };
@@ -117,10 +122,11 @@ impl Keyring {
     /// # Errors
     /// [`KeysError`]; a root key that is not this store's is [`KeysError::WrongRootKey`].
     pub fn load(snapshot: &dyn Snapshot, root: &RootKey) -> Result<Self, KeysError> {
-        let row = snapshot.get(Family::Keys, &installation_row().bytes)?.ok_or(KeysError::NoInstallation)?;
-        let installation = Installation::unwrap(&InstallationRow::decode(&row)?, root.material())
-            .map_err(|_| KeysError::WrongRootKey { place: root.place().to_owned() })?;
+        let installation = opened(snapshot, root)?;
         let rows = Rows::read(snapshot, installation.row_key())?;
+        if rows.root.as_ref().is_some_and(|row| row.id != root.id()) {
+            return Err(KeysError::Damaged(Damaged("the row of the root key is of another one")));
+        }
         let keys = rows.unwrap(installation.id(), root.material())?;
         Ok(Self { installation, keys })
     }
@@ -176,13 +182,14 @@ impl Keyring {
 
 /// The rows of all keys, still wrapped.
 #[derive(Default)]
-struct Rows {
+pub(super) struct Rows {
+    root: Option<RootRow>,
     keys: BTreeMap<KeyId, KeyRow>,
-    generations: BTreeMap<(KeyId, KeyGeneration), GenerationRow>,
+    pub(super) generations: BTreeMap<(KeyId, KeyGeneration), GenerationRow>,
 }
 
 impl Rows {
-    fn read(snapshot: &dyn Snapshot, row_key: &RowKey) -> Result<Self, KeysError> {
+    pub(super) fn read(snapshot: &dyn Snapshot, row_key: &RowKey) -> Result<Self, KeysError> {
         let mut rows = Self::default();
         let mut outcome = Ok(());
         // Every address of the family begins with a letter.
@@ -201,6 +208,7 @@ impl Rows {
         };
         match parse_address(key)? {
             Address::Installation => {}
+            Address::Root => self.root = Some(RootRow::decode(verified("root".to_owned())?)?),
             Address::Key(id) => {
                 let row = KeyRow::decode(verified(id.to_string())?)?;
                 self.keys.insert(id, row);

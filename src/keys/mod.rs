@@ -1,7 +1,7 @@
 //! Keys: the root key, the installation, and the key-encryption keys that wrap the data keys of values.
 //!
 //! ```text
-//! root key (provider: file)          keys/root.key, outside the store
+//! root key (provider file or passphrase)   keys/root.key, outside the store
 //!   ├─ creator key (installation)    family `keys`, wrapped
 //!   │    └─ row key                  derived: authenticates rows in the clear ([`RowKey`])
 //!   └─ key-encryption key (id, generation)   family `keys`, wrapped
@@ -22,6 +22,9 @@ mod id;
 mod installation;
 mod keyring;
 mod material;
+mod passphrase;
+mod private_file;
+mod replace;
 mod root;
 mod row;
 
@@ -33,5 +36,7 @@ pub use material::{
     KEY_BYTES, KeyMaterial, NONCE_BYTES, SealError, TAG_BYTES, Tampered, WRAPPED_BYTES, Wrapped, open_in_place,
     seal_in_place,
 };
-pub use root::{FileProvider, RootKey, RootKeyError, RootKeyProvider};
-pub use row::key_row;
+pub use passphrase::{PassphraseProvider, PassphraseSource};
+pub use replace::{Candidates, Opened, opens, replaced};
+pub use root::{FileProvider, RootKey, RootKeyError, RootKeyId, RootKeyProvider};
+pub use row::{installation_row, key_row};

@@ -1,25 +1,28 @@
 //! The root key: the one key that is not in the store. A [`RootKeyProvider`] says where it comes from; provider
-//! `file` keeps it in a file of its own beside the configuration.
+//! `file` keeps it in a file of its own beside the configuration, provider `passphrase` is [`super::passphrase`].
 //!
 //! The file, 0600, is three lines: `keyward-root-key/v1`, 64 hex digits of key, 16 hex digits of check (the first 8
 //! bytes of HMAC-SHA-256(key, `keyward-root-key/v1`), so that a damaged file is told from a wrong one).
 //!
-//! A process that dies in [`FileProvider::create`] may leave a file without all its lines, which never loads and
+//! A process that dies in [`RootKeyProvider::create`] may leave a file without all its lines, which never loads and
 //! is never overwritten.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
 use keyward_audit::Random;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::material::{KEY_BYTES, KeyMaterial};
+use super::private_file;
 
 const HEADER: &str = "keyward-root-key/v1";
 const CHECK_BYTES: usize = 8;
+const ID_LABEL: &[u8] = b"keyward/root-key-id/v1";
+/// Length of a root key's id, in bytes.
+const ID_BYTES: usize = 8;
 /// The file's length is fixed; reading stops just above it.
 const FILE_BYTES: usize = HEADER.len() + 1 + 2 * KEY_BYTES + 1 + 2 * CHECK_BYTES + 1;
 
@@ -29,7 +32,42 @@ pub struct RootKey {
     place: String,
 }
 
+/// What tells one root key from another and nothing else of it: the first 8 bytes of HMAC-SHA-256(root key, a label). Written
+/// as 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootKeyId([u8; ID_BYTES]);
+
+impl RootKeyId {
+    /// The bytes.
+    pub(super) const fn as_bytes(&self) -> &[u8; ID_BYTES] {
+        &self.0
+    }
+}
+
+impl From<[u8; ID_BYTES]> for RootKeyId {
+    fn from(bytes: [u8; ID_BYTES]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for RootKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
 impl RootKey {
+    pub(super) fn new(key: KeyMaterial, place: String) -> Self {
+        Self { key, place }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> RootKeyId {
+        let [a, b, c, d, e, f, g, h, ..] = self.key.mac(&[ID_LABEL]);
+        RootKeyId([a, b, c, d, e, f, g, h])
+    }
+
     /// Wraps and unwraps the keys of the store.
     pub(super) fn material(&self) -> &KeyMaterial {
         &self.key
@@ -49,6 +87,12 @@ pub trait RootKeyProvider: Send + Sync {
     /// # Errors
     /// [`RootKeyError`], one line that says what to look at; the gateway does not start.
     fn load(&self) -> Result<RootKey, RootKeyError>;
+
+    /// Makes a new root key and its file, synced to disk with its folder.
+    ///
+    /// # Errors
+    /// [`RootKeyError::Exists`] if there is a file already, whatever it holds; else what the system refused.
+    fn create(&self, random: &dyn Random) -> Result<RootKey, RootKeyError>;
 }
 
 /// Why there is no root key.
@@ -85,6 +129,22 @@ pub enum RootKeyError {
         /// What it answered.
         source: io::Error,
     },
+    /// There is no passphrase to be had, or none that may be used.
+    #[error("the passphrase in `{place}` cannot be used: {what}")]
+    Passphrase {
+        /// Where it should be.
+        place: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// Another passphrase than the file was made with.
+    #[error("the passphrase in `{place}` is not the one of the root key in `{path}`, or that file was changed")]
+    WrongPassphrase {
+        /// Where the passphrase came from.
+        place: String,
+        /// The file with cost and salt.
+        path: String,
+    },
     /// No key could be drawn.
     #[error("no random bytes for a root key could be had from the system")]
     Random,
@@ -103,53 +163,18 @@ impl FileProvider {
         Self { path: path.into() }
     }
 
-    /// Makes a new root key and its file, synced to disk with its folder.
-    ///
-    /// # Errors
-    /// [`RootKeyError::Exists`] if there is a file already, whatever it holds; else what the system refused.
-    pub fn create(&self, random: &dyn Random) -> Result<RootKey, RootKeyError> {
-        let key = KeyMaterial::random(random).map_err(|_| RootKeyError::Random)?;
-        if is_zero(&key) {
-            return Err(RootKeyError::Random);
-        }
-        self.write(&format(&key)).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => RootKeyError::Exists(self.place()),
-            _ => self.io(source),
-        })?;
-        Ok(RootKey { key, place: self.place() })
-    }
-
-    fn write(&self, text: &str) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    fn write(&self, text: &str) -> Result<(), RootKeyError> {
+        private_file::write_new(&self.path, text)
     }
 
     fn read(&self) -> Result<Zeroizing<String>, RootKeyError> {
-        let file = File::open(&self.path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => RootKeyError::Absent(self.place()),
-            _ => self.io(source),
-        })?;
-        // Of the opened file, not of the path: nothing can be swapped in between.
-        let mode = file.metadata().map_err(|source| self.io(source))?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(RootKeyError::Exposed { path: self.place(), mode });
-        }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(2 * FILE_BYTES));
-        let limit = u64::try_from(FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-        file.take(limit).read_to_end(&mut bytes).map_err(|source| self.io(source))?;
+        let bytes = private_file::read(&self.path, FILE_BYTES, private_file::OTHERS)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| self.form("not text"))?;
         Ok(Zeroizing::new(text.to_owned()))
     }
 
     fn place(&self) -> String {
         self.path.display().to_string()
-    }
-
-    fn io(&self, source: io::Error) -> RootKeyError {
-        RootKeyError::Io { path: self.place(), source }
     }
 
     fn form(&self, what: &'static str) -> RootKeyError {
@@ -161,7 +186,16 @@ impl RootKeyProvider for FileProvider {
     fn load(&self) -> Result<RootKey, RootKeyError> {
         let text = self.read()?;
         let key = parse(&text).map_err(|what| self.form(what))?;
-        Ok(RootKey { key, place: self.place() })
+        Ok(RootKey::new(key, self.place()))
+    }
+
+    fn create(&self, random: &dyn Random) -> Result<RootKey, RootKeyError> {
+        let key = KeyMaterial::random(random).map_err(|_| RootKeyError::Random)?;
+        if is_zero(&key) {
+            return Err(RootKeyError::Random);
+        }
+        self.write(&format(&key))?;
+        Ok(RootKey::new(key, self.place()))
     }
 }
 
@@ -194,7 +228,8 @@ fn digits32(digits: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, &'static str> {
     Ok(bytes)
 }
 
-fn lower_hex(digits: &str, into: &mut [u8]) -> Option<()> {
+/// Reads lower-case hex digits, exactly as many as `into` takes.
+pub(super) fn lower_hex(digits: &str, into: &mut [u8]) -> Option<()> {
     if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }

@@ -5,6 +5,7 @@
 //! | `installation` | version 1, id (16), created at (u64 s), nonce (12), wrapped creator key (48) |
 //! | `key/<id>` | version 1, state (u8: 1 enabled, 2 disabled), created at (u64 s), newest generation (u32), code (32) |
 //! | `generation/<id>/<be32>` | version 1, created at (u64 s), nonce (12), wrapped key (48), code (32) |
+//! | `root` | version 1, id of the root key that all of them are under (8), code (32); absent in stores made before there was one |
 //!
 //! The code authenticates row and place ([`super::RowKey`]); all of the installation's row is bound into the wrapping of
 //! its key. A rotation adds a generation row and rewrites the key row; a change of state rewrites the key row; a new root
@@ -14,16 +15,24 @@ use keyward_audit::store::{Family, Key};
 
 use super::id::{KeyGeneration, KeyId, KeyState};
 use super::material::Wrapped;
+use super::root::RootKeyId;
 use crate::encoding::{Damaged, Reader, Writer};
 
 const VERSION: u8 = 1;
 const KEY_PREFIX: &[u8] = b"key/";
 const GENERATION_PREFIX: &[u8] = b"generation/";
 const INSTALLATION: &[u8] = b"installation";
+const ROOT: &[u8] = b"root";
 
-/// The row of the installation.
-pub(super) fn installation_row() -> Key {
+/// The row of the installation: whoever changes the root key writes it.
+#[must_use]
+pub fn installation_row() -> Key {
     Key::new(Family::Keys, INSTALLATION)
+}
+
+/// The row that says which root key the others are under.
+pub(super) fn root_row() -> Key {
+    Key::new(Family::Keys, ROOT)
 }
 
 /// The row that holds a key's state and newest generation.
@@ -42,6 +51,7 @@ pub(super) fn generation_row(id: &KeyId, generation: KeyGeneration) -> Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     Installation,
+    Root,
     Key(KeyId),
     Generation(KeyId, KeyGeneration),
 }
@@ -50,6 +60,9 @@ pub(super) enum Address {
 pub(super) fn parse_address(bytes: &[u8]) -> Result<Address, Damaged> {
     if bytes == INSTALLATION {
         return Ok(Address::Installation);
+    }
+    if bytes == ROOT {
+        return Ok(Address::Root);
     }
     if let Some(id) = bytes.strip_prefix(KEY_PREFIX) {
         return key_id(id).map(Address::Key);
@@ -97,6 +110,32 @@ impl InstallationRow {
         let mut reader = Reader::new(bytes);
         version(&mut reader)?;
         Ok(Self { id: reader.array()?, created_at_s: reader.u64()?, creator_key: wrapped(reader)? })
+    }
+}
+
+/// Which root key the installation and all generations are wrapped under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RootRow {
+    pub(super) id: RootKeyId,
+}
+
+impl RootRow {
+    /// The row without its code.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        Writer::new().u8(VERSION).raw(self.id.as_bytes()).finish()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
+        let mut reader = Reader::new(bytes);
+        version(&mut reader)?;
+        let row = Self { id: reader.array::<8>()?.into() };
+        reader.finish()?;
+        Ok(row)
+    }
+
+    /// What a stored row says, its code unchecked.
+    pub(super) fn hint(stored: &[u8]) -> Option<Self> {
+        Self::decode(stored.get(..9)?).ok()
     }
 }
 
@@ -182,6 +221,7 @@ mod tests {
         fn i10_any_bytes_are_read_or_refused_and_what_is_read_has_one_encoding(bytes: Vec<u8>) {
             if let Ok(row) = KeyRow::decode(&bytes) { prop_assert_eq!(row.encode(), bytes.clone()); }
             if let Ok(row) = GenerationRow::decode(&bytes) { prop_assert_eq!(row.encode(), bytes.clone()); }
+            if let Ok(row) = RootRow::decode(&bytes) { prop_assert_eq!(row.encode(), bytes.clone()); }
             if let Ok(row) = InstallationRow::decode(&bytes) { prop_assert_eq!(row.encode(), bytes.clone()); }
             let _total = parse_address(&bytes);
         }
@@ -198,8 +238,10 @@ mod tests {
     fn addresses_are_told_apart() {
         let id = KeyId::parse("a-b").unwrap();
         assert_eq!(parse_address(&installation_row().bytes), Ok(Address::Installation));
+        assert_eq!(parse_address(&root_row().bytes), Ok(Address::Root));
         assert_eq!(parse_address(&key_row(&id).bytes), Ok(Address::Key(id)));
-        for bad in [b"".as_slice(), b"key/", b"key/a/b", b"generation/a", b"generation/a\0\0\0\x01", b"other"] {
+        for bad in [b"".as_slice(), b"key/", b"key/a/b", b"generation/a", b"generation/a\0\0\0\x01", b"other", b"roots"]
+        {
             assert!(parse_address(bad).is_err(), "{bad:?}");
         }
         assert!(parse_address(b"generation/a/\0\0\0\0").is_err());

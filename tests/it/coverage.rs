@@ -198,7 +198,10 @@ fn check(export: &Export, asked: &[(String, Reply, Expected)]) {
 
 #[test]
 fn i03_i11_every_action_leaves_one_right_record_whoever_asks() {
-    let gateway = TestGateway::builder().record_every_refusal().start();
+    let gateway = TestGateway::builder()
+        .record_every_refusal()
+        .set("keys.next", toml::Table::from_iter([("path".to_owned(), "keys/root-2.key".into())]))
+        .start();
     let mut asked = Vec::new();
     for name in ["cov/one", "cov/switched"] {
         let made = gateway.create(name, "value");

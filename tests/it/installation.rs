@@ -115,6 +115,11 @@ impl Installation {
         installation
     }
 
+    /// One that lies somewhere already; whoever made it removes it.
+    pub(crate) fn of(dir: PathBuf) -> Self {
+        Self { _scratch: tempfile::tempdir().unwrap(), dir }
+    }
+
     /// A copy of everything, as it lies there now.
     pub(crate) fn copy(&self) -> Self {
         let scratch = tempfile::tempdir().unwrap();

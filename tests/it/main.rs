@@ -34,6 +34,7 @@ mod leaks;
 mod lifecycle;
 mod load;
 mod pairs;
+mod root_keys;
 mod scene;
 mod searches;
 mod smoke;

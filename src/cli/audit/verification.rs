@@ -1,9 +1,9 @@
 //! `keyward audit verify`: the log where it lies, and the store against it. Changes no file: they may be evidence.
 
-use super::super::{Context, Failure, output};
+use super::super::{Context, Failure, output, root_keys};
 use crate::access::{holdings, replay};
 use crate::config::Config;
-use crate::keys::{FileProvider, Keyring, KeysError, RootKeyProvider as _};
+use crate::keys::{KeysError, Opened};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -65,15 +65,15 @@ impl Verdict {
     /// Holds secrets and revocations against the log. That takes the root key: without it nothing shows that their rows are
     /// keyward's own. Rows of keys that are damaged are a finding.
     fn hold(&mut self, config: &Config, rows: &RocksStore) -> Result<(), Failure> {
-        let root = match FileProvider::new(config.path(&config.keys.path)).load() {
-            Ok(root) => root,
+        let roots = match root_keys(config) {
+            Ok(roots) => roots,
             Err(error) => {
-                self.secrets = Err(error.into());
+                self.secrets = Err(error);
                 return Ok(());
             }
         };
-        match store::read(rows, |snapshot| Ok(Keyring::load(snapshot, &root)))? {
-            Ok(keyring) => {
+        match store::read(rows, |snapshot| Ok(roots.open(snapshot)))? {
+            Ok(Opened { keyring, .. }) => {
                 let row_key = keyring.installation().row_key();
                 let found = with_bar("holding the store against the log", |bar| {
                     holdings::against_log(rows, &config.audit.origin, row_key, bar)

@@ -35,9 +35,17 @@ fn installations_differ() {
 
 #[test]
 fn attack_h03_wrong_root_key_is_one_clear_line() {
-    let (_, _, rows) = installed();
+    let (_, root, rows) = installed();
     let other = root_key();
-    assert_eq!(refusal(&rows, &other), format!("the root key in `{}` does not open this store", other.place()));
+    assert_eq!(
+        refusal(&rows, &other),
+        format!(
+            "the root key in `{}` (`{}`) does not open this store; it is under the root key `{}`",
+            other.place(),
+            other.id(),
+            root.id()
+        )
+    );
 }
 
 #[test]
@@ -49,7 +57,7 @@ fn a_store_without_keys_is_not_one_with_a_wrong_root_key() {
 #[test]
 fn i08_any_flipped_bit_of_any_key_row_keeps_the_keyring_from_loading() {
     let (_, root, rows) = installed();
-    assert_eq!(rows.0.len(), 3);
+    assert_eq!(rows.0.len(), 4);
     for (address, row) in &rows.0 {
         for bit in 0..row.len() * 8 {
             let mut changed = rows.clone();
