@@ -78,6 +78,10 @@ fn commands(line: &str) -> Vec<Vec<String>> {
             (c, Some(_)) => word.push(c),
             ('\'' | '"', None) => (quote, is_word) = (Some(character), true),
             (' ' | '|' | '&' | ';' | '(' | ')' | '<' | '>', None) => {
+                // `2>` is no word.
+                if character == '>' && word.bytes().all(|byte| byte.is_ascii_digit()) {
+                    word.clear();
+                }
                 if is_word || !word.is_empty() {
                     commands.last_mut().unwrap().push(std::mem::take(&mut word));
                 }
@@ -134,7 +138,7 @@ fn every_verb_teaches_by_an_example_of_itself_that_is_understood() {
 fn the_examples_are_read_as_a_shell_reads_them() {
     let read = |line: &str| of_keyward(line).into_iter().map(|words| words.join("|")).collect::<Vec<_>>();
     assert_eq!(read("printf x | keyward secret create a"), ["keyward|secret|create|a"]);
-    assert_eq!(read("A='b c' keyward x 'd e' >f && keyward y &"), ["keyward|x|d e", "keyward|y"]);
+    assert_eq!(read("A='b c' keyward x 'd e' >f 2>&1 && keyward y 2>g &"), ["keyward|x|d e", "keyward|y"]);
     assert_eq!(read("export T=$(keyward token issue)"), ["keyward|token|issue"]);
     assert!(Cli::try_parse_from(["keyward", "secret", "got", "x"]).is_err());
 }

@@ -104,7 +104,18 @@ fn page(command: &Command, name: &str) -> std::io::Result<Vec<u8>> {
         roff.control("SH", ["SEE ALSO"]).text([roman("keyward(1)")]);
     }
     roff.to_writer(&mut page)?;
-    Ok(page)
+    Ok(once(&page))
+}
+
+/// Each section comes with the same definitions before it: one of them is enough.
+fn once(page: &[u8]) -> Vec<u8> {
+    let mut seen = 0_usize;
+    let is_kept = |line: &&[u8]| {
+        let is_definition = line.starts_with(b".ie \\n(.g") || line.starts_with(b".el .ds Aq");
+        seen += usize::from(is_definition);
+        !is_definition || seen <= 2
+    };
+    page.split_inclusive(|byte| *byte == b'\n').filter(is_kept).flatten().copied().collect()
 }
 
 /// Headings and what stands under them: `Examples:` with indented lines, and what is neither as notes.
@@ -150,7 +161,7 @@ mod tests {
         let edit = command.find_subcommand("secret").and_then(|secret| secret.find_subcommand("edit")).unwrap();
         let page = String::from_utf8(page(edit, "keyward-secret-edit").unwrap()).unwrap();
         for part in [
-            ".TH keyward\\-secret\\-edit 1",
+            ".TH keyward-secret-edit 1",
             ".SH NAME",
             ".SH SYNOPSIS",
             ".SH EXAMPLES\n.nf\n",
@@ -160,5 +171,6 @@ mod tests {
             assert!(page.contains(part), "`{part}` is not in\n{page}");
         }
         assert!(page.contains("\nkeyward secret edit demo/db\n"), "{page}");
+        assert_eq!(page.matches(".el .ds").count(), 1, "{page}");
     }
 }

@@ -167,9 +167,12 @@ fn a_signal_ends_the_editing_and_wipes_the_text() {
     let gateway = scene();
     for signal in ["TERM", "HUP", "QUIT"] {
         let _none = fs::remove_file(gateway.installation().path("path"));
-        let script =
-            "echo changed >\"$1\"; echo \"$1\" >$NOTES/path.new; mv $NOTES/path.new $NOTES/path; exec sleep 1000";
-        let child = edit(&gateway, script, &[]).spawn().unwrap();
+        // An editor that does not heed the signal is killed.
+        let trap = if signal == "TERM" { "trap '' TERM; " } else { "" };
+        let script = format!(
+            "{trap}echo changed >\"$1\"; echo \"$1\" >$NOTES/path.new; mv $NOTES/path.new $NOTES/path; exec sleep 1000"
+        );
+        let child = edit(&gateway, &script, &[]).spawn().unwrap();
         let path = wait_for("the editor", || fs::read_to_string(gateway.installation().path("path")).ok());
         let path = PathBuf::from(path.trim());
         assert!(path.exists());

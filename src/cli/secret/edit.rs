@@ -16,15 +16,20 @@ use crate::cli::secret::value::{VALUE_BYTES_MAX, put_value};
 use crate::cli::{Context, Failure, core_dumps, run};
 use crate::clock;
 use anyhow::{Context as _, anyhow, bail};
+use rustix::process::{Pid, Signal as Kill, kill_process};
 use scratch::Scratch;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitStatus;
+use std::time::Duration;
+use tokio::process::Child;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
 /// What is run if neither VISUAL nor EDITOR names an editor.
 const EDITOR: &str = "vi";
+/// How long an editor may take to end.
+const ENDING_MAX: Duration = Duration::from_secs(2);
 /// Signals that end the editing; what the terminal's interrupt key sends is left to the editor.
 const ENDING: [SignalKind; 3] = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
 
@@ -106,20 +111,31 @@ fn run_editor(file: &Path, tmp: &Path) -> anyhow::Result<ExitStatus> {
         let [terminate, hangup, quit] = ENDING.map(signal);
         let (mut terminate, mut hangup, mut quit) = (terminate?, hangup?, quit?);
         let _left_to_the_editor: Signal = signal(SignalKind::interrupt())?;
-        // By a shell, as other programs do: VISUAL may hold arguments.
+        // By a shell, which the editor takes the place of: VISUAL may hold arguments, and variables before them.
         let mut command = std::process::Command::new("/bin/sh");
-        command.arg("-c").arg(format!("{editor} \"$1\"")).arg("keyward").arg(file).env("TMPDIR", tmp);
+        command.arg("-c").arg(format!("exec env {editor} \"$1\"")).arg("keyward").arg(file).env("TMPDIR", tmp);
         run::keep_settings_from(&mut command);
         let mut child = tokio::process::Command::from(command).spawn().context("cannot run /bin/sh")?;
-        let ended = tokio::select! {
+        let (ended, name) = tokio::select! {
             status = child.wait() => return Ok(status?),
-            _ = terminate.recv() => "SIGTERM",
-            _ = hangup.recv() => "SIGHUP",
-            _ = quit.recv() => "SIGQUIT",
+            _ = terminate.recv() => (Kill::TERM, "SIGTERM"),
+            _ = hangup.recv() => (Kill::HUP, "SIGHUP"),
+            _ = quit.recv() => (Kill::QUIT, "SIGQUIT"),
         };
-        child.kill().await?;
-        bail!("ended by {ended}; nothing was stored, and the text was wiped")
+        end(&mut child, ended).await?;
+        bail!("ended by {name}; nothing was stored, and the text was wiped")
     })
+}
+
+/// Ends the editor by the signal, so that it can leave the terminal in order; one that does not end is killed.
+async fn end(child: &mut Child, by: Kill) -> anyhow::Result<()> {
+    if let Some(editor) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+        kill_process(editor, by)?;
+    }
+    if tokio::time::timeout(ENDING_MAX, child.wait()).await.is_err() {
+        child.kill().await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
