@@ -48,15 +48,19 @@ pub(super) struct Pages {
 
 impl Completions {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let mut script = Vec::new();
-        let mut command = Cli::command();
-        match self.shell {
-            Shell::Bash => generate(Bash, &mut command, NAME, &mut script),
-            Shell::Zsh => generate(Zsh, &mut command, NAME, &mut script),
-            Shell::Fish => generate(Fish, &mut command, NAME, &mut script),
-        }
-        Ok(std::io::stdout().lock().write_all(&script)?)
+        Ok(std::io::stdout().lock().write_all(&script(self.shell))?)
     }
+}
+
+fn script(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    let mut command = Cli::command();
+    match shell {
+        Shell::Bash => generate(Bash, &mut command, NAME, &mut script),
+        Shell::Zsh => generate(Zsh, &mut command, NAME, &mut script),
+        Shell::Fish => generate(Fish, &mut command, NAME, &mut script),
+    }
+    script
 }
 
 impl Pages {
@@ -152,6 +156,20 @@ mod tests {
     fn the_text_behind_the_help_becomes_sections() {
         let text = "Examples:\n  keyward a\n  keyward b\n\nIt does\nthis.\n";
         assert_eq!(sections(text), [("Examples", "  keyward a\n  keyward b"), ("Notes", "It does\nthis.\n")]);
+    }
+
+    #[test]
+    fn each_shell_completes_every_verb_and_flag_of_deleting() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = String::from_utf8(script(shell)).unwrap();
+            let command = Cli::command();
+            for verb in command.get_subcommands().flat_map(|verb| verb.get_subcommands().chain([verb])) {
+                assert!(script.contains(verb.get_name()), "`{}` is not in\n{script}", verb.get_name());
+            }
+            for flag in ["window", "now", "yes"] {
+                assert!(script.contains(flag), "`{flag}` is not in\n{script}");
+            }
+        }
     }
 
     #[test]
