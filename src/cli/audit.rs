@@ -8,6 +8,7 @@ use super::instant::{self, When, when};
 use super::output::Column;
 use super::prompt::Sure;
 use super::{Context, Failure, output};
+use crate::actions::{self, Action};
 use crate::clock;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -97,7 +98,7 @@ pub(super) struct Query {
     /// Secrets whose names start so
     #[arg(long, value_name = "PREFIX")]
     resource_prefix: Option<String>,
-    /// An action, as ssm:GetSecretValue
+    /// An action, as GetSecretValue or ssm:GetSecretValue
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
     /// allow, deny or error
@@ -163,13 +164,15 @@ impl Query {
     }
 
     fn parameters(&self) -> Map<String, Value> {
+        let full_name = |action: &String| actions::by_name(action).map_or_else(|| action.clone(), Action::full_name);
+        let action = self.action.as_ref().map(full_name);
         let texts = [
             ("Principal", &self.principal),
             ("Issuer", &self.issuer),
             ("Group", &self.group),
             ("Resource", &self.resource),
             ("ResourcePrefix", &self.resource_prefix),
-            ("Action", &self.action),
+            ("Action", &action),
             ("Decision", &self.decision),
             ("Outcome", &self.outcome),
         ];
@@ -197,7 +200,7 @@ fn show(context: &Context, mut records: Vec<Value>) {
         Column::whole("index", "/index"),
         Column::whole("time", "/shown_time"),
         ("principal", "/principal").into(),
-        ("action", "/action").into(),
+        ("action", "/shown_action").into(),
         ("secret", "/shown_name").into(),
         Column::spare("version", "/secret_version"),
         ("result", "/shown_result").into(),
@@ -208,6 +211,8 @@ fn show(context: &Context, mut records: Vec<Value>) {
 fn make_readable(record: &mut Value) {
     let time = record.get("time").and_then(Value::as_u64).map(|time| instant::utc(time / 1_000_000));
     let word = |field: &str| record.get(field).and_then(Value::as_str).unwrap_or_default();
+    // Operations have one name across services.
+    let action = word("action").rsplit(':').next().map(str::to_owned);
     // The name alone: the five segments before it are the same for every secret of this gateway.
     let name = word("resource").splitn(5, '/').nth(4).map(str::to_owned);
     let result = match (word("decision"), word("outcome"), word("reason")) {
@@ -219,6 +224,7 @@ fn make_readable(record: &mut Value) {
     };
     if let Some(object) = record.as_object_mut() {
         object.insert("shown_time".to_owned(), Value::from(time));
+        object.insert("shown_action".to_owned(), Value::from(action));
         object.insert("shown_name".to_owned(), Value::from(name));
         object.insert("shown_result".to_owned(), Value::from(result));
     }
