@@ -33,6 +33,12 @@ test: setup ## Run every test, doctests included, and print the counts
 bench: setup ## Run the benches; they print ratios taken within one run
 	@cargo bench --locked --bench '*'
 
+man: build ## Write man pages and completions below the target directory
+	@mkdir -p "$(CARGO_TARGET_DIR)/man"
+	@"$(CARGO_TARGET_DIR)/release/keyward" man --dir "$(CARGO_TARGET_DIR)/man"
+	@for shell in bash zsh fish; do "$(CARGO_TARGET_DIR)/release/keyward" completions $$shell >"$(CARGO_TARGET_DIR)/man/keyward.$$shell"; done
+	@echo "wrote completions for bash, zsh and fish beside them"
+
 fmt: setup ## Format the code
 	@cargo fmt --all
 

@@ -39,7 +39,10 @@ const SERVICE_ROLE: &str = include_str!("../../policies/presets/roles/SSM_QCSRol
 #[derive(Args)]
 #[command(after_help = "Examples:
   keyward init --dir /etc/keyward --origin secrets.example.com/keyward
-  keyward init --dir try --dev      with a local token issuer, for trying things out")]
+  keyward init --dir try --dev      # with a local token issuer, for trying things out
+
+It makes the whole directory or nothing, and never overwrites. What each file is, and what losing it means:
+docs/OPERATIONS.md.")]
 pub(super) struct Init {
     /// The directory to make; must not exist, or be empty
     #[arg(long, value_name = "DIR")]
