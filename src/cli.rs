@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 found invalid (a policy, or the log).
 
 mod audit;
+mod backup;
 mod client;
 mod init;
 mod output;
@@ -45,6 +46,10 @@ enum Verb {
     Init(init::Init),
     /// Serve until SIGINT or SIGTERM; SIGHUP reads the policy folder again
     Serve,
+    /// Take a backup of a running gateway: store, mark and newest signed head, no keys
+    Backup(backup::Backup),
+    /// Put a backup in place of a store that is gone, on a stopped gateway
+    Restore(backup::Restore),
     /// Issue tokens (local dev issuer only) and revoke them
     #[command(subcommand)]
     Token(token::Token),
@@ -110,6 +115,8 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Init(init) => init.run(context)?,
         Verb::Serve => serve::run(context)?,
+        Verb::Backup(backup) => backup.run(context)?,
+        Verb::Restore(restore) => restore.run(context)?,
         Verb::Token(token) => token.run(context)?,
         Verb::Secret(secret) => secret.run(context)?,
         Verb::Run(run) => run.run(context)?,

@@ -8,6 +8,7 @@
 //! If the process dies, the store and the mark say at the next start what there was ([`start`]).
 
 mod answers;
+mod backup;
 mod batch;
 mod behind;
 mod check;
@@ -31,6 +32,8 @@ mod query;
 mod queue;
 mod recent;
 mod reconcile;
+pub mod restore;
+mod restored;
 mod retention;
 mod sequencer;
 mod settings;
@@ -43,6 +46,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Backup, BackupError};
 pub use check::{Finding, Report, Verify, each_record, record_at};
 pub use export::{Export, ExportError};
 pub use finish::{begun, finish};

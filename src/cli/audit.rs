@@ -191,7 +191,7 @@ fn show(context: &Context, mut records: Vec<Value>) {
     context.output.rows(&columns, &records);
 }
 
-fn bar(message: &'static str) -> ProgressBar {
+pub(super) fn bar(message: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes} {elapsed}") {
         bar.set_style(style);
