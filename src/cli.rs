@@ -6,6 +6,7 @@
 mod audit;
 mod backup;
 mod client;
+mod doctor;
 mod init;
 mod output;
 mod policy;
@@ -46,6 +47,13 @@ enum Verb {
     Init(init::Init),
     /// Serve until SIGINT or SIGTERM; SIGHUP reads the policy folder again
     Serve,
+    /// Look at everything that the gateway needs, and say what to do; exit 4 if something is wrong, 1 if it could not be looked at
+    #[command(
+        after_help = "Changes nothing and prints no secret; works on a running gateway (and asks its /readyz) and on a stopped one.
+
+Example: keyward --config /etc/keyward/keyward.toml doctor"
+    )]
+    Doctor,
     /// Take a backup of a running gateway: store, mark and newest signed head, no keys
     Backup(backup::Backup),
     /// Put a backup in place of a store that is gone, on a stopped gateway
@@ -115,6 +123,7 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Init(init) => init.run(context)?,
         Verb::Serve => serve::run(context)?,
+        Verb::Doctor => doctor::run(context)?,
         Verb::Backup(backup) => backup.run(context)?,
         Verb::Restore(restore) => restore.run(context)?,
         Verb::Token(token) => token.run(context)?,

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 #[derive(clap::Args)]
 pub(super) struct ServerOptions {
     /// The gateway's address, for verbs that ask a running gateway: http or https, or unix:PATH of its socket
-    #[arg(long, global = true, env = "KEYWARD_ADDR", default_value = "http://127.0.0.1:8743", value_name = "URL")]
+    #[arg(long, global = true, env = "KEYWARD_ADDR", default_value = DEFAULT_ADDR, value_name = "URL")]
     addr: String,
     /// PEM certificates of the only authorities that the gateway's certificate may come from; else the system's
     #[arg(long, global = true, env = "KEYWARD_CACERT", value_name = "FILE")]
@@ -27,6 +27,47 @@ pub(super) struct ServerOptions {
     /// A file that holds the token; else the environment variable KEYWARD_TOKEN does
     #[arg(long, global = true, env = "KEYWARD_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// Where a gateway is if nobody says otherwise.
+const DEFAULT_ADDR: &str = "http://127.0.0.1:8743";
+/// Longest wait for an answer of [`ServerOptions::ask`].
+const ASKING_MAX: Duration = Duration::from_secs(10);
+
+impl ServerOptions {
+    /// The address, if it is not the one that everybody has.
+    pub(super) fn chosen(&self) -> Option<&str> {
+        (self.addr != DEFAULT_ADDR).then_some(self.addr.as_str())
+    }
+
+    /// `GET` of a path that needs no token, at `addr`: status and body.
+    pub(super) fn ask(&self, addr: &str, path: &str) -> anyhow::Result<(u16, String)> {
+        let (builder, base) = builder(addr)?;
+        let builder =
+            with_certificates(builder, self).map_err(|_| anyhow!("the certificates of the options are unusable"))?;
+        let http = builder.timeout(ASKING_MAX).build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let response = http.get(format!("{base}{path}")).send().await?;
+            Ok((response.status().as_u16(), response.text().await?))
+        })
+    }
+}
+
+/// A client for `addr`, and what paths are put behind.
+fn builder(addr: &str) -> anyhow::Result<(reqwest::ClientBuilder, String)> {
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")));
+    match addr.strip_prefix("unix:") {
+        Some(socket) => Ok((builder.unix_socket(Path::new(socket)), "http://localhost".to_owned())),
+        None => {
+            refuse_plain_text_over_a_network(addr)?;
+            Ok((builder, addr.to_owned()))
+        }
+    }
 }
 
 /// A gateway that can be asked.
@@ -68,18 +109,7 @@ impl Client {
             .map_err(|_| Failure::Usage("the token holds characters that no token has".to_owned()))?;
         authorization.set_sensitive(true);
         let addr = options.addr.trim_end_matches('/').to_owned();
-        let builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
-            .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")));
-        let (builder, base) = match addr.strip_prefix("unix:") {
-            Some(socket) => (builder.unix_socket(Path::new(socket)), "http://localhost".to_owned()),
-            None => {
-                refuse_plain_text_over_a_network(&addr)?;
-                (builder, addr.clone())
-            }
-        };
+        let (builder, base) = builder(&addr).map_err(|error| Failure::Usage(error.to_string()))?;
         let http = with_certificates(builder, options)?.build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { http, addr, base, authorization, runtime })
@@ -186,17 +216,14 @@ fn with_certificates(
 }
 
 /// SECURITY: a token and values go in clear text over plain HTTP; only this machine may see that.
-fn refuse_plain_text_over_a_network(addr: &str) -> Result<(), Failure> {
-    let check = || -> anyhow::Result<()> {
-        let url = reqwest::Url::parse(addr).with_context(|| format!("`{addr}` is no address"))?;
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        match url.scheme() {
-            "https" => Ok(()),
-            "http" if local => Ok(()),
-            "http" => bail!("`{addr}` is plain HTTP off this machine: token and values would travel in clear text"),
-            _ => bail!("`{addr}` is neither http nor https"),
-        }
-    };
-    check().map_err(|error| Failure::Usage(error.to_string()))
+fn refuse_plain_text_over_a_network(addr: &str) -> anyhow::Result<()> {
+    let url = reqwest::Url::parse(addr).with_context(|| format!("`{addr}` is no address"))?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if local => Ok(()),
+        "http" => bail!("`{addr}` is plain HTTP off this machine: token and values would travel in clear text"),
+        _ => bail!("`{addr}` is neither http nor https"),
+    }
 }

@@ -13,6 +13,7 @@
 )]
 
 mod attacks;
+mod backup;
 mod batch;
 mod certificates;
 mod cli;
@@ -20,6 +21,7 @@ mod coverage;
 mod crash;
 mod damage;
 mod disk;
+mod doctor;
 mod expiry;
 mod faults;
 mod gateway;
