@@ -59,7 +59,6 @@ keyward token revoke --issuer dev --subject revoked
 # A policy change, live before anything else happens.
 cp kw/policies/documents/demo-read.json kw/policies/documents/up-read.json
 sed -i 's#/demo/#/up/#' kw/policies/documents/up-read.json
-sed -i 's#"to": \["user/dev/app"\]#"to": ["user/dev/app", "user/dev/other"]#' kw/policies/attachments.json
 kill -HUP "$server"
 sleep 3
 keyward audit query --limit 5 >/dev/null

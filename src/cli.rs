@@ -51,9 +51,15 @@ enum Verb {
     #[command(
         after_help = "Changes nothing and prints no secret; works on a running gateway (and asks its /readyz) and on a stopped one.
 
-Example: keyward --config /etc/keyward/keyward.toml doctor"
+Examples:
+  keyward --config /etc/keyward/keyward.toml doctor
+  keyward doctor --ready      for health checks: by the Unix socket of the configuration, if it has one"
     )]
-    Doctor,
+    Doctor {
+        /// Only ask the running gateway whether it is ready
+        #[arg(long)]
+        ready: bool,
+    },
     /// Take a backup of a running gateway: store, mark and newest signed head, no keys
     Backup(backup::Backup),
     /// Put a backup in place of a store that is gone, on a stopped gateway
@@ -123,7 +129,7 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Init(init) => init.run(context)?,
         Verb::Serve => serve::run(context)?,
-        Verb::Doctor => doctor::run(context)?,
+        Verb::Doctor { ready } => doctor::run(context, ready)?,
         Verb::Backup(backup) => backup.run(context)?,
         Verb::Restore(restore) => restore.run(context)?,
         Verb::Token(token) => token.run(context)?,

@@ -93,10 +93,11 @@ impl Findings {
     }
 }
 
-/// Looks at everything.
-pub(super) fn run(context: &Context) -> Result<(), Failure> {
+/// Looks at everything, or asks the running gateway alone.
+pub(super) fn run(context: &Context, ready: bool) -> Result<(), Failure> {
     let mut found = Findings::default();
     match Config::load(&context.config) {
+        Ok(config) if ready => process::readiness(context, &config, &mut found),
         Ok(config) => look(context, &config, &mut found),
         Err(error @ ConfigError::Unreadable { .. }) => found.unchecked(
             "configuration",

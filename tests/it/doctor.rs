@@ -107,6 +107,12 @@ fn a_running_gateway_is_looked_at_and_asked() {
         command.env("KEYWARD_ADDR", format!("http://{}", gateway.address()));
         Said::of(Ran::from(command.output().unwrap()))
     };
+    let ready = |arguments: &[&str]| {
+        let mut command = gateway.installation().command(arguments);
+        command.env("KEYWARD_ADDR", format!("http://{}", gateway.address()));
+        Ran::from(command.output().unwrap()).code
+    };
+    assert_eq!(ready(&["doctor", "--ready"]), 0);
     let said = ask();
     assert_eq!(said.code, 0, "{}", said.out);
     assert!(said.says(&format!("process {} has the store open", gateway.pid())), "{}", said.out);
@@ -114,6 +120,7 @@ fn a_running_gateway_is_looked_at_and_asked() {
     fs::write(gateway.installation().path("policies/documents/broken.json"), b"{").unwrap();
     gateway.signal("HUP");
     crate::gateway::wait_for("the folder to be refused", || (gateway.get("/readyz").status == 503).then_some(()));
+    assert_eq!(ready(&["doctor", "--ready"]), 4);
     let said = ask();
     assert_eq!((said.code, said.checks("invalid")), (4, vec!["policies", "readiness"]), "{}", said.out);
     assert!(said.says("not ready: policy_refused"), "{}", said.out);
@@ -123,6 +130,7 @@ fn a_running_gateway_is_looked_at_and_asked() {
     fs::remove_file(gateway.installation().path("policies/documents/broken.json")).unwrap();
     let unasked = Said::of(gateway.installation().run(&["--output", "json", "doctor"]));
     assert_eq!(unasked.code, 1, "{}", unasked.out);
+    assert_eq!(gateway.installation().run(&["doctor", "--ready"]).code, 1);
     gateway.finish();
 }
 

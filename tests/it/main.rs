@@ -42,6 +42,7 @@ mod tags;
 mod tls;
 mod token;
 mod trail;
+mod upgrade;
 mod wal;
 mod wire;
 mod within;
