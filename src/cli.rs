@@ -48,13 +48,12 @@ enum Verb {
     /// Serve until SIGINT or SIGTERM; SIGHUP reads the policy folder again
     Serve,
     /// Look at everything that the gateway needs, and say what to do; exit 4 if something is wrong, 1 if it could not be looked at
-    #[command(
-        after_help = "Changes nothing and prints no secret; works on a running gateway (and asks its /readyz) and on a stopped one.
-
-Examples:
+    #[command(after_help = "Examples:
   keyward --config /etc/keyward/keyward.toml doctor
-  keyward doctor --ready      for health checks: by the Unix socket of the configuration, if it has one"
-    )]
+  keyward doctor --ready      # for health checks
+
+Changes nothing and prints no secret. A running gateway is looked at as it lies there, and asked for /readyz: by its Unix socket if it has one, \
+        else at its address.")]
     Doctor {
         /// Only ask the running gateway whether it is ready
         #[arg(long)]

@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 
 /// Take a backup of a running gateway
 #[derive(Args)]
-#[command(after_help = "Keys are not in it: keep keyward.toml, keys/ and policies/ beside it, apart from it. Without \
-    keys/root.key no value in a backup can be read.
+#[command(after_help = "Examples:
+  keyward backup /backup/keyward-2026-11-22
 
-Example: keyward backup /backup/keyward-2026-11-22")]
+Keys are not in it: keep keyward.toml, keys/ and policies/ beside it, apart from it. Without keys/root.key no value in a backup can be read.")]
 pub(super) struct Backup {
     /// The directory to make; must not exist
     #[arg(value_name = "DIR")]
@@ -34,15 +34,13 @@ pub(super) struct Backup {
 
 /// Put a backup in place of a store that is gone
 #[derive(Args)]
-#[command(
-    after_help = "The configuration (--config) says where the store and the mark are; there must be no store. A restored \
-    copy is an older log: unless the mark that is there shows that nothing is missing, the gateway starts on it only after \
-    `keyward audit accept-loss --reason TEXT`, which records it, signed.
+#[command(after_help = "Examples:
+  keyward --config /etc/keyward/keyward.toml restore /backup/keyward-2026-11-22 --head newest.head
 
-Example: keyward --config /etc/keyward/keyward.toml restore /backup/keyward-2026-11-22 --head newest.head
+The configuration says where the store and the mark are; there must be no store. A restored copy is an older log: unless the mark that is \
+    there shows that nothing is missing, the gateway starts on it only after `keyward audit accept-loss --reason TEXT`, which records it, signed.
 
-Exit codes: 0 restored, 4 the backup is damaged or of another log; nothing is in place then."
-)]
+Exit codes: 0 restored, 4 the backup is damaged or of another log; nothing is in place then.")]
 pub(super) struct Restore {
     /// The backup's directory
     #[arg(value_name = "DIR")]
