@@ -139,10 +139,11 @@ fn attack_f04_who_stops_reading_a_file_holds_neither_its_copy_nor_the_stop() {
     stream.read_exact(&mut [0; 1024]).unwrap();
     let copy = gateway.installation().path("data/db.backup");
     // It reads nothing any more, and goes after a while.
-    thread::spawn(move || {
+    let leaving = thread::spawn(move || {
         thread::park_timeout(Duration::from_millis(500));
         drop(stream);
     });
     wait_for("the copy to be given up", || (!copy.exists()).then_some(()));
+    leaving.join().unwrap();
     gateway.finish();
 }
