@@ -105,11 +105,7 @@ impl Restore {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let config = Config::load(&context.config)?;
         let key = setup::signing_key(&config)?;
-        let shown = self
-            .head
-            .as_ref()
-            .map(|file| fs::read(file).with_context(|| format!("cannot read the checkpoint in `{}`", file.display())));
-        let shown = shown.transpose()?;
+        let shown = self.head.as_deref().map(read_note).transpose()?;
         let store = config.path(&config.storage.path);
         let restored = restore(&Restoration {
             backup: &self.dir,
@@ -117,7 +113,7 @@ impl Restore {
             high_water_mark: &config.path(&config.audit.high_water_mark),
             origin: &config.audit.origin,
             vkey: key.verifying_key(),
-            shown: shown.as_deref(),
+            shown: shown.as_ref().map(String::as_bytes),
         });
         match restored {
             Ok(restored) => {
@@ -128,6 +124,13 @@ impl Restore {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A checkpoint note, however its last line was copied.
+fn read_note(file: &Path) -> anyhow::Result<String> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read the checkpoint in `{}`", file.display()))?;
+    Ok(format!("{}\n", text.trim_end()))
 }
 
 fn explain(context: &Context, store: &Path, restored: &Restoring) {
