@@ -126,7 +126,8 @@ impl Ask {
                 | Request::CreateSshKeyPair(_)
                 | Request::SearchRecords(_)
                 | Request::GetInclusionProof { .. }
-                | Request::ExportRecords)
+                | Request::ExportRecords
+                | Request::CreateBackup)
         )
     }
 }
@@ -358,7 +359,8 @@ fn carry_out(
         Request::SearchRecords(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
-        | Request::ExportRecords => return Ok(None),
+        | Request::ExportRecords
+        | Request::CreateBackup => return Ok(None),
     };
     Ok(Some(carried))
 }

@@ -264,6 +264,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
+        | Request::CreateBackup
         | Request::RevokeToken(_) => None,
     }
 }

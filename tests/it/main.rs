@@ -13,6 +13,7 @@
 )]
 
 mod attacks;
+mod backup;
 mod batch;
 mod certificates;
 mod cli;
@@ -20,6 +21,7 @@ mod coverage;
 mod crash;
 mod damage;
 mod disk;
+mod doctor;
 mod edit;
 mod expiry;
 mod faults;
@@ -45,6 +47,7 @@ mod tls;
 mod token;
 mod trail;
 mod transcripts;
+mod upgrade;
 mod wal;
 mod wire;
 mod within;
