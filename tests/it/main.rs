@@ -32,6 +32,7 @@ mod inside;
 mod installation;
 mod join;
 mod journal;
+mod key_grants;
 mod leaks;
 mod lifecycle;
 mod load;
