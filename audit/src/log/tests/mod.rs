@@ -9,6 +9,7 @@ mod proving;
 mod signing;
 mod starting;
 mod threads;
+mod turns;
 mod verifying;
 
 use std::sync::Arc;
