@@ -153,7 +153,7 @@ const CASES: [Case; 13] = [
     (
         "policies that everybody writes",
         |kw| chmod(&kw.path("policies/attachments.json"), 0o666),
-        &["files"],
+        &["files", "policies"],
         "everybody may change it",
     ),
     ("no root key", |kw| fs::remove_file(kw.path("keys/root.key")).unwrap(), &["files", "keys"], "does not exist"),
