@@ -19,6 +19,7 @@ has python3 || packages+=(python3)
 has openssl || packages+=(openssl)
 has strace || packages+=(strace)
 has ssh-keygen || packages+=(openssh-client)
+has groff || packages+=(groff-base)
 has curl || packages+=(curl ca-certificates)
 
 if ((${#packages[@]})); then

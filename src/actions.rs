@@ -347,6 +347,8 @@ catalogue! {
     GetInclusionProof Cloudaudit Operation Read Door;
     /// The whole log as a file that verifies offline.
     ExportRecords Cloudaudit Operation Read Door;
+    /// A copy of store, mark and newest signed head, without any key, to be kept elsewhere.
+    CreateBackup Cloudaudit Operation Read Door;
     /// Checks the log in place.
     VerifyLog Cloudaudit Operation Read Not;
     /// The trail in CloudAudit's form.

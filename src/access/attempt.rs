@@ -127,7 +127,8 @@ impl Ask {
                 | Request::RotateRootKey
                 | Request::SearchRecords(_)
                 | Request::GetInclusionProof { .. }
-                | Request::ExportRecords)
+                | Request::ExportRecords
+                | Request::CreateBackup)
         )
     }
 }
@@ -360,7 +361,8 @@ fn carry_out(
         Request::SearchRecords(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
-        | Request::ExportRecords => return Ok(None),
+        | Request::ExportRecords
+        | Request::CreateBackup => return Ok(None),
     };
     Ok(Some(carried))
 }

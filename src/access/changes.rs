@@ -61,8 +61,14 @@ pub(super) fn put(
 ) -> Carried {
     draft.parameters.insert("stage".to_owned(), RecordValue::from(put.stage));
     name_expiry(Some(put.expires_at_s).filter(|at_s| *at_s != 0), draft);
+    if let Some(expected) = &put.expected_current {
+        draft.parameters.insert("expected_current".to_owned(), RecordValue::from(expected.as_str()));
+    }
     let made = |draft: &mut Draft| {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
+        if let Some(expected) = &put.expected_current {
+            change::expect_current(&row, expected).map_err(|error| error_of(&error))?;
+        }
         let unsealed =
             Unsealed { secret: row.id, name: &row.name, version: &put.version, key: &row.key, value: &put.value };
         let sealed = unsealed.seal(gateway, asked, draft)?;

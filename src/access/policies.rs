@@ -351,7 +351,7 @@ pub fn fingerprint(folder: &Path) -> Vec<Trace> {
         let Ok(entries) = std::fs::read_dir(&folder) else {
             continue;
         };
-        for entry in entries.flatten() {
+        for entry in entries.flatten().take(authz::FOLDER_ENTRIES_MAX.saturating_add(1)) {
             let Ok(meta) = std::fs::metadata(entry.path()) else {
                 continue;
             };

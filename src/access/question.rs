@@ -270,6 +270,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
         | Request::RotateRootKey
+        | Request::CreateBackup
         | Request::RevokeToken(_) => None,
     }
 }

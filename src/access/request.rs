@@ -86,6 +86,8 @@ pub(super) enum Request {
     ExportRecords,
     /// RotateRootKey
     RotateRootKey,
+    /// CreateBackup
+    CreateBackup,
     /// RevokeToken
     RevokeToken(RevokeToken),
 }
@@ -151,6 +153,7 @@ impl Request {
             },
             Operation::ExportRecords => read_export(fields)?,
             Operation::RotateRootKey => Self::RotateRootKey,
+            Operation::CreateBackup => Self::CreateBackup,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
             _ => {
                 return Err(ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"));

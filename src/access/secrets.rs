@@ -395,7 +395,10 @@ pub(super) fn error_of(error: &SecretError) -> ApiError {
         SecretError::PendingDeleted => Code::ResourcePendingDeleted,
         SecretError::NotCustom | SecretError::NoPair => Code::UnsupportedOperation,
         SecretError::WindowOfPair => Code::InvalidParameterValue,
-        SecretError::WrongState { .. } | SecretError::LastVersion | SecretError::OnlyStaged => Code::FailedOperation,
+        SecretError::WrongState { .. }
+        | SecretError::NotCurrent(_)
+        | SecretError::LastVersion
+        | SecretError::OnlyStaged => Code::FailedOperation,
         SecretError::CreatorCollision | SecretError::ForeignValue => {
             tracing::error!(%error, "a change of a secret was refused by an invariant");
             Code::InternalError

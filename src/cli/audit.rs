@@ -4,7 +4,12 @@ mod acceptance;
 mod verification;
 
 use super::client::Client;
+use super::instant::{self, When, when};
+use super::output::Column;
+use super::prompt::Sure;
 use super::{Context, Failure, output};
+use crate::actions::{self, Action};
+use crate::clock;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,88 +23,104 @@ pub(super) enum Audit {
     /// Search the trail of a running gateway, newest first
     #[command(after_help = "Examples:
   keyward audit query --principal user/corp/alice --decision deny
-  keyward audit query --resource prod/db --limit 200 --all")]
+  keyward audit query --resource prod/db --start-time 7d
+  keyward --output json audit query --start-time 2027-01-31 --all >records.jsonl      # whole records")]
     Query(Box<Query>),
     /// Write the whole log to a file that keyward-audit-verify checks offline
-    #[command(after_help = "Example: keyward audit export --out log.export && \
-        keyward-audit-verify log.export --vkey keys/log.vkey")]
+    #[command(after_help = "Examples:
+  keyward audit export --out log.export
+  keyward-audit-verify log.export --vkey keys/log.vkey      # on any machine")]
     Export {
         /// Only `raw` in this build
-        #[arg(long, default_value = "raw", value_parser = ["raw"])]
+        #[arg(long, value_name = "FORMAT", default_value = "raw", value_parser = ["raw"])]
         format: String,
         /// The file to write; must not exist
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
     /// Print the newest signed checkpoint of a running gateway
+    #[command(after_help = "Examples:
+  keyward audit checkpoint >head.txt
+  keyward-audit-verify log.export --vkey keys/log.vkey --since head.txt      # later: nothing before it was lost")]
     Checkpoint,
     /// Print the proof that a record is in the log, as a .tlog-proof
+    #[command(after_help = "Examples:
+  keyward audit prove 4711 >record-4711.tlog-proof")]
     Prove {
         /// The record's index
         index: u64,
         /// Under the checkpoint of this size; the newest if absent
-        #[arg(long)]
+        #[arg(long, value_name = "RECORDS")]
         size: Option<u64>,
     },
     /// Check the log where it lies, without writing: chain, tree, head, every index, and the secrets and revocations of the
     /// store against what the log says of them; exit 4 with `index N: reason`
+    #[command(after_help = "Examples:
+  keyward audit verify
+  keyward --config /etc/keyward/keyward.toml audit verify --decisions
+
+It needs the files and no token. Of a running gateway it checks what was there when it began.")]
     Verify {
         /// Also decide every recorded access again under its own policy revision
         #[arg(long)]
         decisions: bool,
     },
     /// On a stopped gateway that refuses to start: accept that records are lost, under a new origin and key
-    #[command(
-        after_help = "Try first to bring the missing records back from a backup. This is recorded and signed, and cannot be undone."
-    )]
+    #[command(after_help = "Examples:
+  keyward --config /etc/keyward/keyward.toml audit accept-loss --reason 'disk of 2027-01-31 died, no backup'
+
+Try first to bring the missing records back from a backup. This is recorded and signed, and cannot be undone; on a
+terminal it asks first.")]
     AcceptLoss {
         /// What happened, for the record
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
 /// Filters, ANDed.
 #[derive(Args)]
 pub(super) struct Query {
-    /// user/<issuer>/<sub>, ...
-    #[arg(long)]
+    /// Who: user/<issuer>/<sub>, service/<name>, ...
+    #[arg(long, value_name = "PRINCIPAL")]
     principal: Option<String>,
     /// An issuer's exact `iss`
-    #[arg(long)]
+    #[arg(long, value_name = "ISS")]
     issuer: Option<String>,
     /// A qualified group, group/<issuer>/<group>
-    #[arg(long)]
+    #[arg(long, value_name = "GROUP")]
     group: Option<String>,
     /// One secret, by name or as six segments
-    #[arg(long, conflicts_with = "resource_prefix")]
+    #[arg(long, value_name = "NAME", conflicts_with = "resource_prefix")]
     resource: Option<String>,
     /// Secrets whose names start so
-    #[arg(long)]
+    #[arg(long, value_name = "PREFIX")]
     resource_prefix: Option<String>,
-    /// An action, as ssm:GetSecretValue
-    #[arg(long)]
+    /// An action, as GetSecretValue or ssm:GetSecretValue
+    #[arg(long, value_name = "ACTION")]
     action: Option<String>,
     /// allow, deny or error
-    #[arg(long, value_parser = ["allow", "deny", "error"])]
+    #[arg(long, value_name = "DECISION", value_parser = ["allow", "deny", "error"])]
     decision: Option<String>,
     /// ok, denied, failed, pending or unknown
-    #[arg(long, value_parser = ["ok", "denied", "failed", "pending", "unknown"])]
+    #[arg(long, value_name = "OUTCOME", value_parser = ["ok", "denied", "failed", "pending", "unknown"])]
     outcome: Option<String>,
-    /// From this time on, in epoch seconds
-    #[arg(long, value_name = "SECONDS")]
-    start_time: Option<u64>,
-    /// Before this time, in epoch seconds
-    #[arg(long, value_name = "SECONDS")]
-    end_time: Option<u64>,
+    /// From this time on, as 2027-01-31 or 2027-01-31T12:00:00Z, or so long ago as 2h or 7d
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    start_time: Option<When>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    end_time: Option<When>,
     /// From this index on
-    #[arg(long)]
+    #[arg(long, value_name = "INDEX")]
     start_index: Option<u64>,
     /// Before this index
-    #[arg(long)]
+    #[arg(long, value_name = "INDEX")]
     end_index: Option<u64>,
     /// Records of one page (1 to 200)
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
     limit: u64,
     /// Follow the pages to the end
     #[arg(long)]
@@ -114,7 +135,10 @@ impl Audit {
             Self::Checkpoint => checkpoint(context),
             Self::Prove { index, size } => prove(context, index, size),
             Self::Verify { decisions } => verification::verify(context, decisions),
-            Self::AcceptLoss { reason } => acceptance::accept_loss(context, &reason),
+            Self::AcceptLoss { reason, sure } => {
+                sure.confirm("go on without the records that are missing, for good?")?;
+                acceptance::accept_loss(context, &reason)
+            }
         }
     }
 }
@@ -140,19 +164,23 @@ impl Query {
     }
 
     fn parameters(&self) -> Map<String, Value> {
+        let full_name = |action: &String| actions::by_name(action).map_or_else(|| action.clone(), Action::full_name);
+        let action = self.action.as_ref().map(full_name);
         let texts = [
             ("Principal", &self.principal),
             ("Issuer", &self.issuer),
             ("Group", &self.group),
             ("Resource", &self.resource),
             ("ResourcePrefix", &self.resource_prefix),
-            ("Action", &self.action),
+            ("Action", &action),
             ("Decision", &self.decision),
             ("Outcome", &self.outcome),
         ];
+        let now_s = clock::system().clock.wall_us() / 1_000_000;
+        let time = |when: Option<When>| when.map(|when| when.at_s(now_s));
         let numbers = [
-            ("StartTime", self.start_time),
-            ("EndTime", self.end_time),
+            ("StartTime", time(self.start_time)),
+            ("EndTime", time(self.end_time)),
             ("StartIndex", self.start_index),
             ("EndIndex", self.end_index),
             ("Limit", Some(self.limit)),
@@ -163,35 +191,46 @@ impl Query {
     }
 }
 
+/// Whole records for programs; for people what happened, in a line each.
 fn show(context: &Context, mut records: Vec<Value>) {
     if !context.output.is_json() {
-        for record in &mut records {
-            let time = record.get("time").and_then(Value::as_u64).map(|time| output::utc(time / 1_000_000));
-            let resource = record.get("resource").and_then(Value::as_str);
-            // The name alone: the five segments before it are the same for every secret of this gateway.
-            let name = resource.and_then(|text| text.splitn(5, '/').nth(4)).map(str::to_owned);
-            let what = record.get("reason").or_else(|| record.get("outcome")).cloned();
-            if let Some(object) = record.as_object_mut() {
-                object.insert("shown_time".to_owned(), Value::from(time));
-                object.insert("shown_name".to_owned(), Value::from(name));
-                object.insert("shown_what".to_owned(), what.unwrap_or_default());
-            }
-        }
+        records.iter_mut().for_each(make_readable);
     }
     let columns = [
-        ("index", "/index"),
-        ("time", "/shown_time"),
-        ("principal", "/principal"),
-        ("action", "/action"),
-        ("secret", "/shown_name"),
-        ("version", "/secret_version"),
-        ("decision", "/decision"),
-        ("what", "/shown_what"),
+        Column::whole("index", "/index"),
+        Column::whole("time", "/shown_time"),
+        ("principal", "/principal").into(),
+        ("action", "/shown_action").into(),
+        ("secret", "/shown_name").into(),
+        Column::spare("version", "/secret_version"),
+        ("result", "/shown_result").into(),
     ];
     context.output.rows(&columns, &records);
 }
 
-fn bar(message: &'static str) -> ProgressBar {
+fn make_readable(record: &mut Value) {
+    let time = record.get("time").and_then(Value::as_u64).map(|time| instant::utc(time / 1_000_000));
+    let word = |field: &str| record.get(field).and_then(Value::as_str).unwrap_or_default();
+    // Operations have one name across services.
+    let action = word("action").rsplit(':').next().map(str::to_owned);
+    // The name alone: the five segments before it are the same for every secret of this gateway.
+    let name = word("resource").splitn(5, '/').nth(4).map(str::to_owned);
+    let result = match (word("decision"), word("outcome"), word("reason")) {
+        ("allow", "ok", "") => "allow".to_owned(),
+        ("", outcome, "") => outcome.to_owned(),
+        ("", outcome, reason) => format!("{outcome} ({reason})"),
+        (decision, outcome, "") => format!("{decision} ({outcome})"),
+        (decision, _, reason) => format!("{decision} ({reason})"),
+    };
+    if let Some(object) = record.as_object_mut() {
+        object.insert("shown_time".to_owned(), Value::from(time));
+        object.insert("shown_action".to_owned(), Value::from(action));
+        object.insert("shown_name".to_owned(), Value::from(name));
+        object.insert("shown_result".to_owned(), Value::from(result));
+    }
+}
+
+pub(super) fn bar(message: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes} {elapsed}") {
         bar.set_style(style);

@@ -1,6 +1,6 @@
 //! `keyward init`: a new installation, complete or not at all. It is built beside its place and moved there last.
 
-use super::{Context, Failure, output, serve};
+use super::{Context, Failure, core_dumps, output};
 use crate::access::setup;
 use crate::authn::DevIssuer;
 use crate::clock;
@@ -39,10 +39,12 @@ const SERVICE_ROLE: &str = include_str!("../../policies/presets/roles/SSM_QCSRol
 #[derive(Args)]
 #[command(after_help = "Examples:
   keyward init --dir /etc/keyward --origin secrets.example.com/keyward
-  keyward init --dir try --dev      with a local token issuer, for trying things out
+  keyward init --dir try --dev      # with a local token issuer, for trying things out
   keyward init --dir /etc/keyward --passphrase-file /root/keyward.passphrase
 
-A passphrase is one line of at least 12 bytes; the root key is derived from it with argon2id (64 MiB, 3 passes, 4 lanes).")]
+It makes the whole directory or nothing, and never overwrites. What each file is, and what losing it means:
+docs/OPERATIONS.md. A passphrase is one line of at least 12 bytes; the root key is derived from it with argon2id (64 MiB,
+3 passes, 4 lanes).")]
 pub(super) struct Init {
     /// The directory to make; must not exist, or be empty
     #[arg(long, value_name = "DIR")]
@@ -110,7 +112,7 @@ impl Event for Made {
 impl Init {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         refuse_to_overwrite(&self.dir)?;
-        serve::forbid_core_dumps()?;
+        core_dumps::forbid_here().context("cannot switch core dumps off")?;
         let environment = clock::system();
         let scratch = scratch_beside(&self.dir, &environment)?;
         let built = self.build(&scratch, &environment);

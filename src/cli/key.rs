@@ -9,15 +9,13 @@ use serde_json::json;
 #[derive(Subcommand)]
 pub(super) enum Key {
     /// Put all keys under the root key that keyward.toml names next, while serving
-    #[command(after_help = "Example:
-  1. Add to keyward.toml, and keep the table that is there:
-       [keys.next]
-       provider = \"file\"            (or passphrase, with passphrase_file, passphrase_env or passphrase_credential)
-       path = \"keys/root-2.key\"
-  2. keyward key rotate-root        makes that file if it is not there; all keys are wrapped anew in one write
-  3. Put [keys.next] in the place of [keys]. Keep the old root key, offline, as long as backups from before are kept.
+    #[command(after_help = "Examples:
+  keyward key rotate-root
 
-Until step 3 is done the gateway starts with whichever of the two opens the store.")]
+Before: add a table [keys.next] to keyward.toml (provider and path, as in [keys], and another path) and leave [keys] as it
+is. The new root key is made there if it is not there yet, and all keys are wrapped anew in one write. After: put
+[keys.next] in the place of [keys]; until then the gateway starts with whichever of the two opens the store. Keep the old
+root key, offline, as long as there are backups from before.")]
     RotateRoot,
 }
 

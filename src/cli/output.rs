@@ -1,31 +1,78 @@
-//! How verbs speak: tables for people, JSON lines for programs; errors in one line on standard error.
+//! How verbs speak: tables for people, JSON lines for programs; errors on standard error. What programs get is the answer as
+//! it came: nothing in it is shortened, renamed or made readable.
 
+use super::instant;
 use anyhow::Context as _;
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::Value;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{IsTerminal, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+/// Spaces between two columns.
+const GAP: u16 = 2;
 
 /// `--output`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// Aligned text that fits the terminal
+    /// Text that fits the terminal, times in UTC
     Table,
-    /// One JSON object a line
+    /// One JSON object a line, as the gateway answered it
     Json,
 }
 
 /// Where results go.
 pub(super) struct Output {
     format: Format,
+    /// Whether headings may stand out.
+    bold: bool,
+}
+
+/// How a column takes to a terminal that is too narrow for all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Wrapped,
+    Whole,
+    LeftOut,
+}
+
+/// A column of a table: its heading, and the field by its JSON pointer.
+#[derive(Clone, Copy)]
+pub(super) struct Column {
+    head: &'static str,
+    field: &'static str,
+    fit: Fit,
+}
+
+impl From<(&'static str, &'static str)> for Column {
+    fn from((head, field): (&'static str, &'static str)) -> Self {
+        Self { head, field, fit: Fit::Wrapped }
+    }
+}
+
+impl Column {
+    /// Of short words, which are never broken.
+    pub(super) const fn whole(head: &'static str, field: &'static str) -> Self {
+        Self { head, field, fit: Fit::Whole }
+    }
+
+    /// Left out where the terminal is too narrow.
+    pub(super) const fn spare(head: &'static str, field: &'static str) -> Self {
+        Self { head, field, fit: Fit::LeftOut }
+    }
+
+    /// What stands in it for a row.
+    fn text(&self, row: &Value) -> String {
+        let name = self.field.rsplit('/').next().unwrap_or_default();
+        row.pointer(self.field).map(|value| named(name, value)).unwrap_or_default()
+    }
 }
 
 impl Output {
     pub(super) fn new(format: Format) -> Self {
-        Self { format }
+        Self { format, bold: may_style(&std::io::stdout()) }
     }
 
     pub(super) fn is_json(&self) -> bool {
@@ -35,56 +82,117 @@ impl Output {
     /// A line of text for people; nothing when programs read.
     pub(super) fn say(&self, text: &str) {
         if !self.is_json() {
-            line(text);
+            line(&printable(text));
         }
     }
 
-    /// One object: a line of JSON, or name and value in two columns.
+    /// What was done: the whole answer for programs, a sentence for people.
+    pub(super) fn done(&self, answer: &Value, sentence: &str) {
+        if self.is_json() {
+            line(&answer.to_string());
+        } else {
+            self.say(sentence);
+        }
+    }
+
+    /// One object: a line of JSON, or name and value of each field that says something in two columns.
     pub(super) fn object(&self, object: &Value) {
+        let fields = object.as_object().into_iter().flatten();
+        self.pairs(object, fields.map(|(name, value)| (name.clone(), named(name, value))));
+    }
+
+    /// One object: a line of JSON, or the chosen fields in two columns.
+    pub(super) fn fields(&self, columns: &[Column], object: &Value) {
+        self.pairs(object, columns.iter().map(|column| (column.head.to_owned(), column.text(object))));
+    }
+
+    fn pairs(&self, object: &Value, pairs: impl Iterator<Item = (String, String)>) {
         if self.is_json() {
             line(&object.to_string());
             return;
         }
-        let mut table = table(&[]);
-        for (name, value) in object.as_object().into_iter().flatten() {
-            table.add_row([name.clone(), text(value)]);
+        let mut table = bare();
+        for (name, text) in pairs.filter(|(_, text)| !text.is_empty()) {
+            table.add_row([self.head(&name), Cell::new(text)]);
         }
-        line(&table.to_string());
+        fit(&mut table, &[Fit::Whole, Fit::Wrapped]);
+        line(&table.trim_fmt());
     }
 
     /// Several objects: a line of JSON each, or a table of the named fields.
-    pub(super) fn rows(&self, columns: &[(&str, &str)], rows: &[Value]) {
+    pub(super) fn rows<C: Copy + Into<Column>>(&self, columns: &[C], rows: &[Value]) {
         if self.is_json() {
             rows.iter().for_each(|row| line(&row.to_string()));
             return;
         }
-        let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
-        let mut table = table(&heads);
-        for row in rows {
-            table.add_row(columns.iter().map(|(_, field)| row.pointer(field).map(text).unwrap_or_default()));
+        let columns: Vec<Column> = columns.iter().map(|column| (*column).into()).collect();
+        let mut table = self.grid(&columns, rows);
+        if !fits(&table) {
+            let kept: Vec<Column> = columns.into_iter().filter(|column| column.fit != Fit::LeftOut).collect();
+            table = self.grid(&kept, rows);
         }
-        line(&table.to_string());
+        line(&table.trim_fmt());
     }
 
-    /// An error, in one line on standard error.
-    pub(super) fn error(&self, text: &str) {
-        let mut error = std::io::stderr().lock();
-        let shown = if self.is_json() {
-            serde_json::json!({ "error": text }).to_string()
-        } else {
-            format!("error: {}", printable(text))
-        };
-        let _closed_pipe = writeln!(error, "{shown}");
+    fn grid(&self, columns: &[Column], rows: &[Value]) -> Table {
+        let mut table = bare();
+        table.set_header(columns.iter().map(|column| self.head(&column.head.to_uppercase())));
+        for row in rows {
+            table.add_row(columns.iter().map(|column| column.text(row)));
+        }
+        fit(&mut table, &columns.iter().map(|column| column.fit).collect::<Vec<Fit>>());
+        table
+    }
+
+    fn head(&self, text: &str) -> Cell {
+        let cell = Cell::new(text);
+        if self.bold { cell.add_attribute(Attribute::Bold) } else { cell }
+    }
+
+    /// An error, in one line on standard error, and what to do about it in another.
+    pub(super) fn error(&self, error: &Value, hint: Option<&str>) {
+        let mut to = std::io::stderr().lock();
+        if self.is_json() {
+            let _closed_pipe = writeln!(to, "{error}");
+            return;
+        }
+        let (red, blue, plain) =
+            if may_style(&to) { ("\u{1b}[1;31m", "\u{1b}[1;36m", "\u{1b}[0m") } else { ("", "", "") };
+        let text = printable(error.get("error").and_then(Value::as_str).unwrap_or_default());
+        let _closed_pipe = writeln!(to, "{red}error:{plain} {text}");
+        if let Some(hint) = hint {
+            let _closed_pipe = writeln!(to, "{blue}hint:{plain} {}", printable(hint));
+        }
     }
 }
 
-fn table(heads: &[&str]) -> Table {
+/// Colour is for terminals, and for those who did not ask for none (no-color.org).
+fn may_style(stream: &impl IsTerminal) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn bare() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if !heads.is_empty() {
-        table.set_header(heads.iter().map(|head| head.to_uppercase()));
-    }
     table
+}
+
+/// No space before the first column, none wasted behind the last.
+fn fit(table: &mut Table, fits: &[Fit]) {
+    for (column, fit) in table.column_iter_mut().zip(fits) {
+        column.set_padding((0, GAP));
+        if *fit == Fit::Whole {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+}
+
+/// Whether no cell would have to be broken on this terminal; anything fits where there is none.
+fn fits(table: &Table) -> bool {
+    let widths = table.column_max_content_widths();
+    let needed: u32 = widths.iter().map(|width| u32::from(*width) + u32::from(GAP)).sum();
+    table.width().is_none_or(|width| needed <= u32::from(width))
 }
 
 /// Writes a line; a reader that has left is no failure.
@@ -92,11 +200,22 @@ pub(super) fn line(text: &str) {
     let _closed_pipe = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// A field's value as a table shows it: times are told from other numbers by the field's name.
+fn named(name: &str, value: &Value) -> String {
+    match value.as_u64() {
+        Some(0) if instant::is_time(name) => String::new(),
+        Some(seconds) if instant::is_time(name) => instant::utc(seconds),
+        _ => text(value),
+    }
+}
+
 /// A value as a table shows it.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => printable(text),
         Value::Null => String::new(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         other => printable(&other.to_string()),
     }
@@ -117,12 +236,6 @@ fn printable(text: &str) -> String {
     shown
 }
 
-/// Epoch seconds as people read them, in UTC.
-pub(super) fn utc(seconds: u64) -> String {
-    let instant = i64::try_from(seconds).ok().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
-    instant.map(|instant| instant.format("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
-}
-
 /// A new file that only its owner may read; refuses to overwrite.
 pub(super) fn new_private_file(path: &Path) -> anyhow::Result<File> {
     let mut options = File::options();
@@ -133,11 +246,37 @@ pub(super) fn new_private_file(path: &Path) -> anyhow::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn attack_g09_control_characters_and_direction_marks_are_shown_as_escapes() {
         assert_eq!(printable("a\u{1b}[31mb"), "a\\u{1b}[31mb");
         assert_eq!(printable("x\u{202e}y"), "x\\u{202e}y");
         assert_eq!(printable("plain é text"), "plain é text");
+    }
+
+    #[test]
+    fn times_are_known_by_their_field_and_shown_in_utc_and_other_numbers_are_not() {
+        assert_eq!(named("CreateTime", &json!(1_795_313_400)), "2026-11-22 02:10:00Z");
+        assert_eq!(named("ExpiresAt", &json!(0)), "");
+        assert_eq!(named("CreateUin", &json!(1_795_313_400)), "1795313400");
+        assert_eq!(named("NextRotationTime", &json!("soon")), "soon");
+    }
+
+    #[test]
+    fn a_table_too_wide_for_the_terminal_gives_up_spare_columns_and_breaks_no_whole_one() {
+        let output = Output { format: Format::Table, bold: false };
+        let row = json!({"name": "a/very/long/name/of/a/secret", "time": "2026-11-22 02:10:00Z", "more": "details"});
+        let columns = [Column::whole("time", "/time"), ("name", "/name").into(), Column::spare("more", "/more")];
+        let mut table = output.grid(&columns, std::slice::from_ref(&row));
+        table.set_width(80);
+        assert!(fits(&table));
+        table.set_width(40);
+        assert!(!fits(&table));
+        let mut kept = output.grid(&columns[..2], &[row]);
+        kept.set_width(40);
+        let shown = kept.trim_fmt();
+        assert!(shown.contains("2026-11-22 02:10:00Z  a/very/"), "{shown}");
+        assert!(shown.lines().all(|line| line.len() <= 40), "{shown}");
     }
 }

@@ -1,5 +1,6 @@
 //! `keyward policy ...`: on the folder and the store's files, without a token.
 
+use super::output::Column;
 use super::{Context, Failure, output, root_keys};
 use crate::access::{replay, setup};
 use crate::authz::{self, Explanation, Finding, PolicySet};
@@ -14,19 +15,31 @@ use std::path::PathBuf;
 #[derive(Subcommand)]
 pub(super) enum Policy {
     /// Check a policy folder as the gateway would load it; exit 4 with every error at once
-    #[command(after_help = "Example: keyward policy check policies/    (the configured folder if none is given)")]
+    #[command(after_help = "Examples:
+  keyward policy check
+  keyward --output json policy check ~/src/policies      # one finding a line, with file, line and column
+
+Without a folder it checks the configured one. Nothing goes live by it; the language: policies/README.md.")]
     Check {
-        /// The folder
+        /// The folder; the configured one if absent
+        #[arg(value_name = "DIR")]
         dir: Option<PathBuf>,
     },
     /// Say of a recorded access which statements were attached to its caller and why each did or did not apply
-    #[command(after_help = "Example: keyward policy explain 4711    (the index of a record: `keyward audit query`)")]
+    #[command(after_help = "Examples:
+  keyward audit query --decision deny --limit 10      # finds indexes
+  keyward policy explain 4711
+
+It reads the store's files and needs no token.")]
     Explain {
         /// The record's index
         index: u64,
     },
     /// Print the creator number of a principal: what `qcs:uin`, `${uin}` and resources name it by
-    #[command(after_help = "Example: keyward policy uin user/corp/alice")]
+    #[command(after_help = "Examples:
+  keyward policy uin user/corp/alice
+
+It reads the root key and the store's files and needs no token.")]
     Uin {
         /// user/<issuer>/<sub>, role/local/<role>, service/<name>, ...
         principal: String,
@@ -60,7 +73,7 @@ fn check(context: &Context, dir: Option<PathBuf>) -> Result<(), Failure> {
         Err(findings) => {
             let rows: Vec<Value> = findings.iter().map(finding_row).collect();
             if context.output.is_json() {
-                context.output.rows(&[], &rows);
+                context.output.rows::<Column>(&[], &rows);
             } else {
                 findings.iter().for_each(|finding| output::line(&finding.to_string()));
             }

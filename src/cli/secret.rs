@@ -1,25 +1,32 @@
 //! `keyward secret ...`: secrets of a running gateway.
 
+mod edit;
 mod reading;
 mod value;
+mod writing;
 
 pub(super) use reading::answered_value;
 
 use super::client::Client;
-use super::output;
-use super::{Context, Failure};
+use super::instant::time;
+use super::prompt::Sure;
+use super::{Context, Failure, output};
 use clap::{Subcommand, ValueEnum};
-use reading::{batch_get, get, get_ssh, list, versions, with_tags, with_time};
+use reading::{batch_get, describe, get, get_ssh, list, random_password, versions};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use value::{Password, ValueFrom, put_value, time};
+use value::{Password, ValueFrom};
+use writing::{Dated, create, create_ssh, delete, delete_version, put, tag_filter, update, with_tags};
 
 #[derive(Subcommand)]
 pub(super) enum Secret {
     /// Create a secret; its value comes from standard input, --from or --generate
     #[command(after_help = "Examples:
   printf %s \"$PASSWORD\" | keyward secret create demo/db --tag env=prod
-  keyward secret create demo/db --generate --exclude '\"\\'      nobody sees the value until it is read")]
+  keyward secret create demo/cert --from cert.pem --expires-at 2027-01-31 --description 'TLS of demo'
+  keyward secret create demo/api --generate --length 40 --exclude '\"\\'      # nobody sees the value until it is read
+
+A value is never taken from an argument, which every user of the machine can see.")]
     Create {
         /// The name: letters, digits and / _ + = . @ -
         name: String,
@@ -31,7 +38,7 @@ pub(super) enum Secret {
         #[command(flatten)]
         password: Password,
         /// The first version's id
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "VERSION")]
         version: Option<String>,
         /// Free text
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -44,7 +51,9 @@ pub(super) enum Secret {
         expires_at: Option<u64>,
     },
     /// Add a version; it becomes current unless --stage
-    #[command(after_help = "Example: keyward secret put demo/db v2 --from new-password.txt")]
+    #[command(after_help = "Examples:
+  keyward secret put demo/db v2 --from new-password.txt
+  keyward secret put demo/db v3 --stage <next.txt && keyward secret set-current demo/db v3")]
     Put {
         /// The secret
         name: String,
@@ -60,7 +69,8 @@ pub(super) enum Secret {
         expires_at: Option<u64>,
     },
     /// Replace a version's value in place, without history
-    #[command(after_help = "Example: keyward secret update demo/db v2 --from corrected-password.txt
+    #[command(after_help = "Examples:
+  keyward secret update demo/db v2 --from corrected-password.txt
 
 The value before is gone: its row is deleted with the record of the update. Backups still hold it.")]
     Update {
@@ -75,19 +85,41 @@ The value before is gone: its row is deleted with the record of the update. Back
         expires_at: Option<u64>,
     },
     /// Print a value to standard output, or write it to a file of mode 0600
-    #[command(after_help = "Example: keyward secret get demo/db --to db-password.txt")]
+    #[command(after_help = "Examples:
+  keyward secret get demo/db
+  keyward secret get demo/db --version v1 --to old-password.txt
+  keyward --output json secret get demo/db      # with version and request id; SecretBinary is base64")]
     Get {
         /// The secret
         name: String,
         /// The version; the current one if absent
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "VERSION")]
         version: Option<String>,
         /// A file to write the value to; must not exist
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Change a text value in an editor; what comes out is a new version
+    #[command(after_help = "Examples:
+  keyward secret edit demo/db
+  VISUAL='vim -n -i NONE' keyward secret edit demo/db --version v2      # vim without swap file and history
+
+The editor is $VISUAL, else $EDITOR, else vi. It gets a file of mode 0600 in a directory of its own in memory
+($XDG_RUNTIME_DIR or /dev/shm, used only if it is a tmpfs), which is wiped and removed when the editor ends, also on
+signals; its TMPDIR is the same, and core dumps are off. What is in memory can still reach the disk by swap: switch
+it off or encrypt it. Text that is left as it was stores nothing. Text is stored only while the version that was
+edited is still the current one, with the value that was edited; else nothing is stored and exit is 1.")]
+    Edit {
+        /// The secret
+        name: String,
+        /// The new version's id; else one made from the time, as edit-20270131-120000
+        #[arg(long, value_name = "VERSION")]
+        version: Option<String>,
+    },
     /// Read several secrets in one call, each allowed and recorded by itself
-    #[command(after_help = "Example: keyward --output json secret batch-get demo/db demo/api:v2
+    #[command(after_help = "Examples:
+  keyward secret batch-get demo/db demo/api
+  keyward --output json secret batch-get demo/db demo/api:v2
 
 Prints what it got, and an error line for each of the others; exits 3 if one was denied, 1 if one failed.")]
     BatchGet {
@@ -96,18 +128,20 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         secrets: Vec<String>,
     },
     /// Create an SSH key pair as a secret: the private key is made in the gateway
-    #[command(after_help = "Example: keyward secret create-ssh ops/deploy --type ed25519 --key-name deploy")]
+    #[command(after_help = "Examples:
+  keyward secret create-ssh ops/deploy --key-name deploy
+  keyward secret create-ssh ops/legacy --type rsa-4096 --tag team=ops")]
     CreateSsh {
         /// The name: letters, digits and / _ + = . @ -
         name: String,
         /// The kind of keys
-        #[arg(long = "type", value_enum, default_value_t = SshType::Ed25519)]
+        #[arg(long = "type", value_enum, value_name = "TYPE", default_value_t = SshType::Ed25519)]
         kind: SshType,
         /// The pair's own name, and the comment of its keys: 1 to 25 letters, digits and _
         #[arg(long, value_name = "NAME")]
         key_name: Option<String>,
         /// A project number, kept with the pair
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         project: u64,
         /// Free text
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -117,9 +151,10 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         tags: Vec<String>,
     },
     /// Print the private key of an SSH key pair, or write both keys to files
-    #[command(
-        after_help = "Example: keyward secret get-ssh ops/deploy --to ~/.ssh/deploy      also writes ~/.ssh/deploy.pub"
-    )]
+    #[command(after_help = "Examples:
+  keyward secret get-ssh ops/deploy --to ~/.ssh/deploy      # also writes ~/.ssh/deploy.pub
+  keyward secret get-ssh ops/deploy | ssh-add -
+  keyward secret get-ssh --id skey-0a1b2c3d --public")]
     GetSsh {
         /// The secret
         #[arg(required_unless_present = "id")]
@@ -135,19 +170,26 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         to: Option<PathBuf>,
     },
     /// Print a random password; nothing is stored
-    #[command(after_help = "Example: keyward secret random-password --length 20 --no-punctuation")]
+    #[command(after_help = "Examples:
+  keyward secret random-password --length 20 --no-punctuation
+  keyward secret create demo/api --generate --length 20      # to keep one without seeing it")]
     RandomPassword {
         #[command(flatten)]
         password: Password,
     },
     /// Show a secret's metadata and tags, never its value
-    #[command(after_help = "Example: keyward secret describe demo/db")]
+    #[command(after_help = "Examples:
+  keyward secret describe demo/db
+  keyward --output json secret describe demo/db      # every field")]
     Describe {
         /// The secret
         name: String,
     },
     /// List secrets, newest first
-    #[command(after_help = "Example: keyward secret list --search demo/ --tag env=prod --state pending-delete")]
+    #[command(after_help = "Examples:
+  keyward secret list --search demo/ --tag env=prod
+  keyward secret list --state pending-delete
+  keyward secret list --expires-before 2027-01-31 --limit 200")]
     List {
         /// Only names that hold this text
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -156,7 +198,7 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         #[arg(long = "tag", value_name = "KEY[=VALUE]")]
         tags: Vec<String>,
         /// Only secrets in this state
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, value_name = "STATE")]
         state: Option<StateFilter>,
         /// Only secrets whose current version expires before this, as 2027-01-31 or 2027-01-31T12:00:00Z
         #[arg(long, value_name = "TIME", value_parser = time)]
@@ -165,20 +207,22 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         #[arg(long)]
         ssh: bool,
         /// Pass over so many
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         offset: u64,
         /// Show at most so many (1 to 200)
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 20)]
         limit: u64,
     },
     /// List a secret's versions
-    #[command(after_help = "Example: keyward secret versions demo/db")]
+    #[command(after_help = "Examples:
+  keyward secret versions demo/db")]
     Versions {
         /// The secret
         name: String,
     },
     /// Make a version the one that reads serve
-    #[command(after_help = "Example: keyward secret set-current demo/db v1")]
+    #[command(after_help = "Examples:
+  keyward secret set-current demo/db v1      # back to an older version, or on to a staged one")]
     SetCurrent {
         /// The secret
         name: String,
@@ -186,7 +230,9 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         version: String,
     },
     /// Replace a secret's description; an empty text clears it
-    #[command(after_help = "Example: keyward secret set-description demo/db 'billing database, owner: payments'")]
+    #[command(after_help = "Examples:
+  keyward secret set-description demo/db 'billing database, owner: payments'
+  keyward secret set-description demo/db ''")]
     SetDescription {
         /// The secret
         name: String,
@@ -194,7 +240,10 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         text: String,
     },
     /// Add tags; a value takes the place of that of an equal key
-    #[command(after_help = "Example: keyward secret tag demo/db env=prod team=pay")]
+    #[command(after_help = "Examples:
+  keyward secret tag demo/db env=prod team=pay
+
+Policies can decide by tags (qcs:resource_tag, qcs:request_tag).")]
     Tag {
         /// The secret
         name: String,
@@ -203,7 +252,8 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         tags: Vec<String>,
     },
     /// Take tags off
-    #[command(after_help = "Example: keyward secret untag demo/db team")]
+    #[command(after_help = "Examples:
+  keyward secret untag demo/db team")]
     Untag {
         /// The secret
         name: String,
@@ -212,13 +262,17 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         keys: Vec<String>,
     },
     /// Make a disabled secret readable
-    #[command(after_help = "Example: keyward secret enable demo/db")]
+    #[command(after_help = "Examples:
+  keyward secret enable demo/db")]
     Enable {
         /// The secret
         name: String,
     },
     /// Make a secret unreadable until it is enabled again
-    #[command(after_help = "Example: keyward secret disable demo/db")]
+    #[command(after_help = "Examples:
+  keyward secret disable demo/db
+
+From the record of this on no read is allowed any more.")]
     Disable {
         /// The secret
         name: String,
@@ -226,9 +280,9 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
     /// Delete a disabled secret: after a window in which it can be restored, or at once
     #[command(after_help = "Examples:
   keyward secret disable demo/db && keyward secret delete demo/db --window 7
-  keyward secret delete demo/db --now
+  keyward secret delete demo/db --now --yes
 
-What is deleted leaves the store and its files; backups made before still hold the sealed values.")]
+On a terminal it asks first. What is deleted leaves the store and its files; backups made before still hold the sealed values.")]
     Delete {
         /// The secret
         name: String,
@@ -238,22 +292,28 @@ What is deleted leaves the store and its files; backups made before still hold t
         /// Delete at once; nothing brings it back
         #[arg(long, conflicts_with = "window")]
         now: bool,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Take a deletion back while its window lasts; the secret is disabled then
-    #[command(after_help = "Example: keyward secret restore demo/db && keyward secret enable demo/db")]
+    #[command(after_help = "Examples:
+  keyward secret restore demo/db && keyward secret enable demo/db")]
     Restore {
         /// The secret
         name: String,
     },
     /// Delete one version and its value
-    #[command(after_help = "Example: keyward secret delete-version demo/db v1
+    #[command(after_help = "Examples:
+  keyward secret delete-version demo/db v1
 
-Of the current version, the version added last of those not staged takes the place. Backups still hold the sealed value.")]
+On a terminal it asks first. Of the current version, the version added last of those not staged takes the place. Backups still hold the sealed value.")]
     DeleteVersion {
         /// The secret
         name: String,
         /// The version
         version: String,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -281,62 +341,37 @@ impl Secret {
         let out = &context.output;
         match self {
             Self::Create { name, value, generate, password, version, description, tags, expires_at } => {
-                let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
-                let mut parameters = json!({"SecretName": name, "Description": description, "Tags": tags?});
-                set(&mut parameters, "VersionId", version.map(Value::from));
-                set(&mut parameters, "ExpiresAt", expires_at.map(Value::from));
-                if generate {
-                    let password = password.generate()?;
-                    put_value(&mut parameters, password.expose(), false);
-                } else {
-                    value.put_into(&mut parameters)?;
-                }
-                out.object(&client.call("CreateSecret", &parameters)?);
+                let parameters = json!({"SecretName": name, "Description": description});
+                let parameters = Dated { version, expires_at }.put_into(with_tags(parameters, &tags)?);
+                create(out, &client, parameters, if generate { Ok(password) } else { Err(value) })
             }
             Self::Put { name, version, value, stage, expires_at } => {
-                let mut parameters = json!({"SecretName": name, "VersionId": version, "Stage": stage});
-                set(&mut parameters, "ExpiresAt", expires_at.map(Value::from));
-                value.put_into(&mut parameters)?;
-                out.object(&client.call("PutSecretValue", &parameters)?);
+                let parameters = json!({"SecretName": name, "Stage": stage});
+                put(out, &client, Dated { version: Some(version), expires_at }.put_into(parameters), &value)
             }
             Self::Update { name, version, value, expires_at } => {
-                let mut parameters = json!({"SecretName": name, "VersionId": version});
-                set(&mut parameters, "ExpiresAt", expires_at.map(Value::from));
-                value.put_into(&mut parameters)?;
-                out.object(&client.call("UpdateSecret", &parameters)?);
+                let parameters = json!({"SecretName": name});
+                update(out, &client, Dated { version: Some(version), expires_at }.put_into(parameters), &value)
             }
-            Self::Get { name, version, to } => get(context, &client, &name, version, to)?,
-            Self::BatchGet { secrets } => batch_get(context, &client, &secrets)?,
+            Self::Get { name, version, to } => get(context, &client, &name, version, to),
+            Self::Edit { name, version } => edit::edit(context, &client, &name, version),
+            Self::BatchGet { secrets } => batch_get(context, &client, &secrets),
             Self::CreateSsh { name, kind, key_name, project, description, tags } => {
-                let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
-                let mut parameters = json!({
-                    "SecretName": name, "ProjectId": project, "Description": description, "Tags": tags?,
-                    "KeyType": kind.to_possible_value().map(|kind| kind.get_name().to_owned()),
-                });
+                let kind = kind.to_possible_value().map(|kind| kind.get_name().to_owned());
+                let parameters =
+                    json!({"SecretName": name, "ProjectId": project, "Description": description, "KeyType": kind});
+                let mut parameters = with_tags(parameters, &tags)?;
                 set(&mut parameters, "SSHKeyName", key_name.map(Value::from));
-                out.object(&client.call("CreateSSHKeyPairSecret", &parameters)?);
+                create_ssh(out, &client, &parameters)
             }
             Self::GetSsh { name, id, public, to } => {
                 let mut parameters = json!({});
                 set(&mut parameters, "SecretName", name.map(Value::from));
                 set(&mut parameters, "SSHKeyId", id.map(Value::from));
-                get_ssh(context, &client.call("GetSSHKeyPairValue", &parameters)?, public, to)?;
+                get_ssh(context, &client.call("GetSSHKeyPairValue", &parameters)?, public, to)
             }
-            Self::RandomPassword { password } => {
-                let parameters = json!({
-                    "PasswordLength": password.length, "ExcludeCharacters": password.exclude,
-                    "ExcludePunctuation": password.no_punctuation,
-                });
-                let answer = client.call("GetRandomPassword", &parameters)?;
-                match answer.get("RandomPassword").and_then(Value::as_str) {
-                    Some(password) if !context.output.is_json() => output::line(password),
-                    _ => out.object(&answer),
-                }
-            }
-            Self::Describe { name } => {
-                let described = client.call("DescribeSecret", &json!({"SecretName": name}))?;
-                out.object(&with_time(context, with_tags(context, described), "ExpiresAt", "Expires"));
-            }
+            Self::RandomPassword { password } => random_password(out, &client, &password),
+            Self::Describe { name } => describe(out, &client, &name),
             Self::List { search, tags, state, expires_before, ssh, offset, limit } => {
                 let filters: Vec<Value> = tags.iter().map(|tag| tag_filter(tag)).collect();
                 let state = state.map_or(0, |state| state as u64 + 1);
@@ -345,36 +380,50 @@ impl Secret {
                     "SecretType": if ssh { 2 } else { 0 },
                 });
                 set(&mut parameters, "ExpiresBefore", expires_before.map(Value::from));
-                list(context, &client, &parameters)?;
+                list(out, &client, &parameters)
             }
-            Self::Versions { name } => versions(context, &client, &name)?,
+            Self::Versions { name } => versions(out, &client, &name),
+            Self::Delete { name, window, now: _, sure } => delete(out, &client, &name, window, &sure),
+            Self::DeleteVersion { name, version, sure } => delete_version(out, &client, (&name, &version), &sure),
+            other => other.switch(out, &client),
+        }
+    }
+
+    /// Verbs that change one thing and say so.
+    fn switch(self, out: &output::Output, client: &Client) -> Result<(), Failure> {
+        let (action, parameters, sentence) = match self {
             Self::SetCurrent { name, version } => {
-                let parameters = json!({"SecretName": name, "VersionId": version});
-                out.object(&client.call("SetCurrentVersion", &parameters)?);
+                let sentence = format!("version `{version}` of `{name}` is the current one");
+                ("SetCurrentVersion", json!({"SecretName": name, "VersionId": version}), sentence)
             }
             Self::SetDescription { name, text } => {
-                let parameters = json!({"SecretName": name, "Description": text});
-                out.object(&client.call("UpdateDescription", &parameters)?);
+                let sentence = format!("set the description of `{name}`");
+                ("UpdateDescription", json!({"SecretName": name, "Description": text}), sentence)
             }
             Self::Tag { name, tags } => {
-                let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
-                out.object(&client.call("TagResource", &json!({"SecretName": name, "Tags": tags?}))?);
+                let sentence = format!("tagged `{name}`");
+                ("TagResource", with_tags(json!({"SecretName": name}), &tags)?, sentence)
             }
             Self::Untag { name, keys } => {
-                out.object(&client.call("UntagResource", &json!({"SecretName": name, "TagKeys": keys}))?);
+                let sentence = format!("took {} off `{name}`", keys.join(", "));
+                ("UntagResource", json!({"SecretName": name, "TagKeys": keys}), sentence)
             }
-            Self::Delete { name, window, now: _ } => {
-                let parameters = json!({"SecretName": name, "RecoveryWindowInDays": window.unwrap_or(0)});
-                out.object(&with_time(context, client.call("DeleteSecret", &parameters)?, "DeleteTime", "Deleted"));
+            Self::Enable { name } => {
+                let sentence = format!("enabled `{name}`");
+                ("EnableSecret", json!({"SecretName": name}), sentence)
             }
-            Self::Restore { name } => out.object(&client.call("RestoreSecret", &json!({"SecretName": name}))?),
-            Self::DeleteVersion { name, version } => {
-                let parameters = json!({"SecretName": name, "VersionId": version});
-                out.object(&client.call("DeleteSecretVersion", &parameters)?);
+            Self::Disable { name } => {
+                let sentence = format!("disabled `{name}`");
+                ("DisableSecret", json!({"SecretName": name}), sentence)
             }
-            Self::Enable { name } => out.object(&client.call("EnableSecret", &json!({"SecretName": name}))?),
-            Self::Disable { name } => out.object(&client.call("DisableSecret", &json!({"SecretName": name}))?),
-        }
+            Self::Restore { name } => {
+                let sentence =
+                    format!("restored `{name}`; it is disabled: `keyward secret enable {name}` makes it readable");
+                ("RestoreSecret", json!({"SecretName": name}), sentence)
+            }
+            _ => return Ok(()),
+        };
+        out.done(&client.call(action, &parameters)?, &sentence);
         Ok(())
     }
 }
@@ -382,17 +431,5 @@ impl Secret {
 fn set(parameters: &mut Value, name: &str, value: Option<Value>) {
     if let (Some(object), Some(value)) = (parameters.as_object_mut(), value) {
         object.insert(name.to_owned(), value);
-    }
-}
-
-fn tag_value(text: &str) -> Result<Value, Failure> {
-    let (key, value) = text.split_once('=').ok_or_else(|| Failure::Usage(format!("`{text}` is not KEY=VALUE")))?;
-    Ok(json!({"TagKey": key, "TagValue": value}))
-}
-
-fn tag_filter(text: &str) -> Value {
-    match text.split_once('=') {
-        Some((key, value)) => json!({"TagKey": key, "TagValue": [value]}),
-        None => json!({"TagKey": text}),
     }
 }

@@ -3,17 +3,16 @@
 //! SECURITY: before anything secret is read, the process gives up core dumps: no file, nothing handed to a collector, and no
 //! other process of the same user may read its memory.
 
-use super::{Context, Failure};
+use super::{Context, Failure, core_dumps};
 use crate::access::Gateway;
 use crate::clock;
 use crate::config::Config;
 use crate::{authn, http, telemetry};
 use anyhow::Context as _;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::sync::Arc;
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
-    forbid_core_dumps()?;
+    core_dumps::forbid().context("cannot switch core dumps off")?;
     let config = Config::load(&context.config)?;
     telemetry::start_logs();
     let metrics = telemetry::start_metrics()?;
@@ -28,15 +27,4 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
         }
         Ok(served.with_context(|| format!("cannot serve on {listen}"))?)
     })
-}
-
-/// The limit is what a core file is held to; that the process is not dumpable also keeps a collector (a pipe in
-/// `core_pattern`) from it, for which the limit does not count.
-pub(super) fn forbid_core_dumps() -> anyhow::Result<()> {
-    set_core_limits().context("cannot switch core dumps off")
-}
-
-fn set_core_limits() -> rustix::io::Result<()> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }

@@ -1,8 +1,34 @@
-//! `GET /openapi.json`: the native door's description, made from the catalogue.
+//! `GET /openapi.json`: the native door's description, made from the catalogue. Beside the catalogue stand three files that are
+//! read by hand: what an action takes, what it answers, and an example of each with a refusal. The examples are one story, which
+//! a test plays against a gateway.
 
 use crate::actions::{ACTIONS, Action, BUNDLES, Level, Served, row};
 use actix_web::{HttpResponse, Resource, guard, web};
 use serde_json::{Map, Value, json};
+
+/// What each action takes, as a JSON schema.
+const PARAMETERS: &str = include_str!("openapi/parameters.json");
+/// What each answers.
+const ANSWERS: &str = include_str!("openapi/answers.json");
+/// A request, its answer, and a refusal of each.
+const EXAMPLES: &str = include_str!("openapi/examples.json");
+/// Each status of a refusal with a code that has it: what stands where an action has no example of its own.
+const REFUSALS: [(u16, &str, &str); 10] = [
+    (400, "InvalidParameter", "the body is not a JSON object"),
+    (401, "AuthFailure.TokenFailure", "the token is not accepted"),
+    (
+        403,
+        "UnauthorizedOperation",
+        "you are not authorized to perform operation (...) resource (...) has no permission",
+    ),
+    (404, "ResourceNotFound", "the secret does not exist"),
+    (409, "FailedOperation", "the secret is in state PendingDelete; call RestoreSecret first"),
+    (413, "RequestSizeLimitExceeded", "the body is too large"),
+    (429, "RequestLimitExceeded", "too many requests"),
+    (431, "RequestSizeLimitExceeded.HeaderTooLarge", "the headers are too large"),
+    (500, "InternalError", "an internal error"),
+    (503, "AuditUnavailable", "the record cannot be made durable: nothing was done"),
+];
 
 /// The route.
 pub fn route() -> Resource {
@@ -40,24 +66,52 @@ pub fn document() -> Value {
 }
 
 fn path(name: &str, summary: &str, description: &str, tag: &str) -> Value {
-    let error = json!({
-        "description": "The code's status; the codes are in policies/README.md and docs.",
-        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
-    });
+    let example = entry(EXAMPLES, name);
+    let part = |field: &str| example.get(field).cloned().unwrap_or_default();
     json!({
         "post": {
             "operationId": name,
             "summary": summary,
             "description": description,
             "tags": [tag],
-            "requestBody": { "content": { "application/json": { "schema": request_schema(name) } } },
-            "responses": {
-                "200": { "description": "Done and recorded.", "headers": locator_headers() },
-                "400": error, "401": error, "403": error, "404": error, "409": error,
-                "413": error, "429": error, "431": error, "500": error, "503": error,
-            },
+            "requestBody": { "content": { "application/json": {
+                "schema": entry(PARAMETERS, name), "example": part("request"),
+            } } },
+            "responses": responses(entry(ANSWERS, name), part("answer"), &part("refused")),
         },
     })
+}
+
+/// The answer, then a refusal for each status that there is; one of them with the action's own example.
+fn responses(schema: Value, answer: Value, refused: &Value) -> Value {
+    let form = if answer.is_string() { "application/octet-stream" } else { "application/json" };
+    let mut responses = Map::new();
+    let content = json!({ form: { "schema": schema, "example": answer } });
+    responses.insert(
+        "200".to_owned(),
+        json!({ "description": "Done and recorded.", "headers": locator_headers(), "content": content }),
+    );
+    let own = refused.get("status").and_then(Value::as_u64);
+    for (status, code, message) in REFUSALS {
+        let example = match own {
+            Some(own) if own == u64::from(status) => error(refused.get("Code"), refused.get("Message")),
+            _ => error(Some(&Value::from(code)), Some(&Value::from(message))),
+        };
+        let schema = json!({ "$ref": "#/components/schemas/Error" });
+        let content = json!({ "application/json": { "schema": schema, "example": example } });
+        responses.insert(status.to_string(), json!({ "description": code, "content": content }));
+    }
+    if let (Some(own), Some(request)) = (own, refused.get("request")) {
+        let text = format!("{} for the request {request}", refused.get("Code").and_then(Value::as_str).unwrap_or("?"));
+        if let Some(response) = responses.get_mut(&own.to_string()) {
+            response["description"] = Value::from(text);
+        }
+    }
+    Value::Object(responses)
+}
+
+fn error(code: Option<&Value>, message: Option<&Value>) -> Value {
+    json!({ "Error": { "Code": code, "Message": message }, "RequestId": "5f0c2a7e-91d4-4b7c-8a36-000000d0e100" })
 }
 
 fn resource_text(level: Level) -> &'static str {
@@ -70,11 +124,10 @@ fn resource_text(level: Level) -> &'static str {
     }
 }
 
-/// The parameters of an action. The file is read by hand against the actions' own decoding; a test holds it against the
-/// catalogue.
-fn request_schema(name: &str) -> Value {
-    let all: Map<String, Value> = serde_json::from_str(include_str!("openapi/parameters.json")).unwrap_or_default();
-    all.get(name).cloned().unwrap_or_else(|| json!({ "type": "object" }))
+/// What a file says of an action; tests hold the files against the catalogue.
+fn entry(file: &str, name: &str) -> Value {
+    let all: Map<String, Value> = serde_json::from_str(file).unwrap_or_default();
+    all.get(name).cloned().unwrap_or_default()
 }
 
 fn error_schema() -> Value {
@@ -100,16 +153,45 @@ fn locator_headers() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
+    use crate::http::problem::status;
 
     #[test]
-    fn the_description_has_every_served_action_with_its_parameters_and_no_other() {
-        let all: Map<String, Value> = serde_json::from_str(include_str!("openapi/parameters.json")).unwrap();
-        let described: Vec<&str> = all.keys().map(String::as_str).collect();
+    fn the_description_has_every_served_action_with_its_parameters_answer_and_examples_and_no_other() {
         let mut served: Vec<&str> =
             ACTIONS.iter().filter(|action| action.served == Served::Door).map(|action| action.name).collect();
         served.extend(BUNDLES.iter().map(|bundle| bundle.name));
         served.sort_unstable();
-        assert_eq!(described, served);
+        for (file, text) in [("parameters", PARAMETERS), ("answers", ANSWERS), ("examples", EXAMPLES)] {
+            let all: Map<String, Value> = serde_json::from_str(text).unwrap();
+            let described: Vec<&str> = all.keys().map(String::as_str).collect();
+            assert_eq!(described, served, "openapi/{file}.json");
+        }
         assert_eq!(document()["paths"].as_object().unwrap().len(), served.len());
+        for name in served {
+            let example = entry(EXAMPLES, name);
+            let fields: Vec<&str> = example.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(fields, ["answer", "refused", "request"], "{name}");
+        }
+    }
+
+    #[test]
+    fn refusals_have_codes_that_there_are_with_the_status_that_they_have() {
+        let status_of = |text: &str| {
+            let code = Code::ALL.iter().find(|code| code.as_str() == text);
+            code.map(|code| status(*code).as_u16()).unwrap_or_else(|| panic!("`{text}` is no code"))
+        };
+        for (status, code, _) in REFUSALS {
+            assert_eq!(status_of(code), status);
+        }
+        let all: Map<String, Value> = serde_json::from_str(EXAMPLES).unwrap();
+        for (name, example) in all {
+            let refused = &example["refused"];
+            assert_eq!(
+                Some(u64::from(status_of(refused["Code"].as_str().unwrap()))),
+                refused["status"].as_u64(),
+                "{name}"
+            );
+        }
     }
 }

@@ -178,6 +178,14 @@ pub fn put(mut row: SecretRow, sealed: &Sealed, new: NewVersion, limits: &Limits
     Ok(Change { version: Some(version), previous, ..Change::of(row, rows) })
 }
 
+/// Whether `expected` is still the version that a read serves: what a change asks first that was made up over it.
+///
+/// # Errors
+/// [`SecretError::NotCurrent`].
+pub fn expect_current(row: &SecretRow, expected: &VersionId) -> Result<(), SecretError> {
+    if row.current == *expected { Ok(()) } else { Err(SecretError::NotCurrent(expected.clone())) }
+}
+
 /// Whether the value of version `id` may be replaced: what [`update`] asks first, before anything is sealed.
 ///
 /// # Errors

@@ -101,6 +101,9 @@ pub enum SecretError {
         /// The call to make first.
         first: &'static str,
     },
+    /// `FailedOperation`: the change was made up over another version than the one that is current by now.
+    #[error("version `{0}` is not the current one")]
+    NotCurrent(VersionId),
     /// `FailedOperation`.
     #[error("it is the only version; call DeleteSecret instead")]
     LastVersion,

@@ -129,6 +129,11 @@ impl Installation {
         Self { _scratch: scratch, dir }
     }
 
+    /// One that lies at `dir` already, and stays there when this is dropped.
+    pub(crate) fn at(dir: &Path) -> Self {
+        Self { _scratch: tempfile::tempdir().unwrap(), dir: dir.to_owned() }
+    }
+
     /// Where it lies.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

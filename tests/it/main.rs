@@ -13,6 +13,7 @@
 )]
 
 mod attacks;
+mod backup;
 mod batch;
 mod certificates;
 mod cli;
@@ -20,6 +21,8 @@ mod coverage;
 mod crash;
 mod damage;
 mod disk;
+mod doctor;
+mod edit;
 mod expiry;
 mod faults;
 mod gateway;
@@ -33,15 +36,20 @@ mod key_grants;
 mod leaks;
 mod lifecycle;
 mod load;
+mod openapi;
 mod pairs;
 mod root_keys;
+mod run;
 mod scene;
 mod searches;
 mod smoke;
 mod tags;
+mod terminal;
 mod tls;
 mod token;
 mod trail;
+mod transcripts;
+mod upgrade;
 mod wal;
 mod wire;
 mod within;

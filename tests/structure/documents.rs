@@ -10,12 +10,13 @@ const ARCHITECTURE_LINES_MAX: usize = 200;
 const GROUPS: &str = "abcdefghjkls";
 const FILE_LINES_MAX: usize = 600;
 /// Documents with relative links and with names of tests.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
+    "docs/CLI.md",
     "docs/THREATS.md",
     "docs/DEPENDENCIES.md",
     "docs/OPERATIONS.md",
@@ -154,9 +155,80 @@ fn the_quick_start_is_what_the_demo_does() {
     }
 }
 
+/// The commands of a document's blocks of shell.
+fn shell_commands(document: &str) -> Vec<String> {
+    let text = read(document);
+    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines = blocks.flat_map(str::lines).filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines.map(|line| line.split("   #").next().unwrap().trim().to_owned()).collect()
+}
+
+/// The commands that transcripts run, in their order.
+fn transcript_commands() -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut files: Vec<_> =
+        std::fs::read_dir(root().join("tests/cli")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        commands.extend(text.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned));
+    }
+    commands
+}
+
 #[test]
-fn every_metric_is_described() {
-    let operations = read("docs/OPERATIONS.md");
+fn every_command_of_the_documents_is_run_by_a_transcript() {
+    let run = transcript_commands();
+    for document in ["README.md", "docs/CLI.md"] {
+        let commands = shell_commands(document);
+        assert!(commands.len() > 3, "{document} has {} commands", commands.len());
+        for command in commands {
+            assert!(run.contains(&command), "{document}: `{command}` is in no transcript");
+        }
+    }
+    // The quick start in its order, with nothing left out.
+    let start = run.iter().position(|command| command.starts_with("keyward serve"));
+    assert!(start.is_some(), "no transcript starts a gateway");
+    let quick = shell_commands("README.md");
+    let session = read("tests/cli/quick-start.transcript");
+    let order: Vec<usize> = quick.iter().map(|command| session.find(&format!("$ {command}\n")).unwrap_or(0)).collect();
+    assert!(order.is_sorted() && order.iter().filter(|at| **at == 0).count() == 0, "{order:?}");
+}
+
+#[test]
+fn alert_rules_are_on_metrics_that_there_are_and_say_what_to_do() {
+    let metrics = metrics();
+    let rules = read("packaging/prometheus/keyward.rules.yml");
+    let alerts: Vec<&str> = rules.split("      - alert: ").skip(1).collect();
+    assert!(alerts.len() > 20, "only {} rules", alerts.len());
+    let mut watched = BTreeSet::new();
+    for alert in &alerts {
+        let name = alert.lines().next().unwrap();
+        for part in ["\n        expr: '", "\n          severity: ", "\n          summary: '", "\n          action: '"] {
+            assert!(alert.contains(part), "{name} has no `{}`", part.trim());
+        }
+        let expression = alert.lines().find_map(|line| line.trim().strip_prefix("expr: ")).unwrap();
+        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for word in words.filter(|word| word.starts_with("keyward_")) {
+            let base = word.strip_suffix("_bucket").unwrap_or(word);
+            assert!(metrics.contains(base), "{name} is on `{word}`, which is no metric");
+            watched.insert(base.to_owned());
+        }
+    }
+    // What is only told, and nothing to wake anybody for.
+    let told = ["keyward_purged_total"];
+    let unwatched: Vec<&String> =
+        metrics.iter().filter(|metric| !watched.contains(*metric) && !told.contains(&metric.as_str())).collect();
+    assert!(unwatched.is_empty(), "{unwatched:?} are in no rule");
+    for name in
+        rules.split("As for ").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap())
+    {
+        assert!(rules.contains(&format!("- alert: {name}\n")), "`{name}` is no rule");
+    }
+}
+
+/// The names of all metrics that the code has.
+fn metrics() -> BTreeSet<String> {
     let mut metrics = BTreeSet::new();
     for (path, text) in rust_files() {
         if path.contains("/src/") || path.starts_with("src/") {
@@ -167,6 +239,13 @@ fn every_metric_is_described() {
         }
     }
     assert!(metrics.len() > 8, "only {} metrics", metrics.len());
+    metrics
+}
+
+#[test]
+fn every_metric_is_described() {
+    let operations = read("docs/OPERATIONS.md");
+    let metrics = metrics();
     for metric in &metrics {
         assert!(operations.contains(&format!("| `{metric}`")), "`{metric}` is not described");
     }

@@ -43,6 +43,8 @@ pub(in crate::access) struct PutSecretValue {
     pub(in crate::access) version: VersionId,
     /// Whether the current pointer stays.
     pub(in crate::access) stage: bool,
+    /// The version that must be current when it is carried out.
+    pub(in crate::access) expected_current: Option<VersionId>,
     /// The value.
     pub(in crate::access) value: Plaintext,
     /// When the version expires, in epoch seconds; 0: nobody said.
@@ -167,6 +169,10 @@ fn parse_version(text: &str) -> Result<VersionId, ApiError> {
     VersionId::parse(text).map_err(|error| invalid_value("VersionId", error))
 }
 
+fn expected(text: &str) -> Result<VersionId, ApiError> {
+    VersionId::parse(text).map_err(|error| invalid_value("ExpectedCurrent", error))
+}
+
 /// Exactly one of SecretString and SecretBinary, a non-empty one counting.
 fn value(fields: &mut Fields, limits: &Limits) -> Result<Plaintext, ApiError> {
     let text = fields.nonempty_text("SecretString")?.map(Zeroizing::new);
@@ -247,6 +253,7 @@ impl PutSecretValue {
             name: secret_name(fields)?,
             version: version_id(fields)?,
             stage: fields.flag("Stage")?.unwrap_or(false),
+            expected_current: fields.nonempty_text("ExpectedCurrent")?.map(|text| expected(&text)).transpose()?,
             value: value(fields, limits)?,
             expires_at_s: fields.number("ExpiresAt")?.unwrap_or(0),
         })

@@ -1,7 +1,9 @@
 //! Secrets on their way out: values to standard output or into private files, lists as tables.
 
 use super::set;
+use super::value::Password;
 use crate::cli::client::Client;
+use crate::cli::output::{Column, Output};
 use crate::cli::{Context, Failure, output};
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -87,7 +89,7 @@ pub(super) fn batch_get(context: &Context, client: &Client, secrets: &[String]) 
         let text = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or("?").to_owned();
         let item = error.get("Item").and_then(Value::as_u64).and_then(|item| secrets.get(usize::try_from(item).ok()?));
         let message = format!("{}: {}: {}", item.map_or("?", String::as_str), text("Code"), text("Message"));
-        context.output.error(&message);
+        context.output.error(&json!({ "error": message, "code": text("Code") }), None);
         if text("Code") == "UnauthorizedOperation" { denied = Some(message) } else { failed = Some(message) }
     }
     let some = |what: &str| format!("some of the secrets were {what}");
@@ -98,58 +100,79 @@ pub(super) fn batch_get(context: &Context, client: &Client, secrets: &[String]) 
     }
 }
 
-pub(super) fn list(context: &Context, client: &Client, parameters: &Value) -> Result<(), Failure> {
-    let answer = client.call("ListSecrets", parameters)?;
-    let rows = answer.get("SecretMetadatas").and_then(Value::as_array).cloned().unwrap_or_default();
+/// A password that the gateway makes and keeps nowhere.
+pub(super) fn random_password(out: &Output, client: &Client, password: &Password) -> Result<(), Failure> {
+    let parameters = json!({
+        "PasswordLength": password.length, "ExcludeCharacters": password.exclude,
+        "ExcludePunctuation": password.no_punctuation,
+    });
+    let answer = client.call("GetRandomPassword", &parameters)?;
+    let made = answer.get("RandomPassword").and_then(Value::as_str).unwrap_or_default();
+    output::line(&if out.is_json() { answer.to_string() } else { made.to_owned() });
+    Ok(())
+}
+
+pub(super) fn describe(out: &Output, client: &Client, name: &str) -> Result<(), Failure> {
+    let mut described = client.call("DescribeSecret", &json!({"SecretName": name}))?;
+    if !out.is_json() {
+        let tags = described.get("Tags").and_then(Value::as_array).map(|tags| tags.iter().map(tag_text).collect());
+        set(&mut described, "Tags", tags.map(|tags: Vec<String>| Value::from(tags)));
+    }
     let columns = [
         ("name", "/SecretName"),
         ("status", "/Status"),
-        ("created", "/Created"),
-        ("expires", "/Expires"),
+        ("deleted at", "/DeleteTime"),
+        ("created", "/CreateTime"),
+        ("creator", "/CreateUin"),
+        ("current version", "/CurrentVersionId"),
+        ("expires", "/ExpiresAt"),
         ("description", "/Description"),
+        ("tags", "/Tags"),
+        ("SSH key pair", "/ResourceName"),
+        ("key", "/KmsKeyId"),
     ];
-    context.output.rows(&columns, &with_times(context, rows));
-    let total = answer.get("TotalCount").and_then(Value::as_u64).unwrap_or_default();
-    context.output.say(&format!("{total} in all"));
+    out.fields(&columns.map(Column::from), &described);
     Ok(())
 }
 
-pub(super) fn versions(context: &Context, client: &Client, name: &str) -> Result<(), Failure> {
+/// A tag as it is given.
+fn tag_text(tag: &Value) -> String {
+    let text = |field: &str| tag.get(field).and_then(Value::as_str).unwrap_or_default();
+    format!("{}={}", text("TagKey"), text("TagValue"))
+}
+
+pub(super) fn list(out: &Output, client: &Client, parameters: &Value) -> Result<(), Failure> {
+    let answer = client.call("ListSecrets", parameters)?;
+    let rows = answer.get("SecretMetadatas").and_then(Value::as_array).cloned().unwrap_or_default();
+    let columns = [
+        ("name", "/SecretName").into(),
+        Column::whole("status", "/Status"),
+        Column::whole("created", "/CreateTime"),
+        Column::whole("expires", "/ExpiresAt"),
+        Column::spare("description", "/Description"),
+    ];
+    out.rows(&columns, &rows);
+    let number = |of: &Value, field: &str| of.get(field).and_then(Value::as_u64).unwrap_or_default();
+    let total = number(&answer, "TotalCount");
+    let shown = number(parameters, "Offset").saturating_add(rows.len() as u64);
+    out.say(&if shown < total {
+        format!("{} of {total} secrets; more with --offset {shown} or a larger --limit", rows.len())
+    } else {
+        format!("{total} in all")
+    });
+    Ok(())
+}
+
+pub(super) fn versions(out: &Output, client: &Client, name: &str) -> Result<(), Failure> {
     let answer = client.call("ListSecretVersionIds", &json!({"SecretName": name}))?;
     let rows = answer.get("Versions").and_then(Value::as_array).cloned().unwrap_or_default();
     let columns = [
-        ("version", "/VersionId"),
-        ("created", "/Created"),
-        ("expires", "/Expires"),
-        ("current", "/Current"),
-        ("staged", "/Staged"),
+        ("version", "/VersionId").into(),
+        Column::whole("created", "/CreateTime"),
+        Column::whole("expires", "/ExpiresAt"),
+        Column::whole("current", "/Current"),
+        Column::whole("staged", "/Staged"),
     ];
-    context.output.rows(&columns, &with_times(context, rows));
+    out.rows(&columns, &rows);
     Ok(())
-}
-
-/// Adds readable times of creation and expiry, for tables; programs get the answer's own fields.
-fn with_times(context: &Context, rows: Vec<Value>) -> Vec<Value> {
-    let created = rows.into_iter().map(|row| with_time(context, row, "CreateTime", "Created"));
-    created.map(|row| with_time(context, row, "ExpiresAt", "Expires")).collect()
-}
-
-/// Writes tags as they are given, for tables.
-pub(super) fn with_tags(context: &Context, mut row: Value) -> Value {
-    if let (false, Some(tags)) = (context.output.is_json(), row.get("Tags").and_then(Value::as_array)) {
-        let text = |tag: &Value, field: &str| tag.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let tags = tags.iter().map(|tag| format!("{}={}", text(tag, "TagKey"), text(tag, "TagValue")));
-        let tags: Vec<String> = tags.collect();
-        set(&mut row, "Tags", Some(Value::from(tags)));
-    }
-    row
-}
-
-/// Adds a field in epoch seconds under another name in readable form, for tables.
-pub(super) fn with_time(context: &Context, mut row: Value, field: &str, shown: &str) -> Value {
-    if !context.output.is_json() {
-        let text = row.get(field).and_then(Value::as_u64).filter(|seconds| *seconds != 0).map(output::utc);
-        set(&mut row, shown, text.map(Value::from));
-    }
-    row
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// Largest value that the command line reads; the gateway's own limit may be lower.
-const VALUE_BYTES_MAX: u64 = 65_536;
+pub(super) const VALUE_BYTES_MAX: u64 = 65_536;
 
 /// Where a value comes from: never an argument, which every user of the machine can see.
 #[derive(Args)]
@@ -46,7 +46,8 @@ impl ValueFrom {
                 opened.take(VALUE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
             }
             None if std::io::stdin().is_terminal() => {
-                let text = "give the value on standard input or with --from FILE; it is never taken from arguments";
+                let text = "give the value on standard input (printf %s \"$VALUE\" | keyward ...) or with --from FILE; it is \
+                            never taken from an argument";
                 return Err(Failure::Usage(text.to_owned()));
             }
             None => {
@@ -90,12 +91,4 @@ impl Password {
         };
         rules.generate(&*clock::system().random).map_err(|error| Failure::Usage(error.to_string()))
     }
-}
-
-/// An instant in UTC, as epoch seconds.
-pub(super) fn time(text: &str) -> Result<u64, String> {
-    let instant = chrono::DateTime::parse_from_rfc3339(text).map(|instant| instant.timestamp());
-    let day = || text.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|day| day.and_utc().timestamp());
-    let seconds = instant.ok().or_else(day).and_then(|seconds| u64::try_from(seconds).ok());
-    seconds.ok_or_else(|| "it is no time such as 2027-01-31 or 2027-01-31T12:00:00Z".to_owned())
 }
