@@ -134,9 +134,11 @@ fn i08_a_key_row_that_was_changed_starts_nothing() {
     gateway.create("demo/db", "s3cret");
     let installation = gateway.stop();
     let keys = stored(&open(&installation), Family::Keys, b"", &[0xff]);
-    assert_eq!(keys.len(), 3);
-    // State, time, newest generation, code of the key; time, nonce, key, code of its generation.
-    for (row, places) in [(&keys[2], vec![1, 5, 13, 20, 45]), (&keys[0], vec![1, 8, 12, 40, 100])] {
+    assert_eq!(keys.len(), 4);
+    // State, time, newest generation, code of the key; time, nonce, key, code of its generation; id of the root key, code.
+    let places =
+        [(&keys[2], vec![1, 5, 13, 20, 45]), (&keys[0], vec![1, 8, 12, 40, 100]), (&keys[3], vec![1, 8, 9, 40])];
+    for (row, places) in places {
         for place in places {
             let mut changed = row.1.clone();
             changed[place] ^= 0x01;
