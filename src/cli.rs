@@ -22,6 +22,7 @@ mod secret;
 mod serve;
 mod token;
 
+use crate::config::Config;
 use clap::{Parser, Subcommand};
 #[cfg(test)]
 pub(crate) use init::installed;
@@ -147,6 +148,23 @@ struct Context {
     config: PathBuf,
     server: client::ServerOptions,
     output: Output,
+}
+
+impl Context {
+    /// The configuration, for verbs that work on the installation itself.
+    ///
+    /// # Errors
+    /// There is none where it was sought, or it is not understood.
+    fn load_config(&self) -> anyhow::Result<Config> {
+        if !self.config.exists() {
+            anyhow::bail!(
+                "there is no `{}`: name the configuration by --config FILE or KEYWARD_CONFIG, or make one by \
+                 `keyward init --dir DIR`",
+                self.config.display()
+            );
+        }
+        Ok(Config::load(&self.config)?)
+    }
 }
 
 /// Reads the arguments, does what they say, and answers the exit code.

@@ -28,7 +28,7 @@ struct Verdict {
 /// Checks the log. Of a running gateway it sees what was there when it began; the mark is read first, so that it cannot be
 /// ahead of that.
 pub(super) fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
-    let config = Config::load(&context.config)?;
+    let config = context.load_config()?;
     let (mark, no_mark) = mark(&config)?;
     let store = RocksStore::open_read_only(&config.path(&config.storage.path))?;
     let origin = &config.audit.origin;
