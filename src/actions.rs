@@ -3,7 +3,7 @@
 //! without code does not compile.
 
 /// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
-pub const CATALOGUE: u64 = 2;
+pub const CATALOGUE: u64 = 3;
 
 /// A service that owns actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -356,11 +356,25 @@ catalogue! {
     /// Revokes tokens.
     RevokeToken Cam Operation Write Door;
     /// Key-encryption keys and their generations.
-    ListKeys Kms Operation Read Not;
+    ListKeys Kms Operation Read Door;
+    /// A new key-encryption key.
+    CreateKey Kms Key Write Door;
+    /// A key, its generations, and how many data keys each wraps.
+    DescribeKey Kms Key Read Door;
     /// A new generation of a key.
-    RotateKey Kms Operation Write Not;
+    RotateKey Kms Operation Write Door;
     /// Re-wraps data keys to the newest generation.
-    RewrapKeys Kms Operation Write Not;
+    RewrapKeys Kms Operation Write Door;
+    /// Ends a generation of a key that wraps nothing.
+    RetireKeyGeneration Kms Key Write Door;
+    /// Makes a disabled key usable.
+    EnableKey Kms Key Write Door;
+    /// Makes a key, and so the values under it, unusable.
+    DisableKey Kms Key Write Door;
+    /// Deletes a key that wraps nothing, after a window.
+    ScheduleKeyDeletion Kms Key Write Door;
+    /// Takes the deletion of a key back.
+    CancelKeyDeletion Kms Key Write Door;
     /// Makes and wraps a data key for a value.
     GenerateDataKey Kms Key Write Internal;
     /// Unwraps a value's data key.

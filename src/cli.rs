@@ -6,6 +6,7 @@
 mod audit;
 mod client;
 mod init;
+mod key;
 mod output;
 mod policy;
 mod run;
@@ -51,6 +52,9 @@ enum Verb {
     /// Store, read, list and switch secrets
     #[command(subcommand)]
     Secret(secret::Secret),
+    /// Make, rotate, switch and delete the keys that values are sealed under
+    #[command(subcommand)]
+    Key(key::Key),
     /// Run a program with secrets in its environment
     Run(run::Run),
     /// Check policies, and look up creator numbers
@@ -112,6 +116,7 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
         Verb::Serve => serve::run(context)?,
         Verb::Token(token) => token.run(context)?,
         Verb::Secret(secret) => secret.run(context)?,
+        Verb::Key(key) => key.run(context)?,
         Verb::Run(run) => run.run(context)?,
         Verb::Policy(policy) => policy.run(context)?,
         Verb::Audit(audit) => audit.run(context)?,

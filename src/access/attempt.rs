@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{changes, issuers, pairs, recording, secrets, tokens, trail};
+use super::{changes, issuers, keys, pairs, recording, secrets, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -124,6 +124,7 @@ impl Ask {
             &self.request,
             Ok(Request::ListSecrets(_)
                 | Request::CreateSshKeyPair(_)
+                | Request::Key(_)
                 | Request::SearchRecords(_)
                 | Request::GetInclusionProof { .. }
                 | Request::ExportRecords)
@@ -217,7 +218,7 @@ fn decide(
         let decision = asked.decide(&live.set, Some(&servable.row));
         return match admit(gateway, &mut asked, &decision) {
             Ok(mut draft) => {
-                let carried = secrets::serve(gateway, servable, &mut draft);
+                let carried = secrets::serve(&mut asked, servable, &mut draft);
                 finish(&mut asked, carried, draft)
             }
             Err(refused) => *refused,
@@ -335,7 +336,7 @@ fn carry_out(
     let carried = match asked.request {
         Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, create, draft)?,
         Request::CreateSshKeyPair(create) => pairs::create(gateway, asked, snapshot, create, draft)?,
-        Request::GetSshKeyPair(pair) => pairs::get(gateway, asked, snapshot, row, pair, draft)?,
+        Request::GetSshKeyPair(pair) => pairs::get(asked, snapshot, row, pair, draft)?,
         Request::PutSecretValue(put) => changes::put(gateway, asked, row, put, draft),
         Request::GetSecretValue(_, version) => secrets::get(gateway, asked, snapshot, row, version.as_ref(), draft)?,
         Request::DescribeSecret(_) => secrets::describe(row),
@@ -344,13 +345,14 @@ fn carry_out(
         Request::SetCurrentVersion(_, version) => changes::set_current(gateway, row, version, draft),
         Request::EnableSecret(_) => changes::enable(gateway, row, draft),
         Request::DisableSecret(_) => changes::disable(gateway, row, draft),
-        Request::UpdateSecret(update) => changes::update(gateway, row, update, draft),
+        Request::UpdateSecret(update) => changes::update(gateway, asked, row, update, draft),
         Request::UpdateDescription(_, text) => changes::set_description(gateway, row, text, draft),
         Request::DeleteSecret(delete) => changes::delete(gateway, asked, snapshot, row, delete, draft)?,
         Request::RestoreSecret(_) => changes::restore(gateway, row, draft),
         Request::DeleteSecretVersion(_, version) => changes::delete_version(gateway, row, version, draft),
         Request::TagResource(_, tags) => changes::tag(gateway, row, tags, draft),
         Request::UntagResource(_, tags) => changes::untag(gateway, row, tags, draft),
+        Request::Key(request) => keys::carry_out(gateway, asked, snapshot, request, draft)?,
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
         Request::GetRandomPassword(rules) => secrets::password(gateway, rules),
         // Divided before anything is decided.

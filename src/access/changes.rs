@@ -54,16 +54,17 @@ fn name_expiry(expires_at_s: Option<u64>, draft: &mut Draft) {
 /// PutSecretValue
 pub(super) fn put(
     gateway: &Gateway,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     row: Option<SecretRow>,
     put: &PutSecretValue,
     draft: &mut Draft,
 ) -> Carried {
     draft.parameters.insert("stage".to_owned(), RecordValue::from(put.stage));
     name_expiry(Some(put.expires_at_s).filter(|at_s| *at_s != 0), draft);
+    let keyring = asked.keys();
     let made = || {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
-        let sealed = seal(gateway, (row.id, &row.name), &put.version, &row.key, &put.value)?;
+        let sealed = seal(gateway, &keyring, (row.id, &row.name), &put.version, &row.key, &put.value)?;
         let limits = gateway.secret_limits();
         let new = NewVersion { stage: put.stage, at_s: asked.now_s(), expires_at_s: put.expires_at_s };
         change::put(row, &sealed, new, &limits).map_err(|error| error_of(&error))
@@ -72,11 +73,18 @@ pub(super) fn put(
 }
 
 /// UpdateSecret
-pub(super) fn update(gateway: &Gateway, row: Option<SecretRow>, update: &UpdateSecret, draft: &mut Draft) -> Carried {
+pub(super) fn update(
+    gateway: &Gateway,
+    asked: &mut Asked<'_>,
+    row: Option<SecretRow>,
+    update: &UpdateSecret,
+    draft: &mut Draft,
+) -> Carried {
+    let keyring = asked.keys();
     let made = || {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
         change::updatable(&row, &update.version).map_err(|error| error_of(&error))?;
-        let sealed = seal(gateway, (row.id, &row.name), &update.version, &row.key, &update.value)?;
+        let sealed = seal(gateway, &keyring, (row.id, &row.name), &update.version, &row.key, &update.value)?;
         change::update(row, &sealed, update.expires_at_s).map_err(|error| error_of(&error))
     };
     name_expiry(update.expires_at_s, draft);

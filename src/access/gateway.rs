@@ -2,6 +2,7 @@
 
 use super::cursor::CursorKey;
 use super::issuers::{self, Issuers, IssuersError, Loaded};
+use super::keys::{KEYS, Keys};
 use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
@@ -80,6 +81,7 @@ pub struct Gateway {
     issuers: Issuers,
     policies: Policies,
     engine: Engine,
+    keys: Keys,
     place: Place,
     limits: Limits,
     environment: Environment,
@@ -132,13 +134,15 @@ impl Gateway {
         let root = FileProvider::new(config.path(&config.keys.path)).load()?;
         let loaded = Loaded::read(config)?;
         let log = Log::open(&setup::log_settings(config)?, &environment)?;
-        let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??;
+        let keys_as_of = log.generation(KEYS);
+        let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??.as_of_generation(keys_as_of);
         let folder = config.path(&config.policy.path);
         let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
         let gateway = Self {
             issuers: Issuers::start(config, loaded, log.generation(issuers::ISSUERS)),
             policies,
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
+            keys: Keys::new(root),
             place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
             limits: config.limits.clone(),
             floods: Floods::new(Budget {
@@ -326,6 +330,10 @@ impl Gateway {
         &self.engine
     }
 
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Secrets that were read last.
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
@@ -397,7 +405,7 @@ impl Gateway {
     }
 
     pub(super) fn creator_number(&self, principal: &Principal) -> CreatorNumber {
-        self.engine.keyring().creator_number(principal)
+        self.engine.installation().creator_number(principal)
     }
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {

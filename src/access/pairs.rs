@@ -69,8 +69,7 @@ fn free_id(gateway: &Gateway, asked: &mut Asked<'_>, snapshot: &dyn Snapshot) ->
 
 /// GetSSHKeyPairValue: reads the sealed row on the snapshot; it is opened once the read is recorded.
 pub(super) fn get(
-    gateway: &Gateway,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
     pair: &PairName,
@@ -88,7 +87,7 @@ pub(super) fn get(
         return Ok(Carried::Failed(invalid_value("SSHKeyId", "it is not the id of that secret's pair")));
     }
     Ok(match servable(asked, snapshot, row, version)? {
-        Ok(servable) => serve(gateway, servable, draft),
+        Ok(servable) => serve(asked, servable, draft),
         Err(error) => Carried::Failed(error),
     })
 }

@@ -8,7 +8,7 @@ use super::purger;
 use super::question::Asked;
 use super::request::{CreateSecret, ListSecrets};
 use crate::error::{ApiError, Code};
-use crate::keys::{KeyId, KeyUnusable};
+use crate::keys::{KeyId, KeyUnusable, Keyring};
 use crate::parameters::invalid_value;
 use crate::resource::SecretName;
 use crate::secret::change::{self, Change, NewSecret};
@@ -82,13 +82,17 @@ impl Creation<'_> {
         asked.reads.rows.extend(view.reads(&limits));
         let view = view.without_gone(|row| clock.is_gone(row, now_s, &mut asked.reads));
         let purge = view.gone.as_ref().map(|gone| purger::draft(gateway, snapshot, gone)).transpose()?;
+        let keyring = asked.keys();
+        if *self.key != KeyId::default_key() {
+            draft.parameters.insert("key".to_owned(), RecordValue::from(self.key.as_str()));
+        }
         if view.creator_principal.as_ref().is_some_and(|holder| *holder != asked.caller.principal) {
             draft.reason = Some("creator_collision".to_owned());
             metrics::counter!("keyward_creator_collisions_total").increment(1);
         }
         let made = || {
             let new = self.new_secret(gateway, asked)?;
-            let sealed = seal(gateway, (new.id, self.name), self.version, self.key, self.value)?;
+            let sealed = seal(gateway, &keyring, (new.id, self.name), self.version, self.key, self.value)?;
             change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
         };
         Ok(match (made(), purge) {
@@ -119,6 +123,7 @@ impl Creation<'_> {
 /// Seals a value as a version of the secret of that id and name.
 pub(super) fn seal(
     gateway: &Gateway,
+    keyring: &Keyring,
     (secret, name): (SecretId, &SecretName),
     version: &VersionId,
     key: &KeyId,
@@ -131,13 +136,13 @@ pub(super) fn seal(
         value: ValueId::random(gateway.random()).map_err(|_| internal("no random bytes"))?,
         form: value.form(),
     };
-    gateway.engine().seal(value, binding, key).map_err(|error| seal_error(&error))
+    gateway.engine().seal(keyring, value, binding, key).map_err(|error| seal_error(&error))
 }
 
 /// GetSecretValue: reads the sealed row on the snapshot; it is opened once the read is recorded.
 pub(super) fn get(
     gateway: &Gateway,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
     asked_for: Option<&VersionId>,
@@ -155,7 +160,7 @@ pub(super) fn get(
         Err(error) => return Ok(Carried::Failed(error)),
     };
     gateway.servables().keep(&servable);
-    Ok(serve(gateway, servable, draft))
+    Ok(serve(asked, servable, draft))
 }
 
 /// A version with its sealed value, unless that does not even read.
@@ -179,12 +184,13 @@ pub(super) fn servable(
 }
 
 /// GetSecretValue of what was read, now or before.
-pub(super) fn serve(gateway: &Gateway, servable: Arc<Servable>, draft: &mut Draft) -> Carried {
-    if let Err(error) = gateway.engine().wrapping_key_usable(servable.sealed.key(), servable.sealed.generation()) {
+pub(super) fn serve(asked: &mut Asked<'_>, servable: Arc<Servable>, draft: &mut Draft) -> Carried {
+    let keyring = asked.keys();
+    if let Err(error) = keyring.usable(servable.sealed.key(), servable.sealed.generation()) {
         return Carried::Failed(key_error(&error));
     }
     name_version(&servable.version, draft);
-    Carried::Value(Read(servable))
+    Carried::Value(Read { servable, keyring })
 }
 
 /// GetRandomPassword: the record says that one was handed out, and nothing of it.

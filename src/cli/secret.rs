@@ -39,6 +39,9 @@ pub(super) enum Secret {
         /// A tag; may stand several times
         #[arg(long = "tag", value_name = "KEY=VALUE")]
         tags: Vec<String>,
+        /// The key that its values are sealed under, for good; `default` if absent
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
         /// When the version expires, as 2027-01-31 or 2027-01-31T12:00:00Z; told and counted, not enforced
         #[arg(long, value_name = "TIME", value_parser = time)]
         expires_at: Option<u64>,
@@ -115,6 +118,9 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         /// A tag; may stand several times
         #[arg(long = "tag", value_name = "KEY=VALUE")]
         tags: Vec<String>,
+        /// The key that it is sealed under, for good; `default` if absent
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
     },
     /// Print the private key of an SSH key pair, or write both keys to files
     #[command(
@@ -280,10 +286,11 @@ impl Secret {
         let client = Client::new(context)?;
         let out = &context.output;
         match self {
-            Self::Create { name, value, generate, password, version, description, tags, expires_at } => {
+            Self::Create { name, value, generate, password, version, description, tags, key, expires_at } => {
                 let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
                 let mut parameters = json!({"SecretName": name, "Description": description, "Tags": tags?});
                 set(&mut parameters, "VersionId", version.map(Value::from));
+                set(&mut parameters, "KmsKeyId", key.map(Value::from));
                 set(&mut parameters, "ExpiresAt", expires_at.map(Value::from));
                 if generate {
                     let password = password.generate()?;
@@ -307,13 +314,14 @@ impl Secret {
             }
             Self::Get { name, version, to } => get(context, &client, &name, version, to)?,
             Self::BatchGet { secrets } => batch_get(context, &client, &secrets)?,
-            Self::CreateSsh { name, kind, key_name, project, description, tags } => {
+            Self::CreateSsh { name, kind, key_name, project, description, tags, key } => {
                 let tags: Result<Vec<Value>, Failure> = tags.iter().map(|tag| tag_value(tag)).collect();
                 let mut parameters = json!({
                     "SecretName": name, "ProjectId": project, "Description": description, "Tags": tags?,
                     "KeyType": kind.to_possible_value().map(|kind| kind.get_name().to_owned()),
                 });
                 set(&mut parameters, "SSHKeyName", key_name.map(Value::from));
+                set(&mut parameters, "KmsKeyId", key.map(Value::from));
                 out.object(&client.call("CreateSSHKeyPairSecret", &parameters)?);
             }
             Self::GetSsh { name, id, public, to } => {

@@ -12,6 +12,8 @@ mod sealing;
 mod tls;
 mod tokens;
 
+pub(crate) use rows::{open, stored};
+
 use crate::gateway::{Export, TestGateway};
 use crate::wire::Reply;
 use serde_json::{Value, json};
