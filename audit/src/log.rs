@@ -1,6 +1,6 @@
 //! The log: what goes in ([`Log::commit`]), what comes out (reads, proofs, questions, exports), and its threads.
 //!
-//! One thread writes ([`sequencer`]); a signer, a follower and a watch run behind it and can neither block nor satisfy
+//! Two threads write in turns ([`turns`], [`sequencer`]); a signer, a follower and a watch run behind it and can neither block nor satisfy
 //! a commit. A [`Log`] is a cheap handle on all of it.
 //!
 //! INVARIANT I1, I2: [`Log::commit`] answers [`Committed`] only after the synced write of record and changes.
@@ -38,7 +38,9 @@ mod shared;
 mod signer;
 mod start;
 mod sync;
+mod turns;
 mod watch;
+mod write;
 
 #[cfg(test)]
 mod tests;

@@ -85,15 +85,15 @@ impl Batch {
         }
     }
 
-    /// Sends a caller back over the change that the record at `index` made: at once if it is durable, else with the
-    /// batch, since until then the caller would see what it saw before, and be sent back again.
-    pub(super) fn send_back(&mut self, index: u64, waiter: Waiter) {
-        let first = self.placed.first().map(|placed| placed.locator.index);
-        if first.is_some_and(|first| index >= first) {
-            self.sent_back.push(waiter);
-        } else {
-            waiter.answer(Answer::Conflict);
-        }
+    /// Sends a caller back over a change that is not durable yet: with the batch, since until then the caller would see
+    /// what it saw before, and be sent back again.
+    pub(super) fn send_back(&mut self, waiter: Waiter) {
+        self.sent_back.push(waiter);
+    }
+
+    /// Whether nobody waits for it, and nothing is in it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_empty() && self.sent_back.is_empty()
     }
 
     /// Tells those who were sent back over a change in this batch.
@@ -104,7 +104,7 @@ impl Batch {
     }
 
     /// Adds the rows of the head and of the tiles that became full.
-    pub(super) fn close(&mut self, head: &Head) {
+    pub(super) fn close(&mut self, head: &Head, head_row: &[u8]) {
         for tile in self.full.drain(..) {
             self.writes.push(Write { key: self.id.tile(tile.level, tile.n), value: Some(tile.bytes) });
         }
@@ -112,7 +112,24 @@ impl Batch {
         for (name, value) in &self.bumps {
             self.writes.push(head::generation_row(self.id, name, *value));
         }
-        self.writes.extend(head.rows(self.id));
+        self.writes.extend(head.rows(self.id, head_row));
+    }
+
+    /// Takes out what the follower is to know.
+    pub(super) fn indexed(&mut self) -> impl Iterator<Item = Indexed> {
+        let time_us = self.time_us;
+        self.placed.iter_mut().map(move |placed| {
+            let traces = std::mem::take(&mut placed.entry.traces);
+            Indexed { index: placed.locator.index, time_us, traces }
+        })
+    }
+
+    /// Takes out who waits to hear of it.
+    pub(super) fn heard(&mut self) -> impl DoubleEndedIterator<Item = Heard> {
+        self.placed.iter_mut().filter_map(|placed| {
+            let (locator, releases) = (placed.locator, placed.entry.releases);
+            placed.waiter.take().map(|waiter| Heard { waiter, locator, releases })
+        })
     }
 
     /// The stored bytes of a placed record.
@@ -133,14 +150,5 @@ impl Batch {
             in_flight.push(InFlight { bytes, locator: placed.locator, entry: placed.entry, called });
         }
         in_flight
-    }
-}
-
-impl Placed {
-    /// The caller that waits to hear of it, if one does, and what the follower is to know.
-    pub(super) fn part(self, time_us: u64) -> (Option<Heard>, Indexed) {
-        let (locator, Entry { traces, releases, .. }) = (self.locator, self.entry);
-        let heard = self.waiter.map(|waiter| Heard { waiter, locator, releases });
-        (heard, Indexed { index: locator.index, time_us, traces })
     }
 }

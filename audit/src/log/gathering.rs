@@ -27,6 +27,9 @@ const SPINS: usize = 300;
 /// The number of callers is forgotten by one part in so many with each batch.
 const FORGOTTEN: usize = 16;
 
+/// From so many callers on a batch is built while the one before it is written.
+const CROWD: usize = 8;
+
 /// What is known of those who submit.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
@@ -59,6 +62,11 @@ impl Gathering {
     /// of them where more came than there were.
     pub(super) fn share(&self, waiting: usize) -> usize {
         if waiting > self.callers { waiting } else { self.callers.div_ceil(2) }
+    }
+
+    /// Whether there are so many callers that two threads do better than one.
+    pub(super) fn is_crowd(&self) -> bool {
+        self.callers >= CROWD
     }
 
     fn wait_awake(&mut self, lanes: &Lanes, waiting: usize) {

@@ -120,10 +120,10 @@ impl Head {
         row
     }
 
-    /// The rows that every batch writes.
-    pub(super) fn rows(&self, id: ChainId) -> [Write; 2] {
+    /// The rows that every batch writes; `head_row` is this head, encoded.
+    pub(super) fn rows(&self, id: ChainId, head_row: &[u8]) -> [Write; 2] {
         [
-            Write { key: id.state(HEAD), value: Some(self.encode()) },
+            Write { key: id.state(HEAD), value: Some(head_row.to_vec()) },
             Write { key: id.state(FRONTIER), value: Some(self.tree.frontier().encode()) },
         ]
     }

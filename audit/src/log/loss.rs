@@ -195,7 +195,7 @@ fn append(
     after.epoch = after.epoch.saturating_add(1);
     after.batch = after.batch.saturating_add(1);
     batch.place(&mut after, entry, None);
-    batch.close(&after);
+    batch.close(&after, &after.encode());
     let first = store::read(store, |rows| head::first_origin(rows, acceptance.origin))?;
     let later = ChainId::of(&hash::chain_start(acceptance.new_key.verifying_key().name()));
     batch.writes.push(head::continues_row(later, &first));

@@ -16,6 +16,7 @@ use super::shared::{Durable, Parts, Shared};
 use super::signer::Signer;
 use super::start::{self, Examined, OpenError};
 use super::sync::lock;
+use super::turns;
 use super::watch::Watcher;
 use crate::checkpoint::SignedCheckpoint;
 use crate::disk::Watch;
@@ -94,7 +95,7 @@ pub(super) fn create_on(store: &dyn Store, settings: &Settings, environment: &En
     let time_us = environment.clock.wall_us();
     let head = Head::empty(chain, time_us);
     let absent = Guard { key: id.state(HEAD), expected: None };
-    match store.commit(&head.rows(id), &[absent]) {
+    match store.commit(&head.rows(id, &head.encode()), &[absent]) {
         Commit::Committed => {}
         Commit::Conflict(_) => return Err(StoreError::Engine("the store holds a log already".to_owned()).into()),
         Commit::NotCommitted(error) | Commit::Unknown(error) => return Err(error.into()),
@@ -120,6 +121,9 @@ pub(super) fn create_mark(path: &Path, origin: &str, durable: &Durable) -> Resul
     file.write(&mark).map_err(failed)?;
     file.sync().map_err(failed)
 }
+
+/// Name of the threads that write.
+const WRITES: &str = "keyward-log";
 
 /// What runs on the threads of a log.
 pub(super) struct Workers {
@@ -179,7 +183,7 @@ impl Workers {
     pub(super) fn start(self) -> Result<Log, OpenError> {
         let Self { log, sequencer, signer, follower, watcher } = self;
         let threads = Arc::new(Threads::new(Arc::clone(&log)));
-        *lock(&threads.sequencer) = Some(spawn("keyward-log", move || sequencer.run())?);
+        *lock(&threads.sequencer) = Some(spawn(WRITES, move || turns::run(sequencer, WRITES))?);
         lock(&threads.behind).push(spawn("keyward-sign", move || signer.run())?);
         lock(&threads.behind).push(spawn("keyward-index", move || follower.run())?);
         lock(&threads.behind).push(spawn("keyward-watch", move || watcher.run())?);

@@ -115,8 +115,8 @@ struct State {
     nameless: Row,
     own: VecDeque<Entry>,
     unheard: Vec<u64>,
-    /// By the monotonic clock: since when the oldest of those that the sequencer has in its hands waits.
-    taken_us: Option<u64>,
+    /// By the monotonic clock: since when the oldest of each batch that is not answered yet waits; two at most.
+    taken_us: VecDeque<Option<u64>>,
     /// Why nothing is taken, if so.
     closed: Option<Refused>,
     level: Level,
@@ -141,7 +141,7 @@ impl Lanes {
             nameless: Row::new(limits.nameless, 1),
             own: VecDeque::new(),
             unheard: Vec::new(),
-            taken_us: None,
+            taken_us: VecDeque::new(),
             closed: None,
             level: Level::Ample,
             wanted: None,
@@ -172,12 +172,18 @@ impl Lanes {
         self.wake(&mut state);
     }
 
-    /// Takes what the next batch has room for, at most `records_max` submissions, oldest first in each lane, in fair shares over the lanes. What was taken
-    /// before counts as answered.
+    /// Takes what the next batch has room for, at most `records_max` submissions, oldest first in each lane, in fair
+    /// shares over the lanes. They count as waiting until [`Self::answered`] is called.
     pub(super) fn drain(&self, records_max: usize) -> Drained {
+        lock(&self.state).taken_us.push_back(None);
+        self.drain_more(records_max)
+    }
+
+    /// As [`Self::drain`], for the batch that was drained for last.
+    pub(super) fn drain_more(&self, records_max: usize) -> Drained {
         let mut state = lock(&self.state);
         self.pushed.store(false, Ordering::Release);
-        state.taken_us = state.oldest_us();
+        state.note_taken();
         let own: Vec<Entry> = state.own.drain(..).collect();
         let records = self.batch.records.saturating_sub(own.len()).min(records_max);
         let mut room = Room { records, bytes: self.batch.bytes };
@@ -186,10 +192,15 @@ impl Lanes {
         Drained { own, unheard: std::mem::take(&mut state.unheard), submissions }
     }
 
-    /// Waits until `wanted` records are queued or the log is stopped, at most `timeout`.
+    /// All of the oldest batch that was not answered yet have been.
+    pub(super) fn answered(&self) {
+        lock(&self.state).taken_us.pop_front();
+    }
+
+    /// Waits until `wanted` records are queued or nothing is taken any more, at most `timeout`.
     pub(super) fn wait(&self, wanted: usize, timeout: Duration) {
         let mut state = lock(&self.state);
-        if state.waiting() < wanted && state.closed != Some(Refused::Stopping) {
+        if state.waiting() < wanted && state.closed.is_none() {
             state.wanted = Some(wanted);
             let woken = self.wake.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
             state = woken.0;
@@ -230,13 +241,12 @@ impl Lanes {
                 submission.refuse(reason);
             }
         }
-        state.taken_us = None;
     }
 
     /// For how long the oldest submission has waited, in the queue or in the sequencer's hands.
     pub(super) fn waiting_us(&self, now_us: u64) -> u64 {
         let state = lock(&self.state);
-        let oldest_us = state.taken_us.into_iter().chain(state.oldest_us()).min();
+        let oldest_us = state.taken_us.iter().copied().flatten().chain(state.oldest_us()).min();
         oldest_us.map_or(0, |oldest_us| now_us.saturating_sub(oldest_us))
     }
 
@@ -306,6 +316,14 @@ impl State {
         let rows = [&self.reserve, &self.caller, &self.nameless];
         let first = rows.into_iter().filter_map(|row| row.waiting.front());
         first.map(|(_, submission)| submission.since_us).min()
+    }
+
+    /// What waits is about to be in the hands of the sequencer.
+    fn note_taken(&mut self) {
+        let oldest_us = self.oldest_us();
+        if let Some(taken_us) = self.taken_us.back_mut() {
+            *taken_us = taken_us.iter().copied().chain(oldest_us).min();
+        }
     }
 
     /// One round: each lane gives up to its share. False once the room or the lanes are exhausted.

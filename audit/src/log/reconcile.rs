@@ -11,9 +11,10 @@ use super::clock::SegmentClock;
 use super::head::damaged;
 use super::own::{self, Cause};
 use super::recent::Recent;
-use super::sequencer::{Sequencer, Turn, frame_own, sealed_at_us};
+use super::sequencer::{Open, Sequencer, Turn, frame_own, sealed_at_us};
 use super::shared::Mode;
 use super::start::{self, Examined, OpenError};
+use super::write::Failed;
 use crate::event::Refused;
 use crate::record::{Kind, Record};
 use crate::store::{self, Family, Snapshot, StoreError, Tail};
@@ -33,14 +34,27 @@ pub(super) struct Broken {
 impl Sequencer {
     /// Stops serving, and only then fails those who wait for `batch`: whoever is answered finds the log reopening, or
     /// reopened. The next turn reopens the store.
-    pub(super) fn break_off(&mut self, batch: Option<Batch>, clock_before: SegmentClock, error: &StoreError) -> Turn {
-        self.log.set_mode(Mode::Reopening);
-        self.log.lanes.close(Refused::Store);
-        self.log.lanes.refuse_all(Refused::Store);
+    pub(super) fn break_off(&mut self, batch: Option<Batch>, clock_before: SegmentClock, error: &StoreError) {
+        self.log.stop_serving();
         let in_flight = batch.map_or_else(Vec::new, |batch| batch.into_in_flight(Refused::Store));
         tracing::error!(%error, records = in_flight.len(), "a write failed: nothing is served until it is read back");
         self.broken = Some(Broken { in_flight, clock_before, pause: PAUSE });
-        Turn::Worked
+    }
+
+    /// The same for a write that failed.
+    pub(super) fn break_off_at(&mut self, failed: Failed) {
+        self.break_off(Some(failed.batch), failed.clock_before, &failed.error);
+    }
+
+    /// The same where `open` waits on top of the one that failed. It is taken apart: the clock goes back to where it was
+    /// after the one that failed, records of the log's own are kept for a later batch.
+    pub(super) fn break_off_below(&mut self, failed: Failed, open: Open) {
+        self.break_off_at(failed);
+        self.clock = open.clock_before;
+        for record in open.batch.into_in_flight(Refused::Store) {
+            self.settle(record, false);
+        }
+        self.log.lanes.answered();
     }
 
     /// One attempt to reopen the store and to serve again.

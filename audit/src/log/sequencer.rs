@@ -1,41 +1,54 @@
-//! The sequencer: the one thread that owns index, time, chain, tree and batch (audit-log.md 5.3).
+//! The sequencer: the one owner of index, time, chain, tree and batch (audit-log.md 5.3).
 //!
 //! One turn: drain the queue, check read sets, assign indices and time, hash, one synced write, move the mark, wake
-//! the waiters. Nothing else is on it; signer and followers read behind it.
+//! the waiters. Nothing else is on it; signer and followers read behind it. Whose turn it is: [`super::turns`].
 //!
-//! INVARIANT I1, I2: a waiter is woken only after the synced write of its record, with all that rides with it.
-//! INVARIANT I13: a read set is checked against every record below the event's own index, earlier ones of the same
-//! batch included.
+//! INVARIANT I13: a read set is checked against every record below the event's own index: those of the batch before,
+//! which may still be on its way to the disk, and earlier ones of the same batch included.
 //! INVARIANT I9: after any write error it refuses at once, reopens the store and reads back ([`super::reconcile`]).
-//! If the process dies before the write, the batch never was and nobody was answered; after it, the records are there
-//! and their callers got no answer: the log over-reports, which is safe.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::CLOCK;
-use super::answers::{self, Waiter};
+use super::answers::Waiter;
 use super::batch::Batch;
 use super::clock::{Reading, SegmentClock};
 use super::gathering::Gathering;
 use super::head::Head;
 use super::index::Traces;
-use super::measure;
 use super::own::{self, Cause, SealFacts};
-use super::queue::{Drained, Entry, Submission};
+use super::queue::{Answer, Drained, Entry, Submission};
 use super::recent::Recent;
 use super::reconcile::Broken;
 use super::settings::micros;
 use super::shared::{Mode, Shared};
 use super::start::Examined;
+use super::write::{self, Built};
 use crate::environment::RandomError;
 use crate::event::{ReadSet, Refused};
 use crate::record::{Draft, Outcome, Record};
-use crate::store::{self, Commit, Family, Guard, StoreError};
+use crate::store::{self, Family, StoreError};
 
 /// How long a turn that could not make a request id waits.
 const WITHOUT_RANDOM: Duration = Duration::from_secs(1);
+
+/// A batch that may still grow.
+pub(super) struct Open {
+    pub(super) batch: Batch,
+    /// The clock as it was before it.
+    pub(super) clock_before: SegmentClock,
+}
+
+/// What the next turn is about.
+pub(super) enum Next {
+    /// A batch is to be written.
+    Write(Open),
+    /// Nothing is.
+    Turn(Turn),
+}
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +79,7 @@ pub(super) struct Sequencer {
     pub(super) broken: Option<Broken>,
     /// How many records the last batch had.
     woken: usize,
-    gathering: Gathering,
+    pub(super) gathering: Gathering,
 }
 
 impl Sequencer {
@@ -91,33 +104,66 @@ impl Sequencer {
     pub(super) fn run(mut self) {
         loop {
             match self.step() {
-                Turn::Worked => self.gathering.wait(&self.log.lanes, std::mem::take(&mut self.woken)),
-                Turn::Idle => self.gathering.idle(&self.log.lanes, &*self.log.environment.clock),
-                Turn::Broken(pause) => self.log.lanes.pause(pause),
                 Turn::Stopped => return,
+                turn => self.pause(turn),
             }
         }
     }
 
-    /// One turn.
+    /// Waits as long as a turn that came to `turn` calls for.
+    pub(super) fn pause(&mut self, turn: Turn) {
+        match turn {
+            Turn::Worked => self.gather(),
+            Turn::Idle => self.gathering.idle(&self.log.lanes, &*self.log.environment.clock),
+            Turn::Broken(pause) => self.log.lanes.pause(pause),
+            Turn::Stopped => {}
+        }
+    }
+
+    /// One turn by this thread alone, while nothing else is being written.
     pub(super) fn step(&mut self) -> Turn {
         if let Some(broken) = self.broken.take() {
             return self.reconcile(broken);
         }
-        if self.log.suspect.swap(false, std::sync::atomic::Ordering::AcqRel) {
-            return self.break_off(None, self.clock, &StoreError::Closed);
+        if self.log.suspect.swap(false, Ordering::AcqRel) {
+            self.break_off(None, self.clock, &StoreError::Closed);
+            return Turn::Worked;
         }
+        match self.next() {
+            Next::Write(open) => {
+                let built = self.close(open);
+                self.write(built)
+            }
+            Next::Turn(turn) => turn,
+        }
+    }
+
+    /// Whether something went wrong that a turn alone has to put right.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.broken.is_some() || self.log.suspect.load(Ordering::Acquire)
+    }
+
+    /// Waits for others to come.
+    pub(super) fn gather(&mut self) {
+        self.gathering.wait(&self.log.lanes, std::mem::take(&mut self.woken));
+    }
+
+    /// Builds the next batch of what waits.
+    pub(super) fn next(&mut self) -> Next {
         let drained = self.log.lanes.drain(self.gathering.share(self.log.lanes.depth()));
         let answered = !drained.submissions.is_empty();
         let clock_before = self.clock;
         match self.build(drained) {
-            Ok(batch) if batch.is_empty() && answered => Turn::Worked,
-            Ok(batch) if batch.is_empty() => self.rest(),
-            Ok(batch) => self.write(batch, clock_before),
+            Ok(batch) if batch.is_idle() => {
+                self.log.lanes.answered();
+                Next::Turn(if answered { Turn::Worked } else { self.rest() })
+            }
+            Ok(batch) => Next::Write(Open { batch, clock_before }),
             Err(error) => {
                 tracing::error!(%error, "no request id can be made: nothing is recorded");
+                self.log.lanes.answered();
                 self.clock = clock_before;
-                if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(WITHOUT_RANDOM) }
+                Next::Turn(if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(WITHOUT_RANDOM) })
             }
         }
     }
@@ -131,23 +177,39 @@ impl Sequencer {
         let clock = &self.log.environment.clock;
         let now_us = clock.monotonic_us();
         let reading = self.clock.read(clock.wall_us(), now_us);
-        self.own.extend(drained.own);
-        self.own_unheard(drained.unheard);
         let mut batch = Batch::new(self.log.id, reading.time_us);
         if let Err(error) = self.step_clock(&reading, &mut batch) {
             drained.submissions.into_iter().for_each(|submission| submission.refuse(Refused::Store));
+            self.own.extend(drained.own);
+            self.own_unheard(drained.unheard);
             return Err(error);
         }
-        for entry in std::mem::take(&mut self.own) {
-            self.place(&mut batch, entry, None);
-        }
-        for submission in drained.submissions {
-            self.admit(&mut batch, submission, now_us);
-        }
+        self.take_in(&mut batch, drained, now_us);
         if now_us.saturating_sub(self.sealed_at_us) >= micros(self.log.limits.seal_every) {
             self.seal(&mut batch);
         }
         Ok(batch)
+    }
+
+    /// Adds to a batch what has come since it was built, as far as it has room.
+    pub(super) fn extend(&mut self, batch: &mut Batch) {
+        let room = self.log.limits.batch.records.saturating_sub(batch.placed.len());
+        if room == 0 || !self.log.lanes.is_waited_in() {
+            return;
+        }
+        let drained = self.log.lanes.drain_more(room);
+        self.take_in(batch, drained, self.log.environment.clock.monotonic_us());
+    }
+
+    fn take_in(&mut self, batch: &mut Batch, drained: Drained, now_us: u64) {
+        self.own.extend(drained.own);
+        self.own_unheard(drained.unheard);
+        for entry in std::mem::take(&mut self.own) {
+            self.place(batch, entry, None);
+        }
+        for submission in drained.submissions {
+            self.admit(batch, submission, now_us);
+        }
     }
 
     /// A segment begins with the record of its step, whose time may lie below the one before.
@@ -168,7 +230,7 @@ impl Sequencer {
             return submission.refuse(Refused::Deadline);
         }
         if let Some(index) = self.conflict(&submission.reads) {
-            return batch.send_back(index, submission.waiter);
+            return self.send_back(batch, index, submission.waiter);
         }
         if let Some(preceding) = submission.preceding {
             self.place(batch, preceding, None);
@@ -181,6 +243,15 @@ impl Sequencer {
             self.generations.insert(generation.0.to_owned(), index.saturating_add(1));
         }
         batch.ride(index, submission.changes);
+    }
+
+    /// Sends a caller back over the change that the record at `index` made: at once if it can see it.
+    fn send_back(&self, batch: &mut Batch, index: u64, waiter: Waiter) {
+        if index < self.log.as_of() {
+            waiter.answer(Answer::Conflict);
+        } else {
+            batch.send_back(waiter);
+        }
     }
 
     /// Index of the last record that changed something that an event was decided on, if one did.
@@ -218,45 +289,34 @@ impl Sequencer {
         }
     }
 
-    /// Writes the batch, synced, on top of the head that is believed to be in the store.
-    pub(super) fn write(&mut self, mut batch: Batch, clock_before: SegmentClock) -> Turn {
-        self.head.batch = self.head.batch.saturating_add(1);
-        batch.close(&self.head);
-        let head_row = self.head.encode();
-        let expected = std::mem::replace(&mut self.head_row, head_row);
-        let guard = Guard { key: self.log.id.state(super::head::HEAD), expected: Some(expected) };
-        let timer = measure::Timer::start(&self.log.environment);
-        let committed = self.log.store.commit(&batch.writes, &[guard]);
-        timer.commit();
-        let error = match committed {
-            Commit::Committed => match self.show(&batch) {
-                Ok(()) => return self.wake(batch),
-                Err(error) => StoreError::Engine(format!("the high-water mark cannot be written: {error}")),
-            },
-            Commit::Conflict(_) => StoreError::Engine("another writer has moved the head".to_owned()),
-            Commit::NotCommitted(error) | Commit::Unknown(error) => error,
-        };
-        self.break_off(Some(batch), clock_before, &error)
+    /// Completes the batch, to go on top of the head that is believed to be in the store by then.
+    pub(super) fn close(&mut self, open: Open) -> Built {
+        let Open { mut batch, clock_before } = open;
+        let mut below = Vec::new();
+        if !batch.is_empty() {
+            self.head.batch = self.head.batch.saturating_add(1);
+            let head_row = self.head.encode();
+            batch.close(&self.head, &head_row);
+            below = std::mem::replace(&mut self.head_row, head_row);
+        }
+        self.woken = batch.placed.len();
+        Built { batch, below, durable: self.head.durable(), clock_before }
     }
 
-    /// Moves the mark, then shows what is durable.
-    fn show(&self, batch: &Batch) -> std::io::Result<()> {
-        let durable = self.head.durable();
-        self.log.marked.advance(&durable)?;
-        self.log.show(durable, &batch.bumps);
-        Ok(())
-    }
-
-    /// Wakes all who wait.
-    fn wake(&mut self, mut batch: Batch) -> Turn {
-        batch.wake_sent_back();
-        let placed = std::mem::take(&mut batch.placed);
-        self.woken = placed.len();
-        let time_us = batch.time_us;
-        let (heard, indexed): (Vec<_>, Vec<_>) = placed.into_iter().map(|record| record.part(time_us)).unzip();
-        answers::deliver(&self.log, heard.into_iter().flatten(), self.log.lanes.is_stopping());
-        self.log.fresh.add(indexed.into_iter());
-        Turn::Worked
+    /// Writes the batch and wakes those who wait for it.
+    pub(super) fn write(&mut self, built: Built) -> Turn {
+        let written = write::write(&self.log, built);
+        self.log.lanes.answered();
+        match written {
+            Ok(batch) => {
+                write::wake(&self.log, batch);
+                Turn::Worked
+            }
+            Err(failed) => {
+                self.break_off_at(failed);
+                Turn::Worked
+            }
+        }
     }
 
     /// Has an `outcome` written for each record whose caller had left; one that cannot be read now is tried
@@ -268,7 +328,7 @@ impl Sequencer {
                 Ok(bytes) => self.own_not_released(&bytes.unwrap_or_default(), Cause::Deadline),
                 Err(_) => {
                     self.log.lanes.unheard(index);
-                    self.log.suspect.store(true, std::sync::atomic::Ordering::Release);
+                    self.log.suspect.store(true, Ordering::Release);
                 }
             }
         }
@@ -286,7 +346,7 @@ impl Sequencer {
 impl Drop for Sequencer {
     /// Whatever ends the thread: nobody may go on waiting for it.
     fn drop(&mut self) {
-        self.log.writing.store(false, std::sync::atomic::Ordering::Release);
+        self.log.writing.store(false, Ordering::Release);
         self.log.lanes.close(Refused::Stopping);
         self.log.lanes.refuse_all(Refused::Stopping);
         if self.log.mode() == Mode::Serving {

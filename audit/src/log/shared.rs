@@ -160,6 +160,13 @@ impl Shared {
         lock(&self.covered).mode = mode;
     }
 
+    /// A write has failed: whoever comes, or waits in the queue, is refused at once.
+    pub(super) fn stop_serving(&self) {
+        self.set_mode(Mode::Reopening);
+        self.lanes.close(Refused::Store);
+        self.lanes.refuse_all(Refused::Store);
+    }
+
     pub(super) fn published(&self) -> Option<Arc<SignedCheckpoint>> {
         shared(&self.published).clone()
     }

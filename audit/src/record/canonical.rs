@@ -71,7 +71,7 @@ fn write_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.push(b'"');
     let plain = text.as_bytes();
     // Looked at in whole, without leaving early, so that the compiler can take many bytes at once.
-    if plain.iter().fold(true, |all, byte| all & is_plain(*byte)) {
+    if plain.iter().fold(0, |any, byte| any | needs_escape(*byte)) == 0 {
         bytes.extend_from_slice(plain);
     } else {
         plain.iter().for_each(|byte| write_byte(*byte, bytes));
@@ -79,9 +79,9 @@ fn write_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.push(b'"');
 }
 
-/// Whether a byte stands for itself in a text.
-const fn is_plain(byte: u8) -> bool {
-    (byte >= 0x20) & (byte != b'"') & (byte != b'\\')
+/// 0 for a byte that stands for itself in a text; as wide as the byte, which is what can be done to many at once.
+const fn needs_escape(byte: u8) -> u8 {
+    (byte < 0x20) as u8 | (byte == b'"') as u8 | (byte == b'\\') as u8
 }
 
 /// The escapes of RFC 8785 section 3.2.2.2.

@@ -1,7 +1,7 @@
 //! A store whose writes fail as planned, around any other; for tests of what comes after a write error.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 use super::{Commit, Family, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
 
@@ -26,22 +26,56 @@ struct Plan {
     spent: bool,
 }
 
+/// A commit that hangs, as on a disk that does not answer.
+#[derive(Debug, Default)]
+struct Hanging {
+    from_now_on: bool,
+    now: usize,
+}
+
 /// `inner`, with planned failures.
 #[derive(Debug)]
 pub(crate) struct FaultyStore<S> {
     inner: S,
     plan: Mutex<Plan>,
+    hanging: Mutex<Hanging>,
+    changed: Condvar,
 }
 
 impl<S: Store> FaultyStore<S> {
     /// `inner` with nothing planned.
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, plan: Mutex::default() }
+        Self { inner, plan: Mutex::default(), hanging: Mutex::default(), changed: Condvar::new() }
     }
 
     /// The next commits go as `faults` say, one after the other; those behind them go well.
     pub(crate) fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.locked().commits.extend(faults);
+    }
+
+    /// Commits hang from now on, before anything is written.
+    pub(crate) fn hang(&self) {
+        self.hanging.lock().unwrap().from_now_on = true;
+    }
+
+    /// Waits until a commit hangs.
+    pub(crate) fn wait_until_it_hangs(&self) {
+        let hanging = self.hanging.lock().unwrap();
+        drop(self.changed.wait_while(hanging, |hanging| hanging.now == 0).unwrap());
+    }
+
+    /// Commits go on.
+    pub(crate) fn go_on(&self) {
+        self.hanging.lock().unwrap().from_now_on = false;
+        self.changed.notify_all();
+    }
+
+    fn hang_if_planned(&self) {
+        let mut hanging = self.hanging.lock().unwrap();
+        hanging.now += 1;
+        self.changed.notify_all();
+        hanging = self.changed.wait_while(hanging, |hanging| hanging.from_now_on).unwrap();
+        hanging.now -= 1;
     }
 
     /// The next `times` reopens fail.
@@ -85,6 +119,7 @@ impl<S: Store> Store for FaultyStore<S> {
     }
 
     fn commit(&self, batch: &[Write], guards: &[Guard]) -> Commit {
+        self.hang_if_planned();
         match self.next() {
             Err(error) => Commit::NotCommitted(error),
             Ok(Fault::None) => self.inner.commit(batch, guards),

@@ -4,6 +4,7 @@ use super::*;
 use crate::event::Refused;
 use crate::hash;
 use crate::log::queue::Answer;
+use crate::log::sequencer::Open;
 use crate::log::settings::Room;
 use crate::record::Value;
 
@@ -75,7 +76,8 @@ async fn i13_who_is_sent_back_by_a_change_hears_of_it_when_it_can_see_it() {
     for waiting in [&mut put, &mut get, &mut other] {
         assert!(waiting.answered().is_none(), "nothing is durable yet");
     }
-    rig.sequencer.write(batch, clock);
+    let built = rig.sequencer.close(Open { batch, clock_before: clock });
+    rig.sequencer.write(built);
     assert!(matches!(put.answered(), Some(Answer::Committed(_))));
     for mut waiting in [get, other] {
         assert_eq!(waiting.answered(), Some(Answer::Conflict));
@@ -201,7 +203,8 @@ async fn the_oldest_that_waits_is_told_in_the_queue_and_in_a_write() {
     let batch = rig.sequencer.build(rig.log.shared.lanes.drain(usize::MAX)).unwrap();
     assert_eq!(rig.log.status().queued, 0);
     assert_eq!(rig.log.status().waiting_us, 3 * SECOND, "its write hangs");
-    rig.sequencer.write(batch, clock);
+    let built = rig.sequencer.close(Open { batch, clock_before: clock });
+    rig.sequencer.write(built);
     rig.work();
     assert_eq!(rig.log.status().waiting_us, 0);
     assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());

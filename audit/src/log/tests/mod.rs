@@ -8,6 +8,7 @@ mod proving;
 mod signing;
 mod starting;
 mod threads;
+mod turns;
 mod verifying;
 
 use std::sync::Arc;
