@@ -13,6 +13,7 @@ mod doctor;
 mod help_tests;
 mod init;
 mod instant;
+mod key;
 mod manual;
 mod output;
 mod policy;
@@ -108,6 +109,9 @@ Changes nothing and prints no secret. A running gateway is looked at as it lies 
     /// Store, read, list and switch secrets
     #[command(subcommand)]
     Secret(secret::Secret),
+    /// Make, rotate, switch and delete the keys that values are sealed under
+    #[command(subcommand)]
+    Key(key::Key),
     /// Run a program with secrets in its environment
     Run(run::Run),
     /// Check policies, and look up creator numbers
@@ -197,6 +201,7 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
         Verb::Restore(restore) => restore.run(context)?,
         Verb::Token(token) => token.run(context)?,
         Verb::Secret(secret) => secret.run(context)?,
+        Verb::Key(key) => key.run(context)?,
         Verb::Run(run) => run.run(context)?,
         Verb::Policy(policy) => policy.run(context)?,
         Verb::Audit(audit) => audit.run(context)?,

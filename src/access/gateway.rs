@@ -3,6 +3,7 @@
 use super::cursor::CursorKey;
 use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::key_use::KeyUser;
+use super::keys::{KEYS, Keys};
 use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
@@ -81,6 +82,7 @@ pub struct Gateway {
     issuers: Issuers,
     policies: Policies,
     engine: Engine,
+    keys: Keys,
     place: Place,
     limits: Limits,
     environment: Environment,
@@ -134,7 +136,8 @@ impl Gateway {
         let root = FileProvider::new(config.path(&config.keys.path)).load()?;
         let loaded = Loaded::read(config)?;
         let log = Log::open(&setup::log_settings(config)?, &environment)?;
-        let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??;
+        let keys_as_of = log.generation(KEYS);
+        let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??.as_of_generation(keys_as_of);
         let folder = config.path(&config.policy.path);
         let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
         let key_user = KeyUser::new(keyring.creator_number(&Principal::engine_role()));
@@ -142,6 +145,7 @@ impl Gateway {
             issuers: Issuers::start(config, loaded, log.generation(issuers::ISSUERS)),
             policies,
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
+            keys: Keys::new(root),
             place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
             limits: config.limits.clone(),
             floods: Floods::new(Budget {
@@ -330,6 +334,10 @@ impl Gateway {
         &self.engine
     }
 
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Secrets that were read last.
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
@@ -406,7 +414,7 @@ impl Gateway {
     }
 
     pub(super) fn creator_number(&self, principal: &Principal) -> CreatorNumber {
-        self.engine.keyring().creator_number(principal)
+        self.engine.installation().creator_number(principal)
     }
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {

@@ -16,22 +16,24 @@
 //! Rows here change only in a commit together with their record (I2); a process that dies leaves them as they were.
 
 mod authentic;
+pub mod change;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod id;
 mod installation;
 mod keyring;
 mod material;
+pub mod rewrap;
 mod root;
 mod row;
 
 pub use authentic::RowKey;
 pub use id::{KeyGeneration, KeyId, KeyIdError, KeyState};
 pub use installation::{Installation, InstallationId};
-pub use keyring::{KeyUnusable, Keyring, KeysError};
+pub use keyring::{KeyInfo, KeyUnusable, Keyring, KeysError};
 pub use material::{
     KEY_BYTES, KeyMaterial, NONCE_BYTES, SealError, TAG_BYTES, Tampered, WRAPPED_BYTES, Wrapped, open_in_place,
     seal_in_place,
 };
 pub use root::{FileProvider, RootKey, RootKeyError, RootKeyProvider};
-pub use row::key_row;
+pub use row::{deletion_row, key_row};
