@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test bench fmt lint doc fuzz crash
+.PHONY: help setup build demo test bench fmt lint doc fuzz crash deb fixture
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -29,6 +29,13 @@ demo: build ## See the main job done over real HTTP, in a scratch directory
 
 test: setup ## Run every test, doctests included, and print the counts
 	@scripts/test.sh
+
+deb: build ## Build the Debian package into target/debian and install, use, upgrade, remove and purge it in an empty root
+	@scripts/deb.sh "$(CARGO_TARGET_DIR)/release" "$(CARGO_TARGET_DIR)/debian"
+	@as=(); if ((EUID != 0)); then as=(fakeroot); fi; "$${as[@]}" scripts/deb-test.sh "$(CARGO_TARGET_DIR)"/debian/keyward_*.deb
+
+fixture: build ## Make an archive of what this version writes (tests/fixtures), to be committed before bytes change
+	@scripts/upgrade-fixture.sh "$(CARGO_TARGET_DIR)/release" "$$(git rev-parse --short HEAD)" "tests/fixtures/$$("$(CARGO_TARGET_DIR)/release/keyward" --version | cut -d' ' -f2)-$$(git rev-parse --short HEAD).tar.gz"
 
 bench: setup ## Run the benches; they print ratios taken within one run
 	@cargo bench --locked --bench '*'

@@ -47,6 +47,7 @@ mod gateway;
 mod grant;
 pub mod holdings;
 mod issuers;
+mod key_use;
 mod pairs;
 pub mod policies;
 mod purger;

@@ -3,7 +3,7 @@
 //! without code does not compile.
 
 /// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
-pub const CATALOGUE: u64 = 2;
+pub const CATALOGUE: u64 = 3;
 
 /// A service that owns actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -347,6 +347,8 @@ catalogue! {
     GetInclusionProof Cloudaudit Operation Read Door;
     /// The whole log as a file that verifies offline.
     ExportRecords Cloudaudit Operation Read Door;
+    /// A copy of store, mark and newest signed head, without any key, to be kept elsewhere.
+    CreateBackup Cloudaudit Operation Read Door;
     /// Checks the log in place.
     VerifyLog Cloudaudit Operation Read Not;
     /// The trail in CloudAudit's form.

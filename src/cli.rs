@@ -5,8 +5,10 @@
 
 mod advice;
 mod audit;
+mod backup;
 mod client;
 mod core_dumps;
+mod doctor;
 #[cfg(test)]
 mod help_tests;
 mod init;
@@ -84,6 +86,22 @@ enum Verb {
 
 It stays in the foreground and logs JSON lines to standard error.")]
     Serve,
+    /// Look at everything that the gateway needs, and say what to do; exit 4 if something is wrong, 1 if it could not be looked at
+    #[command(after_help = "Examples:
+  keyward --config /etc/keyward/keyward.toml doctor
+  keyward doctor --ready      # for health checks
+
+Changes nothing and prints no secret. A running gateway is looked at as it lies there, and asked for /readyz: by its Unix socket if it has one, \
+        else at its address.")]
+    Doctor {
+        /// Only ask the running gateway whether it is ready
+        #[arg(long)]
+        ready: bool,
+    },
+    /// Take a backup of a running gateway: store, mark and newest signed head, no keys
+    Backup(backup::Backup),
+    /// Put a backup in place of a store that is gone, on a stopped gateway
+    Restore(backup::Restore),
     /// Issue tokens (local dev issuer only) and revoke them
     #[command(subcommand)]
     Token(token::Token),
@@ -174,6 +192,9 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Init(init) => init.run(context)?,
         Verb::Serve => serve::run(context)?,
+        Verb::Doctor { ready } => doctor::run(context, ready)?,
+        Verb::Backup(backup) => backup.run(context)?,
+        Verb::Restore(restore) => restore.run(context)?,
         Verb::Token(token) => token.run(context)?,
         Verb::Secret(secret) => secret.run(context)?,
         Verb::Run(run) => run.run(context)?,

@@ -15,7 +15,7 @@ pub const TEMPLATE: &str = include_str!("config/template.toml");
 pub const DEV_ISSUER: &str = include_str!("config/dev-issuer.toml");
 
 /// The `iss` of that table.
-const DEV_ISS: &str = "https://keyward.local/dev";
+pub const DEV_ISS: &str = "https://keyward.local/dev";
 
 /// Why a configuration is not usable.
 #[derive(Debug, thiserror::Error)]

@@ -54,6 +54,8 @@ codes! {
     FailedOperation = "FailedOperation";
     /// The key service refuses or fails.
     AccessKmsError = "FailedOperation.AccessKmsError";
+    /// The role in which the engine uses keys is not in the policy folder.
+    RoleNotExist = "OperationDenied.RoleNotExist";
     /// A rate.
     RequestLimitExceeded = "RequestLimitExceeded";
     /// A quota.

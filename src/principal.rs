@@ -73,6 +73,18 @@ impl Principal {
         Self::parse(&format!("{word}/{issuer}/{name}"))
     }
 
+    /// What seals and opens values, at work: `service/ssm`.
+    #[must_use]
+    pub fn engine() -> Self {
+        Self("service/ssm".to_owned())
+    }
+
+    /// The role in which it uses keys: `role/local/SSM_QCSRole`.
+    #[must_use]
+    pub fn engine_role() -> Self {
+        Self("role/local/SSM_QCSRole".to_owned())
+    }
+
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -259,7 +259,10 @@ impl Rate {
 }
 
 /// What statvfs says of the file system under `directory`.
-fn space(directory: &Path) -> io::Result<Space> {
+///
+/// # Errors
+/// What the system answered.
+pub fn space(directory: &Path) -> io::Result<Space> {
     let answer = rustix::fs::statvfs(directory)?;
     Ok(Space {
         free: answer.f_bavail.saturating_mul(answer.f_frsize),

@@ -8,6 +8,7 @@
 //! If the process dies, the store and the mark say at the next start what there was ([`start`]).
 
 mod answers;
+mod backup;
 mod batch;
 mod behind;
 mod check;
@@ -21,6 +22,7 @@ mod gathering;
 mod head;
 mod index;
 mod keys;
+mod look;
 mod loss;
 mod marked;
 mod measure;
@@ -31,6 +33,8 @@ mod query;
 mod queue;
 mod recent;
 mod reconcile;
+pub mod restore;
+mod restored;
 mod retention;
 mod sequencer;
 mod settings;
@@ -45,9 +49,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Backup, BackupError};
 pub use check::{Finding, Report, Verify, each_record, record_at};
 pub use export::{Export, ExportError};
 pub use finish::{begun, finish};
+pub use look::look;
 pub use loss::{AcceptError, Acceptance, Accepted, accept};
 pub use marked::SignError;
 pub use proofs::InclusionProof;

@@ -126,7 +126,8 @@ impl Ask {
                 | Request::CreateSshKeyPair(_)
                 | Request::SearchRecords(_)
                 | Request::GetInclusionProof { .. }
-                | Request::ExportRecords)
+                | Request::ExportRecords
+                | Request::CreateBackup)
         )
     }
 }
@@ -208,7 +209,7 @@ fn decide(
 ) -> Attempt {
     let as_of = gateway.log().as_of();
     let live = gateway.policies().live();
-    let mut asked = Asked::new(gateway, ask, caller, action, request);
+    let mut asked = Asked::new(gateway, ask, caller, action, request, Arc::clone(&live));
     asked.reads.as_of = as_of;
     asked.reads.generations.extend(live.seen());
     asked.reads.generations.push((tokens::REVOCATIONS, caller.revocations_seen));
@@ -217,7 +218,7 @@ fn decide(
         let decision = asked.decide(&live.set, Some(&servable.row));
         return match admit(gateway, &mut asked, &decision) {
             Ok(mut draft) => {
-                let carried = secrets::serve(gateway, servable, &mut draft);
+                let carried = secrets::serve(gateway, &asked, servable, &mut draft);
                 finish(&mut asked, carried, draft)
             }
             Err(refused) => *refused,
@@ -338,13 +339,13 @@ fn carry_out(
         Request::GetSshKeyPair(pair) => pairs::get(gateway, asked, snapshot, row, pair, draft)?,
         Request::PutSecretValue(put) => changes::put(gateway, asked, row, put, draft),
         Request::GetSecretValue(_, version) => secrets::get(gateway, asked, snapshot, row, version.as_ref(), draft)?,
-        Request::DescribeSecret(_) => secrets::describe(row),
+        Request::DescribeSecret(_) => secrets::describe(gateway, asked, row),
         Request::ListSecrets(list) => secrets::list(gateway, asked, snapshot, list, draft)?,
         Request::ListSecretVersionIds(_) => secrets::list_versions(row),
         Request::SetCurrentVersion(_, version) => changes::set_current(gateway, row, version, draft),
         Request::EnableSecret(_) => changes::enable(gateway, row, draft),
         Request::DisableSecret(_) => changes::disable(gateway, row, draft),
-        Request::UpdateSecret(update) => changes::update(gateway, row, update, draft),
+        Request::UpdateSecret(update) => changes::update(gateway, asked, row, update, draft),
         Request::UpdateDescription(_, text) => changes::set_description(gateway, row, text, draft),
         Request::DeleteSecret(delete) => changes::delete(gateway, asked, snapshot, row, delete, draft)?,
         Request::RestoreSecret(_) => changes::restore(gateway, row, draft),
@@ -358,7 +359,8 @@ fn carry_out(
         Request::SearchRecords(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
-        | Request::ExportRecords => return Ok(None),
+        | Request::ExportRecords
+        | Request::CreateBackup => return Ok(None),
     };
     Ok(Some(carried))
 }

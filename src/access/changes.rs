@@ -5,7 +5,7 @@ use super::attempt::Carried;
 use super::gateway::Gateway;
 use super::question::Asked;
 use super::request::{DeleteSecret, PutSecretValue, UpdateSecret};
-use super::secrets::{done, error_of, seal};
+use super::secrets::{Unsealed, done, error_of};
 use crate::error::ApiError;
 use crate::secret::change::{self, Change, NewVersion, ending};
 use crate::secret::row::SecretRow;
@@ -64,29 +64,41 @@ pub(super) fn put(
     if let Some(expected) = &put.expected_current {
         draft.parameters.insert("expected_current".to_owned(), RecordValue::from(expected.as_str()));
     }
-    let made = || {
+    let made = |draft: &mut Draft| {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
         if let Some(expected) = &put.expected_current {
             change::expect_current(&row, expected).map_err(|error| error_of(&error))?;
         }
-        let sealed = seal(gateway, (row.id, &row.name), &put.version, &row.key, &put.value)?;
+        let unsealed =
+            Unsealed { secret: row.id, name: &row.name, version: &put.version, key: &row.key, value: &put.value };
+        let sealed = unsealed.seal(gateway, asked, draft)?;
         let limits = gateway.secret_limits();
         let new = NewVersion { stage: put.stage, at_s: asked.now_s(), expires_at_s: put.expires_at_s };
         change::put(row, &sealed, new, &limits).map_err(|error| error_of(&error))
     };
-    carried(gateway, made(), draft, version_of)
+    let made = made(draft);
+    carried(gateway, made, draft, version_of)
 }
 
 /// UpdateSecret
-pub(super) fn update(gateway: &Gateway, row: Option<SecretRow>, update: &UpdateSecret, draft: &mut Draft) -> Carried {
-    let made = || {
+pub(super) fn update(
+    gateway: &Gateway,
+    asked: &Asked<'_>,
+    row: Option<SecretRow>,
+    update: &UpdateSecret,
+    draft: &mut Draft,
+) -> Carried {
+    let made = |draft: &mut Draft| {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
         change::updatable(&row, &update.version).map_err(|error| error_of(&error))?;
-        let sealed = seal(gateway, (row.id, &row.name), &update.version, &row.key, &update.value)?;
+        let unsealed =
+            Unsealed { secret: row.id, name: &row.name, version: &update.version, key: &row.key, value: &update.value };
+        let sealed = unsealed.seal(gateway, asked, draft)?;
         change::update(row, &sealed, update.expires_at_s).map_err(|error| error_of(&error))
     };
     name_expiry(update.expires_at_s, draft);
-    carried(gateway, made(), draft, version_of)
+    let made = made(draft);
+    carried(gateway, made, draft, version_of)
 }
 
 /// SetCurrentVersion

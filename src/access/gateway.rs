@@ -2,6 +2,7 @@
 
 use super::cursor::CursorKey;
 use super::issuers::{self, Issuers, IssuersError, Loaded};
+use super::key_use::KeyUser;
 use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
@@ -92,6 +93,7 @@ pub struct Gateway {
     leftovers: Leftovers,
     request_ids: RequestIds,
     servables: Servables,
+    key_user: KeyUser,
 }
 
 /// A summary that may be durable or not: the store failed under it.
@@ -135,6 +137,7 @@ impl Gateway {
         let keyring = log.read(|snapshot| Ok(Keyring::load(snapshot, &root)))??;
         let folder = config.path(&config.policy.path);
         let policies = Policies::start(&log, folder, setup::policy_settings(config), environment.clone()).await?;
+        let key_user = KeyUser::new(keyring.creator_number(&Principal::engine_role()));
         let gateway = Self {
             issuers: Issuers::start(config, loaded, log.generation(issuers::ISSUERS)),
             policies,
@@ -153,6 +156,7 @@ impl Gateway {
             certificates_refused: Mutex::new(None),
             request_ids: RequestIds::default(),
             servables: Servables::default(),
+            key_user,
             cursors: CursorKey::random(&*environment.random)?,
             steady_clock: SteadyClock::default(),
             leftovers: Leftovers::found(&log)?,
@@ -329,6 +333,11 @@ impl Gateway {
     /// Secrets that were read last.
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
+    }
+
+    /// The engine, as policy is asked about it.
+    pub(super) fn key_user(&self) -> &KeyUser {
+        &self.key_user
     }
 
     pub(super) fn rates(&self) -> &Rates {

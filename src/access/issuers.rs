@@ -145,6 +145,14 @@ fn digest(config: &Config) -> [u8; 32] {
 }
 
 impl Issuers {
+    /// Whether the issuers of a configuration, with their files, would be live. Nothing is fetched.
+    ///
+    /// # Errors
+    /// Why not, naming the issuer.
+    pub fn check(config: &Config) -> Result<(), IssuersError> {
+        Loaded::read(config).map(|_| ())
+    }
+
     /// The issuers of the configuration, live as of what the log says.
     pub(super) fn start(config: &Config, loaded: Loaded, generation: u64) -> Self {
         Self {

@@ -88,7 +88,7 @@ pub(super) fn get(
         return Ok(Carried::Failed(invalid_value("SSHKeyId", "it is not the id of that secret's pair")));
     }
     Ok(match servable(asked, snapshot, row, version)? {
-        Ok(servable) => serve(gateway, servable, draft),
+        Ok(servable) => serve(gateway, asked, servable, draft),
         Err(error) => Carried::Failed(error),
     })
 }

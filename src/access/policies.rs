@@ -6,6 +6,7 @@
 //! INVARIANT I5: all or nothing: a folder with a finding keeps the old set, and says so in the log, a metric and
 //! `/readyz`. If the process dies half-way, the next start finds either the old revision live or the new one.
 
+use super::key_use::KeyGrants;
 use super::replay;
 use crate::authz::{self, Finding, PolicyFile, PolicySet, Settings};
 use arc_swap::ArcSwap;
@@ -30,9 +31,16 @@ pub struct Live {
     /// The set.
     pub set: PolicySet,
     generation: u64,
+    /// What it says of the engine's use of keys.
+    pub(super) key_grants: KeyGrants,
 }
 
 impl Live {
+    fn new(set: PolicySet, generation: u64) -> Self {
+        let key_grants = KeyGrants::of(&set);
+        Self { set, generation, key_grants }
+    }
+
     /// What a decision by this set rests on.
     pub(super) fn seen(&self) -> [(Generation, u64); 1] {
         [(POLICY, self.generation)]
@@ -108,7 +116,7 @@ impl Policies {
             (Err(findings), None) => return Err(ReloadError::Invalid(findings)),
         };
         let policies = Self {
-            live: ArcSwap::from_pointee(Live { set, generation }),
+            live: ArcSwap::from_pointee(Live::new(set, generation)),
             generation: watch::Sender::new(generation),
             reloading: tokio::sync::Mutex::new(()),
             refused: Mutex::new(None),
@@ -211,7 +219,7 @@ impl Policies {
     }
 
     fn swap_in(&self, set: PolicySet, generation: u64) {
-        self.live.store(Arc::new(Live { set, generation }));
+        self.live.store(Arc::new(Live::new(set, generation)));
         self.generation.send_replace(generation);
     }
 
@@ -343,7 +351,7 @@ pub fn fingerprint(folder: &Path) -> Vec<Trace> {
         let Ok(entries) = std::fs::read_dir(&folder) else {
             continue;
         };
-        for entry in entries.flatten() {
+        for entry in entries.flatten().take(authz::FOLDER_ENTRIES_MAX.saturating_add(1)) {
             let Ok(meta) = std::fs::metadata(entry.path()) else {
                 continue;
             };

@@ -4,6 +4,7 @@
 
 use super::attempt::Ask;
 use super::gateway::Gateway;
+use super::policies::Live;
 use super::recording;
 use super::request::{PairName, Request};
 use super::steady::Steadiness;
@@ -28,6 +29,8 @@ pub(super) struct Asked<'a> {
     pub(super) caller: &'a Authenticated,
     pub(super) action: &'static Action,
     pub(super) request: &'a Request,
+    /// The policies that it is decided by.
+    pub(super) live: Arc<Live>,
     /// What it is decided on, collected as it is read.
     pub(super) reads: ReadSet,
     /// The secret that it is about, if any.
@@ -52,8 +55,10 @@ impl<'a> Asked<'a> {
         caller: &'a Authenticated,
         action: &'static Action,
         request: &'a Request,
+        live: Arc<Live>,
     ) -> Self {
         Self {
+            live,
             ask,
             caller,
             action,
@@ -264,6 +269,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
+        | Request::CreateBackup
         | Request::RevokeToken(_) => None,
     }
 }

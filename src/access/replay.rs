@@ -1,6 +1,7 @@
 //! The same request decided again, from its record alone (invariant I4): the stored texts of a revision, and the
 //! question that a record holds.
 
+use super::key_use;
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, Fault, Layer, PolicyFile, PolicySet,
@@ -245,5 +246,8 @@ fn replay_one(bytes: &[u8], revisions: &mut Revisions, get: &mut TextRow<'_>, de
     let Some(before) = recorded(&record) else { return Ok(()) };
     let again = decide_again(&record, set, place).map_err(|error| error.to_string())?;
     *decided = decided.saturating_add(1);
+    if let Some(difference) = key_use::differs(record.draft(), set, place).map_err(|error| error.to_string())? {
+        return Err(difference);
+    }
     if again == before { Ok(()) } else { Err(format!("decided again it is {again:?}, recorded is {before:?}")) }
 }

@@ -84,6 +84,8 @@ pub(super) enum Request {
     },
     /// ExportRecords
     ExportRecords,
+    /// CreateBackup
+    CreateBackup,
     /// RevokeToken
     RevokeToken(RevokeToken),
 }
@@ -148,6 +150,7 @@ impl Request {
                 size: fields.number("Size")?,
             },
             Operation::ExportRecords => read_export(fields)?,
+            Operation::CreateBackup => Self::CreateBackup,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
             _ => {
                 return Err(ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"));

@@ -4,6 +4,7 @@
 use super::attempt::Carried;
 use super::gateway::Gateway;
 use super::grant::Read;
+use super::key_use;
 use super::purger;
 use super::question::Asked;
 use super::request::{CreateSecret, ListSecrets};
@@ -86,12 +87,15 @@ impl Creation<'_> {
             draft.reason = Some("creator_collision".to_owned());
             metrics::counter!("keyward_creator_collisions_total").increment(1);
         }
-        let made = || {
+        let asked = &*asked;
+        let mut made = || {
             let new = self.new_secret(gateway, asked)?;
-            let sealed = seal(gateway, (new.id, self.name), self.version, self.key, self.value)?;
+            let Self { name, version, key, value, .. } = self;
+            let sealed = Unsealed { secret: new.id, name, version, key, value }.seal(gateway, asked, draft)?;
             change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
         };
-        Ok(match (made(), purge) {
+        let made = made();
+        Ok(match (made, purge) {
             (Ok(change), Some(purge)) => {
                 Carried::Anew(Box::new(purge), fields_of(answer), changes_of(gateway, change, draft))
             }
@@ -116,22 +120,28 @@ impl Creation<'_> {
     }
 }
 
-/// Seals a value as a version of the secret of that id and name.
-pub(super) fn seal(
-    gateway: &Gateway,
-    (secret, name): (SecretId, &SecretName),
-    version: &VersionId,
-    key: &KeyId,
-    value: &Plaintext,
-) -> Result<Sealed, ApiError> {
-    let binding = Binding {
-        secret,
-        name: name.clone(),
-        version: version.clone(),
-        value: ValueId::random(gateway.random()).map_err(|_| internal("no random bytes"))?,
-        form: value.form(),
-    };
-    gateway.engine().seal(value, binding, key).map_err(|error| seal_error(&error))
+/// A value that is to be sealed, and as what.
+pub(super) struct Unsealed<'a> {
+    pub(super) secret: SecretId,
+    pub(super) name: &'a SecretName,
+    pub(super) version: &'a VersionId,
+    pub(super) key: &'a KeyId,
+    pub(super) value: &'a Plaintext,
+}
+
+impl Unsealed<'_> {
+    /// Seals it, if the engine may use the key.
+    pub(super) fn seal(self, gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft) -> Result<Sealed, ApiError> {
+        key_use::allow(gateway, asked, self.key, draft)?;
+        let binding = Binding {
+            secret: self.secret,
+            name: self.name.clone(),
+            version: self.version.clone(),
+            value: ValueId::random(gateway.random()).map_err(|_| internal("no random bytes"))?,
+            form: self.value.form(),
+        };
+        gateway.engine().seal(self.value, binding, self.key).map_err(|error| seal_error(&error))
+    }
 }
 
 /// GetSecretValue: reads the sealed row on the snapshot; it is opened once the read is recorded.
@@ -155,7 +165,7 @@ pub(super) fn get(
         Err(error) => return Ok(Carried::Failed(error)),
     };
     gateway.servables().keep(&servable);
-    Ok(serve(gateway, servable, draft))
+    Ok(serve(gateway, asked, servable, draft))
 }
 
 /// A version with its sealed value, unless that does not even read.
@@ -179,7 +189,10 @@ pub(super) fn servable(
 }
 
 /// GetSecretValue of what was read, now or before.
-pub(super) fn serve(gateway: &Gateway, servable: Arc<Servable>, draft: &mut Draft) -> Carried {
+pub(super) fn serve(gateway: &Gateway, asked: &Asked<'_>, servable: Arc<Servable>, draft: &mut Draft) -> Carried {
+    if let Err(error) = key_use::allow(gateway, asked, servable.sealed.key(), draft) {
+        return Carried::Failed(error);
+    }
     if let Err(error) = gateway.engine().wrapping_key_usable(servable.sealed.key(), servable.sealed.generation()) {
         return Carried::Failed(key_error(&error));
     }
@@ -197,10 +210,13 @@ pub(super) fn password(gateway: &Gateway, rules: &PasswordRules) -> Carried {
 }
 
 /// DescribeSecret
-pub(super) fn describe(row: Option<SecretRow>) -> Carried {
+pub(super) fn describe(gateway: &Gateway, asked: &Asked<'_>, row: Option<SecretRow>) -> Carried {
     let Some(row) = row else {
         return Carried::Failed(error_of(&SecretError::SecretNotFound));
     };
+    if let Err(error) = key_use::check_role(gateway, asked) {
+        return Carried::Failed(error);
+    }
     let mut fields = metadata(&row);
     let product = json!({
         "RotationStatus": false,

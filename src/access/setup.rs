@@ -168,7 +168,9 @@ pub fn log_settings(config: &Config) -> Result<Settings, SetupError> {
     })
 }
 
-fn disk_settings(config: &Config) -> disk::Settings {
+/// When the disk counts as full.
+#[must_use]
+pub fn disk_settings(config: &Config) -> disk::Settings {
     let storage = &config.storage;
     let share = |percent: u8, bytes: u64| Share { percent, bytes };
     let defaults = disk::Settings::default();

@@ -12,7 +12,7 @@ use crate::parameters::invalid_value;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyward_audit::Changes;
-use keyward_audit::log::Query;
+use keyward_audit::log::{BackupError, Query};
 use keyward_audit::record::{Draft, Value as RecordValue};
 use keyward_audit::store::StoreError;
 use serde_json::{Map, Value, json};
@@ -35,6 +35,7 @@ pub(super) fn carry_out(gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft)
             inclusion_proof(gateway, *index, *size)
         }
         Request::ExportRecords => export(gateway),
+        Request::CreateBackup => backup(gateway, draft),
         _ => Ok(checkpoint(gateway)),
     }
 }
@@ -189,6 +190,27 @@ fn export(gateway: &Gateway) -> Result<Carried, StoreError> {
             Carried::Failed(ApiError::new(Code::ServiceUnavailable, "no checkpoint can be signed now; try again"))
         }
     })
+}
+
+/// CreateBackup: the copy is made before the record, which is therefore the first one that is not in it. SECURITY: the request says
+/// nothing of where the copy goes; it is made beside the store and sent to the caller.
+fn backup(gateway: &Gateway, draft: &mut Draft) -> Result<Carried, StoreError> {
+    let refused = |code, message| Ok(Carried::Failed(ApiError::new(code, message)));
+    let Ok(signed) = tokio::runtime::Handle::current().block_on(gateway.log().checkpoint_now()) else {
+        return refused(Code::ServiceUnavailable, "no checkpoint can be signed now; try again");
+    };
+    match gateway.log().backup(&signed) {
+        Ok(backup) => {
+            draft.parameters.insert("size".to_owned(), RecordValue::from(backup.size()));
+            Ok(Carried::Export(Exported(ExportStream::new(backup))))
+        }
+        Err(BackupError::Busy) => refused(Code::FailedOperation, "another backup is being taken"),
+        Err(BackupError::Store(StoreError::Closed)) => Err(StoreError::Closed),
+        Err(error) => {
+            tracing::error!(%error, "no backup could be taken");
+            refused(Code::InternalError, "the backup could not be taken; the gateway's log says why")
+        }
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {

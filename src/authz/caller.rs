@@ -3,7 +3,8 @@
 //!
 //! Subjects are numbered when the set is loaded and each has its documents by action, so that a decision touches
 //! nothing that does not concern the caller and the action. What is reached through a group or role kept at the issue
-//! of an access key or session restricts only: denies and boundaries (C44).
+//! of an access key or session restricts only: denies and boundaries (C44). So does a service that took a role, and
+//! `everyone` does not mean it: it shows no credential.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -135,7 +136,8 @@ impl Subjects {
     /// What counts in full: the caller itself, everyone, the issuer in its name, and what a token proves.
     fn full(&self, caller: &Caller<'_>) -> Vec<Number> {
         let mut numbers: Vec<Number> = self.principals.get(caller.principal).copied().into_iter().collect();
-        if caller.principal.kind() != Kind::Service {
+        let at_work = caller.form == CredentialForm::Session { assumed_issuer: None };
+        if caller.principal.kind() != Kind::Service && !at_work {
             numbers.extend(self.everyone);
         }
         numbers.extend(caller.principal.issuer().and_then(|name| self.issuers.get(name)));
@@ -146,9 +148,11 @@ impl Subjects {
         numbers
     }
 
-    /// What restricts only: all that a credential which is no token carries of tokens.
+    /// What restricts only: all that a credential which is no token carries of tokens, and a service that took the role.
     fn restricting(&self, caller: &Caller<'_>) -> Vec<Number> {
         let mut numbers: Vec<Number> = self.of_tokens(caller.restricted).collect();
+        let services = caller.restricted.iter().filter(|principal| principal.kind() == Kind::Service);
+        numbers.extend(services.filter_map(|service| self.principals.get(service).copied()));
         if caller.form != CredentialForm::Token {
             numbers.extend(self.of_tokens(caller.groups));
             numbers.extend(self.of_tokens(caller.roles));

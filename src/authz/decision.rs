@@ -17,7 +17,8 @@ pub enum CredentialForm<'a> {
     AccessKey,
     /// A session of a role; the principal is that role.
     Session {
-        /// The issuer of whoever assumed the role; it restricts only. `None` if a service did.
+        /// The issuer of whoever assumed the role; it restricts only. `None` if a service did, which stands in
+        /// [`Caller::restricted`] then and is not meant by `everyone`.
         assumed_issuer: Option<&'a str>,
     },
 }
@@ -34,8 +35,8 @@ pub struct Caller<'a> {
     pub groups: &'a [Principal],
     /// Roles that the credential proves: they count in full. Empty unless the form is a token.
     pub roles: &'a [Principal],
-    /// Token groups and roles kept when an access key or session was issued: they count for denies and boundaries
-    /// only. Empty for a token.
+    /// Token groups and roles kept when an access key or session was issued, or the service that took the role: they
+    /// count for denies and boundaries only. Empty for a token.
     pub restricted: &'a [Principal],
     /// The creator number of `principal`; what `${uin}` stands for.
     pub creator: CreatorNumber,

@@ -1,9 +1,12 @@
 //! Reading the policy folder: the files that it may hold, and a finding for everything else in it, so that no file of
 //! a user is silently without effect (a stray `model.conf` above all: the model is compiled in).
 
-use std::fs;
-use std::io::Read;
+use std::fs::{self, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::finding::{Code, Finding, Findings};
 use super::{PolicyFile, attachments, document};
@@ -20,6 +23,9 @@ pub(super) enum FileKind<'a> {
     /// `tests/<name>.json`: for authors; no part of the set.
     Test,
 }
+
+/// Entries that the folder may hold; one with more is refused without looking at all of them.
+pub const ENTRIES_MAX: usize = 10_000;
 
 /// What may stand in the folder.
 const ALLOWED: &str = "the folder holds `attachments.json`, `documents/*.json`, `roles/*.json` and `tests/*.json`; \
@@ -61,15 +67,22 @@ fn is_name(name: &str) -> bool {
 /// Reads the policy folder, all but its tests, sorted by path bytes.
 ///
 /// # Errors
-/// A finding for each file that may not stand in it, cannot be read, is no regular file or leads out of the folder.
+/// A finding for each file that may not stand in it, cannot be read, is no regular file, leads out of the folder or may be
+/// changed by everybody; and if there is no `attachments.json`, as in a folder that was emptied.
 pub fn read_folder(dir: &Path) -> Result<Vec<PolicyFile>, Vec<Finding>> {
-    let mut folder = Folder { root: PathBuf::new(), files: Vec::new(), findings: Vec::new() };
-    match fs::canonicalize(dir) {
-        Ok(root) => folder.root = root,
+    let mut folder = Folder { root: PathBuf::new(), files: Vec::new(), findings: Vec::new(), entries: 0 };
+    match fs::canonicalize(dir).and_then(|root| Ok((fs::metadata(&root)?, root))) {
+        Ok((metadata, root)) => {
+            folder.root = root;
+            folder.refuse_open("", &metadata);
+        }
         Err(error) => folder.refuse("", &format!("the policy folder cannot be read: {error}")),
     }
     if folder.findings.is_empty() {
         folder.read_level("");
+    }
+    if folder.findings.is_empty() && !folder.files.iter().any(|file| file.path == "attachments.json") {
+        folder.refuse("attachments.json", "is missing: without it everybody is denied everything");
     }
     if !folder.findings.is_empty() {
         folder.findings.sort();
@@ -83,6 +96,8 @@ struct Folder {
     root: PathBuf,
     files: Vec<PolicyFile>,
     findings: Vec<Finding>,
+    /// Seen so far.
+    entries: usize,
 }
 
 impl Folder {
@@ -92,6 +107,14 @@ impl Folder {
         self.findings.extend(findings.into_list());
     }
 
+    /// INVARIANT I5: what everybody may change is nobody's policy.
+    fn refuse_open(&mut self, path: &str, metadata: &Metadata) {
+        let mode = metadata.mode() & 0o777;
+        if mode & 0o002 != 0 {
+            self.refuse(path, &format!("everybody may change it (mode {mode:03o}): chmod o-w"));
+        }
+    }
+
     /// Reads the root (`prefix` is empty) or one folder in it.
     fn read_level(&mut self, prefix: &str) {
         let entries = match fs::read_dir(self.root.join(prefix)) {
@@ -99,6 +122,10 @@ impl Folder {
             Err(error) => return self.refuse(prefix, &format!("cannot be read: {error}")),
         };
         for entry in entries {
+            self.entries = self.entries.saturating_add(1);
+            if self.entries > ENTRIES_MAX {
+                return self.refuse(prefix, &format!("the folder holds more than {ENTRIES_MAX} files"));
+            }
             match entry.map(|entry| entry.file_name().into_string()) {
                 Ok(Ok(name)) if prefix.is_empty() => self.read_entry(&name),
                 Ok(Ok(name)) => self.read_entry(&format!("{prefix}/{name}")),
@@ -119,6 +146,7 @@ impl Folder {
             Ok(metadata) => metadata,
             Err(error) => return self.refuse(path, &format!("cannot be read: {error}")),
         };
+        self.refuse_open(path, &metadata);
         if metadata.is_dir() && matches!(path, "documents" | "roles" | "tests") {
             return self.read_level(path);
         }
@@ -134,12 +162,19 @@ impl Folder {
     fn read_file(&mut self, path: &str, real: &Path, bytes_max: usize) {
         let most = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
         let mut bytes = Vec::new();
-        let read = fs::File::open(real).and_then(|file| file.take(most).read_to_end(&mut bytes));
+        let read = open_file(real).and_then(|file| file.take(most).read_to_end(&mut bytes));
         match read {
             Ok(_) => self.files.push(PolicyFile { path: path.to_owned(), bytes }),
             Err(error) => self.refuse(path, &format!("cannot be read: {error}")),
         }
     }
+}
+
+/// Opens what is still a regular file; what was put in its place meanwhile is not waited for.
+fn open_file(real: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs::File::options().read(true).custom_flags(flags).open(real)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
 }
 
 #[cfg(test)]
@@ -169,7 +204,6 @@ mod tests {
         let dir = folder(&["roles/r.json", "documents/b.json", "attachments.json", "documents/a.json", "tests/t.json"]);
         let paths: Vec<String> = read_folder(dir.path()).unwrap().into_iter().map(|file| file.path).collect();
         assert_eq!(paths, ["attachments.json", "documents/a.json", "documents/b.json", "roles/r.json"]);
-        assert!(read_folder(folder(&[]).path()).unwrap().is_empty());
     }
 
     #[test]
@@ -193,11 +227,42 @@ mod tests {
     }
 
     #[test]
+    fn attack_e01_an_emptied_folder_and_a_missing_one_are_refused() {
+        assert_eq!(refused(&folder(&[])), ["attachments.json"]);
+        assert_eq!(refused(&folder(&["documents/a.json"])), ["attachments.json"]);
+        let dir = folder(&[]);
+        assert!(read_folder(&dir.path().join("nowhere")).is_err());
+    }
+
+    #[test]
+    fn attack_e03_what_everybody_may_change_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        for open in ["", "attachments.json", "documents", "documents/a.json"] {
+            let dir = folder(&["attachments.json", "documents/a.json", "roles/r.json"]);
+            let path = dir.path().join(open);
+            let mode = if path.is_dir() { 0o777 } else { 0o666 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(refused(&dir), [open]);
+        }
+    }
+
+    #[test]
+    fn attack_e03_a_folder_of_too_many_files_is_refused_without_looking_at_all_of_them() {
+        let dir = folder(&["attachments.json", "documents/a.json"]);
+        for number in 0..ENTRIES_MAX {
+            fs::write(dir.path().join(format!("documents/{number}.json")), "{}").unwrap();
+        }
+        let findings = read_folder(dir.path()).unwrap_err();
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].message.contains("more than 10000 files"));
+    }
+
+    #[test]
     fn a_link_out_of_the_folder_is_refused_and_one_inside_it_is_not() {
         let outside = folder(&["a.json"]);
-        let dir = folder(&["documents/a.json"]);
+        let dir = folder(&["attachments.json", "documents/a.json"]);
         symlink("a.json", dir.path().join("documents/b.json")).unwrap();
-        assert_eq!(read_folder(dir.path()).unwrap().len(), 2);
+        assert_eq!(read_folder(dir.path()).unwrap().len(), 3);
         symlink(outside.path().join("a.json"), dir.path().join("documents/c.json")).unwrap();
         symlink(outside.path(), dir.path().join("roles")).unwrap();
         symlink("nowhere", dir.path().join("documents/d.json")).unwrap();
@@ -216,9 +281,9 @@ mod tests {
 
     #[test]
     fn a_huge_file_is_not_read_whole() {
-        let dir = folder(&["documents/a.json"]);
+        let dir = folder(&["attachments.json", "documents/a.json"]);
         fs::File::options().write(true).open(dir.path().join("documents/a.json")).unwrap().set_len(1 << 40).unwrap();
-        assert_eq!(read_folder(dir.path()).unwrap()[0].bytes.len(), document::FILE_BYTES_MAX + 1);
+        assert_eq!(read_folder(dir.path()).unwrap()[1].bytes.len(), document::FILE_BYTES_MAX + 1);
     }
 
     #[test]

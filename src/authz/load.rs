@@ -1,13 +1,14 @@
 //! Reading the files of a policy set: all of them, whatever is wrong with the first, so that every finding comes at
 //! once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::attachments::{Attachments, Known, Limits, check_sheddable};
 use super::document::Document;
 use super::finding::{Code, Finding, Findings};
 use super::folder::FileKind;
-use super::{PolicyFile, Settings, role};
+use super::role::{self, Trust};
+use super::{PolicyFile, Settings};
 use crate::principal::{Kind, LOCAL, Principal};
 
 /// What was read; a set only if there are no findings.
@@ -21,6 +22,8 @@ pub(super) struct Read<'a> {
     /// Sorted by name bytes.
     pub(super) documents: Vec<Document>,
     pub(super) attachments: Attachments,
+    /// The roles of the folder.
+    pub(super) roles: BTreeMap<Principal, Trust>,
 }
 
 impl<'a> Read<'a> {
@@ -32,6 +35,7 @@ impl<'a> Read<'a> {
             files: Vec::new(),
             documents: Vec::new(),
             attachments: Attachments::default(),
+            roles: BTreeMap::new(),
         };
         read.files = read.read(files);
         read.findings.sort();
@@ -84,8 +88,13 @@ impl<'a> Read<'a> {
                 Err(findings) => self.findings.extend(findings),
             }
         }
-        for file in kept.iter().filter(|file| matches!(FileKind::of(&file.path), Ok(FileKind::Role(_)))) {
-            self.findings.extend(role::check(file, &known, self.settings).err().unwrap_or_default());
+        for file in kept {
+            let Ok(FileKind::Role(name)) = FileKind::of(&file.path) else { continue };
+            match (role::read(file, &known, self.settings), Principal::qualified(Kind::Role, LOCAL, name)) {
+                (Ok(trust), Ok(role)) => drop(self.roles.insert(role, trust)),
+                (Ok(_), Err(_)) => {}
+                (Err(findings), _) => self.findings.extend(findings),
+            }
         }
     }
 

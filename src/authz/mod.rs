@@ -48,7 +48,7 @@ pub use decision::{
 };
 pub use explain::{Explanation, WhyNot};
 pub use finding::{Code, Finding};
-pub use folder::read_folder;
+pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, read_folder};
 pub use session::SessionPolicy;
 pub use set::PolicySet;
 

@@ -80,7 +80,9 @@ impl Reference {
         let of_issuer = |issuer: &str| format!("issuer/{issuer}");
         let mut full = BTreeSet::from([principal.to_string()]);
         let mut restricting = BTreeSet::new();
-        if principal.kind() != Kind::Service {
+        // A service that took a role shows no credential.
+        let at_work = caller.form == CredentialForm::Session { assumed_issuer: None };
+        if principal.kind() != Kind::Service && !at_work {
             full.insert("everyone".to_owned());
         }
         let claimed = |list: &[crate::principal::Principal]| -> Vec<String> {

@@ -1,5 +1,7 @@
 //! Roles of the policy folder: `roles/<name>.json` holds the trust policy of `role/local/<name>`, which says who may
-//! take the role. It is checked when the set is loaded.
+//! take the role. It is checked when the set is loaded, and which services may take the role is settled then.
+
+use std::collections::BTreeSet;
 
 use super::action_pattern::ActionSet;
 use super::attachments::Known;
@@ -11,18 +13,46 @@ use super::json::{Member, Node};
 use super::operator::{Comparison, Qualifier};
 use super::{PolicyFile, Settings};
 use crate::actions::Operation;
+use crate::principal::Principal;
 
-/// Checks a trust policy.
+/// The services that a trust policy names. A service takes its role once, for a whole revision, and not in the
+/// circumstances of a request: a condition allows it nothing, and a deny holds whatever its condition.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    allowed: BTreeSet<String>,
+    denied: BTreeSet<String>,
+}
+
+impl Trust {
+    /// Whether `service` may take the role.
+    pub(super) fn has(&self, service: &Principal) -> bool {
+        self.allowed.contains(service.as_str()) && !self.denied.contains(service.as_str())
+    }
+
+    fn add(&mut self, effect: StatementEffect, members: &[Member]) {
+        let principals = find(members, "principal").and_then(Node::as_object).unwrap_or_default();
+        let named = principals.iter().filter(|member| member.key == "qcs").flat_map(|member| member.node.one_or_many());
+        let services = named.filter_map(Node::as_str).filter(|name| name.starts_with("service/")).map(str::to_owned);
+        match effect {
+            StatementEffect::Deny => self.denied.extend(services),
+            StatementEffect::Allow if find(members, "condition").is_none() => self.allowed.extend(services),
+            StatementEffect::Allow => {}
+        }
+    }
+}
+
+/// Reads a trust policy.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(super) fn check(file: &PolicyFile, known: &Known<'_>, settings: &Settings) -> Result<(), Vec<Finding>> {
+pub(super) fn read(file: &PolicyFile, known: &Known<'_>, settings: &Settings) -> Result<Trust, Vec<Finding>> {
     let mut findings = Findings::of(&file.path);
-    check_file(file, known, settings, &mut findings);
-    if findings.is_empty() { Ok(()) } else { Err(findings.into_list()) }
+    let mut trust = Trust::default();
+    check_file(file, known, settings, &mut trust, &mut findings);
+    if findings.is_empty() { Ok(trust) } else { Err(findings.into_list()) }
 }
 
-fn check_file(file: &PolicyFile, known: &Known<'_>, settings: &Settings, findings: &mut Findings) {
+fn check_file(file: &PolicyFile, known: &Known<'_>, settings: &Settings, trust: &mut Trust, findings: &mut Findings) {
     if file.bytes.len() > FILE_BYTES_MAX {
         findings.add_file(Code::AttachmentError, "", "a role file is at most 256 KiB");
         return;
@@ -40,11 +70,11 @@ fn check_file(file: &PolicyFile, known: &Known<'_>, settings: &Settings, finding
     }
     check_version(find(&members, "version"), Code::AttachmentError, findings);
     for node in statements(find(&members, "statement"), findings) {
-        check_statement(node, known, settings, findings);
+        check_statement(node, known, settings, trust, findings);
     }
 }
 
-fn check_statement(node: &Node, known: &Known<'_>, settings: &Settings, findings: &mut Findings) {
+fn check_statement(node: &Node, known: &Known<'_>, settings: &Settings, trust: &mut Trust, findings: &mut Findings) {
     let Some(members) = statement_object(node, findings) else {
         return;
     };
@@ -59,7 +89,7 @@ fn check_statement(node: &Node, known: &Known<'_>, settings: &Settings, findings
         }
     }
     let effect = parse_effect(find(members, "effect"), node.at, findings);
-    check_actions(members, node, findings);
+    let is_for_services = check_actions(members, node, findings);
     let federated = check_principal(find(members, "principal"), node, known, findings);
     let account = &settings.place.account;
     let clauses = find(members, "condition")
@@ -68,9 +98,13 @@ fn check_statement(node: &Node, known: &Known<'_>, settings: &Settings, findings
     if federated && effect == Some(StatementEffect::Allow) {
         check_federated(&clauses, node, findings);
     }
+    if let Some(effect) = effect.filter(|_| is_for_services) {
+        trust.add(effect, members);
+    }
 }
 
-fn check_actions(members: &[Member], statement: &Node, findings: &mut Findings) {
+/// Checks `action`; whether it names AssumeRole, by which services take roles.
+fn check_actions(members: &[Member], statement: &Node, findings: &mut Findings) -> bool {
     let node = find(members, "action");
     let actions = ActionSet::parse(node, statement.at, &|_| false, findings);
     for (_, action) in actions.rows() {
@@ -78,9 +112,10 @@ fn check_actions(members: &[Member], statement: &Node, findings: &mut Findings) 
             let at = node.map_or(statement.at, |node| node.at);
             let message = "a trust policy grants `name/sts:AssumeRole` or `name/sts:AssumeRoleWithWebIdentity`";
             findings.add(at, Code::ActionError, &action.full_name(), message);
-            return;
+            return false;
         }
     }
+    actions.rows().any(|(_, action)| action.operation == Operation::AssumeRole)
 }
 
 /// Checks `principal`; whether it names web identities.

@@ -1,6 +1,5 @@
 use super::super::testing::{file, settings};
 use super::*;
-use crate::principal::Principal;
 use std::collections::HashSet;
 
 fn codes(text: &str) -> Vec<Code> {
@@ -8,7 +7,7 @@ fn codes(text: &str) -> Vec<Code> {
     let local =
         HashSet::from([Principal::parse("group/local/ops").unwrap(), Principal::parse("role/local/r").unwrap()]);
     let known = Known { settings: &settings, local };
-    let found = check(&file("roles/r.json", text), &known, &settings).err().unwrap_or_default();
+    let found = read(&file("roles/r.json", text), &known, &settings).err().unwrap_or_default();
     found.iter().map(|finding| finding.code).collect()
 }
 

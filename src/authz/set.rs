@@ -1,5 +1,6 @@
 //! A policy set: loaded all or nothing, then asked. One set is one revision.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -10,9 +11,10 @@ use super::engine::{Answer, Engine, FrameKey, Row};
 use super::facts::Facts;
 use super::finding::{Code, Finding, Findings};
 use super::load::Read;
+use super::role::Trust;
 use super::session::SessionPolicy;
 use super::{PolicyFile, Settings, revision};
-use crate::actions::ACTIONS;
+use crate::actions::{ACTIONS, Action};
 use crate::principal::{Kind, LOCAL, Principal};
 
 /// A whole policy set, checked and ready to decide.
@@ -23,6 +25,7 @@ pub struct PolicySet {
     /// Sorted by name bytes.
     documents: Vec<Document>,
     subjects: Subjects,
+    roles: BTreeMap<Principal, Trust>,
     engine: Engine,
 }
 
@@ -45,7 +48,8 @@ impl PolicySet {
                 let config = revision::config_frame(settings);
                 let subjects = Subjects::of(&read.attachments, &read.documents);
                 let revision = revision::revision(&read.files, &config);
-                Ok(Self { revision, config, files: read.files, documents: read.documents, subjects, engine })
+                let Read { files, documents, roles, .. } = read;
+                Ok(Self { revision, config, files, documents, subjects, roles, engine })
             }
             Ok(_) => Err(read.findings),
             Err(fault) => {
@@ -101,6 +105,24 @@ impl PolicySet {
             |fault| Decision { outcome: Verdict::Error(fault), layers: Vec::new() },
             |layers| combine(&layers),
         )
+    }
+
+    /// Whether `service` may take `role`; `None` if the folder has no such role.
+    #[must_use]
+    pub fn role_trusts(&self, role: &Principal, service: &Principal) -> Option<bool> {
+        self.roles.get(role).map(|trust| trust.has(service))
+    }
+
+    /// Whether what this caller may do by `action` depends on who and on what alone: no statement that is attached to it, or
+    /// bounds it, and names the action has a condition.
+    #[must_use]
+    pub fn is_free_of_conditions(&self, caller: &Caller<'_>, action: &Action) -> bool {
+        let Some(action) = ACTIONS.iter().position(|row| row.operation == action.operation) else { return false };
+        let reached = self.reach(caller);
+        let attached = self.subjects.naming(&reached, action).into_iter().map(|(place, _)| place);
+        let documents = attached.chain(self.subjects.boundaries(&reached)).filter_map(|place| self.document(place));
+        let mut statements = documents.flat_map(|document| &document.statements);
+        statements.all(|statement| statement.clauses.is_empty() || !statement.actions.names(action))
     }
 
     /// Asks casbin for each layer, each boundary by itself.

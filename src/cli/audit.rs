@@ -230,7 +230,7 @@ fn make_readable(record: &mut Value) {
     }
 }
 
-fn bar(message: &'static str) -> ProgressBar {
+pub(super) fn bar(message: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes} {elapsed}") {
         bar.set_style(style);

@@ -45,6 +45,50 @@ pub(super) fn given(option: Option<&Path>, variable: &str) -> Option<PathBuf> {
     option.map(Path::to_owned).or_else(of_variable)
 }
 
+/// Longest wait for an answer of [`ServerOptions::ask`].
+const ASKING_MAX: Duration = Duration::from_secs(10);
+
+impl ServerOptions {
+    /// The address that was chosen by option or variable.
+    pub(super) fn chosen(&self) -> Option<String> {
+        let of_variable = || std::env::var(ADDR).ok().filter(|addr| !addr.is_empty());
+        self.addr.clone().or_else(of_variable)
+    }
+
+    fn addr(&self) -> String {
+        self.chosen().unwrap_or_else(|| DEFAULT_ADDR.to_owned())
+    }
+
+    /// `GET` of a path that needs no token, at `addr`: status and body.
+    pub(super) fn ask(&self, addr: &str, path: &str) -> anyhow::Result<(u16, String)> {
+        let (builder, base) = builder(addr)?;
+        let builder =
+            with_certificates(builder, self).map_err(|_| anyhow!("the certificates of the options are unusable"))?;
+        let http = builder.timeout(ASKING_MAX).build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let response = http.get(format!("{base}{path}")).send().await?;
+            Ok((response.status().as_u16(), response.text().await?))
+        })
+    }
+}
+
+/// A client for `addr`, and what paths are put behind.
+fn builder(addr: &str) -> anyhow::Result<(reqwest::ClientBuilder, String)> {
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")));
+    match addr.strip_prefix("unix:") {
+        Some(socket) => Ok((builder.unix_socket(Path::new(socket)), "http://localhost".to_owned())),
+        None => {
+            refuse_plain_text_over_a_network(addr)?;
+            Ok((builder, addr.to_owned()))
+        }
+    }
+}
+
 /// A gateway that can be asked.
 pub(super) struct Client {
     http: reqwest::Client,
@@ -76,21 +120,8 @@ impl Client {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
             .map_err(|_| Failure::Usage("the token holds characters that no token has".to_owned()))?;
         authorization.set_sensitive(true);
-        let of_variable = || std::env::var(ADDR).ok().filter(|addr| !addr.is_empty());
-        let addr = options.addr.clone().or_else(of_variable).unwrap_or_else(|| DEFAULT_ADDR.to_owned());
-        let addr = addr.trim_end_matches('/').to_owned();
-        let builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
-            .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")));
-        let (builder, base) = match addr.strip_prefix("unix:") {
-            Some(socket) => (builder.unix_socket(Path::new(socket)), "http://localhost".to_owned()),
-            None => {
-                refuse_plain_text_over_a_network(&addr)?;
-                (builder, addr.clone())
-            }
-        };
+        let addr = options.addr().trim_end_matches('/').to_owned();
+        let (builder, base) = builder(&addr).map_err(|error| Failure::Usage(error.to_string()))?;
         let http = with_certificates(builder, options)?.build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { http, addr, base, authorization, runtime })
@@ -202,18 +233,15 @@ fn with_certificates(
 }
 
 /// SECURITY: a token and values go in clear text over plain HTTP; only this machine may see that.
-fn refuse_plain_text_over_a_network(addr: &str) -> Result<(), Failure> {
-    let check = || -> anyhow::Result<()> {
-        let url = reqwest::Url::parse(addr)
-            .with_context(|| format!("`{addr}` is no address such as {DEFAULT_ADDR} or unix:PATH"))?;
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        match url.scheme() {
-            "https" => Ok(()),
-            "http" if local => Ok(()),
-            "http" => bail!("`{addr}` is plain HTTP off this machine: token and values would travel in clear text"),
-            _ => bail!("`{addr}` is neither http nor https"),
-        }
-    };
-    check().map_err(|error| Failure::Usage(error.to_string()))
+fn refuse_plain_text_over_a_network(addr: &str) -> anyhow::Result<()> {
+    let url = reqwest::Url::parse(addr)
+        .with_context(|| format!("`{addr}` is no address such as {DEFAULT_ADDR} or unix:PATH"))?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if local => Ok(()),
+        "http" => bail!("`{addr}` is plain HTTP off this machine: token and values would travel in clear text"),
+        _ => bail!("`{addr}` is neither http nor https"),
+    }
 }

@@ -60,7 +60,7 @@ pub(super) fn duration(text: &str) -> Option<u64> {
 }
 
 /// Epoch seconds as people read them.
-pub(super) fn utc(seconds: u64) -> String {
+pub(in crate::cli) fn utc(seconds: u64) -> String {
     let instant = i64::try_from(seconds).ok().and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
     instant.map(|instant| instant.format("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }

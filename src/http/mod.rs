@@ -6,7 +6,7 @@ pub mod openapi;
 pub mod problem;
 pub mod server;
 mod socket;
-mod tls;
+pub(crate) mod tls;
 mod unstoppable;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::UnsupportedProtocol => StatusCode::METHOD_NOT_ALLOWED,
         Code::FailedOperation
         | Code::AccessKmsError
+        | Code::RoleNotExist
         | Code::LimitExceeded
         | Code::SecretExists
         | Code::VersionIdExists

@@ -204,7 +204,9 @@ async fn watch_policies(gateway: Arc<Gateway>) {
             // What was refused is said there; the issuers before stand.
             let _refused = gateway.reload_issuers("signal").await;
         }
-        let now = policies::fingerprint(gateway.policies().folder());
+        // Off this thread: the folder may be on a share that hangs.
+        let folder = gateway.policies().folder().to_owned();
+        let Ok(now) = tokio::task::spawn_blocking(move || policies::fingerprint(&folder)).await else { continue };
         let still = now == before;
         before.clone_from(&now);
         gateway.policies().catch_up_with(gateway.log()).await;

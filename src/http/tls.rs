@@ -78,6 +78,11 @@ impl Certificates {
         Ok(Some(Arc::new(Self { files, live, provider })))
     }
 
+    /// The certificates that the listener shows, its own first.
+    pub(crate) fn shown(&self) -> Vec<CertificateDer<'static>> {
+        self.live.load().key.cert.clone()
+    }
+
     /// What the listener is to use, now and after every reload.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Rows of the attack checklist that show at the door, by number. Each asserts status, body and record.
 
+mod folder;
 mod http;
 mod issuers;
 mod keys;
@@ -9,6 +10,7 @@ mod rates;
 mod records;
 mod rows;
 mod sealing;
+mod slow;
 mod tls;
 mod tokens;
 

@@ -23,6 +23,7 @@ pub(crate) struct Policies {
     attachments: Vec<Value>,
     boundaries: Vec<Value>,
     groups: serde_json::Map<String, Value>,
+    cut_off: bool,
 }
 
 impl Policies {
@@ -56,6 +57,12 @@ impl Policies {
         self
     }
 
+    /// Takes the service's own grant away.
+    pub(crate) fn without_service_grant(mut self) -> Self {
+        self.cut_off = true;
+        self
+    }
+
     /// Writes documents, then attachments, each in one step, beside the grants that `init --dev` attaches.
     pub(crate) fn write(&self, folder: &Path) {
         for (name, text) in &self.documents {
@@ -66,6 +73,9 @@ impl Policies {
             json!({"policy": "dev-admin", "to": ["user/dev/admin"]}),
             json!({"policy": "demo-read", "to": ["user/dev/app"]}),
         ];
+        if self.cut_off {
+            attachments.remove(0);
+        }
         attachments.extend(self.attachments.clone());
         let all =
             json!({"version": 1, "groups": self.groups, "attachments": attachments, "boundaries": self.boundaries});
@@ -112,6 +122,11 @@ impl Installation {
         let copied = Command::new("cp").arg("-a").args([&self.dir, &dir]).status().unwrap();
         assert!(copied.success());
         Self { _scratch: scratch, dir }
+    }
+
+    /// One that lies at `dir` already, and stays there when this is dropped.
+    pub(crate) fn at(dir: &Path) -> Self {
+        Self { _scratch: tempfile::tempdir().unwrap(), dir: dir.to_owned() }
     }
 
     /// Where it lies.

@@ -13,6 +13,7 @@
 )]
 
 mod attacks;
+mod backup;
 mod batch;
 mod certificates;
 mod cli;
@@ -20,6 +21,7 @@ mod coverage;
 mod crash;
 mod damage;
 mod disk;
+mod doctor;
 mod edit;
 mod expiry;
 mod faults;
@@ -30,6 +32,7 @@ mod inside;
 mod installation;
 mod join;
 mod journal;
+mod key_grants;
 mod leaks;
 mod lifecycle;
 mod load;
@@ -45,6 +48,7 @@ mod tls;
 mod token;
 mod trail;
 mod transcripts;
+mod upgrade;
 mod wal;
 mod wire;
 mod within;

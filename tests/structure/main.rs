@@ -13,6 +13,7 @@
 mod crates;
 mod documents;
 mod imports;
+mod packaging;
 
 use std::path::{Path, PathBuf};
 

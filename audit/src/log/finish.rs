@@ -3,7 +3,8 @@
 //! INVARIANT I7: an accepted loss is in the log once. If the process died behind the record, the next acceptance finds
 //! it there and finishes it, under the key that the record names: a second record would name an old key that is the
 //! log's no more, and no verifier would accept the log again.
-//! DURABILITY: rows that followed the lost records, then the old mark aside, then the new mark. Each step may be done
+//! DURABILITY: rows that followed the lost records, then the old mark aside, then the new mark, then
+//! the note of a restore away. Each step may be done
 //! again; if the process dies in between, the log is still refused and [`begun`] still finds the record.
 
 use std::fs;
@@ -14,6 +15,7 @@ use super::followers;
 use super::keys::{ChainId, number};
 use super::loss::{AcceptError, Accepted, open_left};
 use super::open::create_mark;
+use super::restored;
 use super::start::Examined;
 use crate::hash;
 use crate::mark::{MarkError, MarkFile};
@@ -63,6 +65,7 @@ pub(super) fn finish_on(
         set_aside(high_water_mark, &aside)?;
         create_mark(high_water_mark, &loss.new_origin, &examined.head.durable())?;
     }
+    restored::remove(high_water_mark)?;
     Ok(Accepted {
         index: loss.index,
         lost: loss.lost.map(|lost| lost.size),

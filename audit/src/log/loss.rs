@@ -14,6 +14,7 @@ use super::finish::{begun_on, finish_on};
 use super::head::{self, HEAD};
 use super::keys::ChainId;
 use super::own;
+use super::restored::{self, Restored};
 use super::sequencer::frame_own;
 use super::start::{self, Examined, OpenError};
 use crate::environment::{Environment, RandomError};
@@ -85,6 +86,9 @@ pub enum AcceptError {
     /// No request id can be made.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// The note of a restore cannot be read.
+    #[error("the note of the restore cannot be read: {0}")]
+    Restored(MarkError),
     /// The mark cannot be read or made.
     #[error(transparent)]
     Mark(#[from] MarkError),
@@ -152,14 +156,17 @@ pub(super) fn accept_on(
     if origin == acceptance.origin {
         return Err(AcceptError::SameOrigin(origin.to_owned()));
     }
-    if let Some(mark) = mark {
+    let restored = restored::read(acceptance.high_water_mark).map_err(AcceptError::Restored)?;
+    if let (Some(mark), None) = (mark, &restored) {
         refuse_whole(store, acceptance.origin, mark)?;
     }
     if let Some(loss) = begun_on(store, &examined, acceptance.origin)? {
         return Err(AcceptError::Begun(loss.new_origin));
     }
-    let loss = statement(&examined, mark, acceptance);
-    examined.head = append(store, &examined, loss.clone(), acceptance, environment)?;
+    // A mark that a restored copy contains has lost nothing by it.
+    let lost = mark.filter(|mark| restored.is_none() || mark.size > examined.head.size);
+    let loss = statement(&examined, lost, acceptance);
+    examined.head = append(store, &examined, &loss, restored.as_ref(), acceptance, environment)?;
     finish_on(store, &examined, &loss, acceptance.high_water_mark)
 }
 
@@ -182,14 +189,18 @@ fn refuse_whole(store: &dyn Store, origin: &str, mark: &Mark) -> Result<(), Acce
 fn append(
     store: &dyn Store,
     examined: &Examined,
-    loss: Loss,
+    loss: &Loss,
+    restored: Option<&Restored>,
     acceptance: &Acceptance<'_>,
     environment: &Environment,
 ) -> Result<head::Head, AcceptError> {
     let mut after = examined.head.clone();
     let guard = Guard { key: examined.id().state(HEAD), expected: Some(after.encode()) };
     let mut draft = own::loss(environment)?;
-    draft.parameters = loss.sign(acceptance.old_key, acceptance.new_key)?.parameters();
+    draft.parameters = loss.clone().sign(acceptance.old_key, acceptance.new_key)?.parameters();
+    if let Some(restored) = restored {
+        draft.parameters.insert("restored".to_owned(), restored.parameter());
+    }
     let entry = frame_own(&draft).ok_or(AcceptError::Reason)?;
     let mut batch = Batch::new(examined.id(), environment.clock.wall_us().max(after.time_us));
     after.epoch = after.epoch.saturating_add(1);

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::Log;
+use super::backup;
 use super::followers::Follower;
 use super::head::{HEAD, Head};
 use super::keys::ChainId;
 use super::marked::Marked;
 use super::own;
+use super::restored;
 use super::sequencer::{Sequencer, frame_own};
 use super::settings::Settings;
 use super::shared::{Durable, Parts, Shared};
@@ -45,6 +47,7 @@ impl Log {
     /// [`OpenError`]: a record below the mark is lost, or what is configured does not fit what is stored.
     pub fn open(settings: &Settings, environment: &Environment) -> Result<Self, OpenError> {
         check_key(settings)?;
+        restored::refuse(&settings.high_water_mark)?;
         let (file, mut no_mark) = match MarkFile::open(&settings.high_water_mark) {
             Ok(file) => (Some(file), None),
             Err(error) => (None, Some(error)),
@@ -64,6 +67,7 @@ impl Log {
             (_, Some(Err(refusal)), _) => return Err(refusal),
             (Ok(_), ..) => return Err(StoreError::Closed.into()),
         };
+        backup::clear(&settings.store);
         let workers = Workers::assemble(Arc::new(opened.store), file, examined, settings, environment)?;
         workers.note_tail(opened.tail);
         workers.start()
@@ -105,9 +109,18 @@ pub(super) fn create_on(store: &dyn Store, settings: &Settings, environment: &En
 
 /// Makes the file of the mark, at `durable`, under `origin`, which has signed nothing yet.
 pub(super) fn create_mark(path: &Path, origin: &str, durable: &Durable) -> Result<(), MarkError> {
-    let failed = |source| MarkError::Failed { path: path.display().to_string(), source };
-    let mut file = MarkFile::create(path)?;
-    let mark = Mark {
+    write_mark(path, &mark_of(origin, durable))
+}
+
+/// Makes a mark of a log at `durable` whose newest checkpoint is `signed`.
+pub(super) fn checkpoint_mark(path: &Path, durable: &Durable, signed: &SignedCheckpoint) -> Result<(), MarkError> {
+    let head = signed.checkpoint();
+    let mark = mark_of(&head.origin, durable);
+    write_mark(path, &Mark { signed_size: head.size, signed_root: head.root, ..mark })
+}
+
+fn mark_of(origin: &str, durable: &Durable) -> Mark {
+    Mark {
         generation: 0,
         epoch: u64::from(durable.epoch),
         size: durable.size,
@@ -117,8 +130,13 @@ pub(super) fn create_mark(path: &Path, origin: &str, durable: &Durable) -> Resul
         signed_size: 0,
         signed_root: hash::empty_root(),
         time_us: durable.time_us,
-    };
-    file.write(&mark).map_err(failed)?;
+    }
+}
+
+fn write_mark(path: &Path, mark: &Mark) -> Result<(), MarkError> {
+    let failed = |source| MarkError::Failed { path: path.display().to_string(), source };
+    let mut file = MarkFile::create(path)?;
+    file.write(mark).map_err(failed)?;
     file.sync().map_err(failed)
 }
 
@@ -152,6 +170,7 @@ impl Workers {
             environment: environment.clone(),
             limits: settings.limits.clone(),
             origin: settings.origin.clone(),
+            store_path: settings.store.clone(),
             chain_start: examined.chain_start,
             marked,
             durable,

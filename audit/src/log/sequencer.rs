@@ -45,7 +45,7 @@ pub(super) struct Open {
 /// What the next turn is about.
 pub(super) enum Next {
     /// A batch is to be written.
-    Write(Open),
+    Write(Box<Open>),
     /// Nothing is.
     Turn(Turn),
 }
@@ -131,7 +131,7 @@ impl Sequencer {
         }
         match self.next() {
             Next::Write(open) => {
-                let built = self.close(open);
+                let built = self.close(*open);
                 self.write(built)
             }
             Next::Turn(turn) => turn,
@@ -158,7 +158,7 @@ impl Sequencer {
                 self.log.lanes.answered();
                 Next::Turn(if answered { Turn::Worked } else { self.rest() })
             }
-            Ok(batch) => Next::Write(Open { batch, clock_before }),
+            Ok(batch) => Next::Write(Box::new(Open { batch, clock_before })),
             Err(error) => {
                 tracing::error!(%error, "no request id can be made: nothing is recorded");
                 self.log.lanes.answered();
@@ -313,7 +313,7 @@ impl Sequencer {
                 Turn::Worked
             }
             Err(failed) => {
-                self.break_off_at(failed);
+                self.break_off_at(*failed);
                 Turn::Worked
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     /// The origin that is signed under now.
     pub(super) origin: String,
+    /// Where the store lies, and copies of it beside it.
+    pub(super) store_path: PathBuf,
     pub(super) id: ChainId,
     pub(super) lanes: Lanes,
     pub(super) marked: Marked,
@@ -93,6 +96,7 @@ pub(super) struct Parts {
     pub(super) environment: Environment,
     pub(super) limits: Limits,
     pub(super) origin: String,
+    pub(super) store_path: PathBuf,
     pub(super) chain_start: Digest,
     pub(super) marked: Marked,
     pub(super) durable: Durable,
@@ -109,6 +113,7 @@ impl Shared {
             environment: parts.environment,
             limits: parts.limits,
             origin: parts.origin,
+            store_path: parts.store_path,
             marked: parts.marked,
             fresh: Fresh::default(),
             requests: Mutex::new(Vec::new()),

@@ -69,6 +69,17 @@ pub enum OpenError {
         /// Records that the mark remembers.
         mark: u64,
     },
+    /// The store was restored from a backup, and nobody has accepted that.
+    #[error(
+        "the store was restored from a backup of `{size}` records, and {newer}: what came after it is not in it. restore a newer \
+         backup, or with the server stopped run `keyward audit accept-loss --reason TEXT`"
+    )]
+    Restored {
+        /// Records in the backup.
+        size: u64,
+        /// What is known of later ones.
+        newer: String,
+    },
     /// A record does not fit the log's state.
     #[error(
         "index `{index}`: {reason}. the store holds `{size}` records; restore it, or with the server stopped run \
@@ -170,17 +181,30 @@ pub(super) fn judge(
 
 /// Whether the tree of the mark is the beginning of the stored one.
 fn extends(rows: &dyn Snapshot, examined: &Examined, mark: &Mark) -> Result<bool, StoreError> {
+    if mark.size == 0 && mark.chain != examined.chain_start {
+        return Ok(false);
+    }
+    begins_with(rows, examined, mark.size, &mark.root)
+}
+
+/// Whether the tree of `size` records with `root` is the beginning of the stored one.
+pub(super) fn begins_with(
+    rows: &dyn Snapshot,
+    examined: &Examined,
+    size: u64,
+    root: &Digest,
+) -> Result<bool, StoreError> {
     let head = &examined.head;
-    if mark.size == 0 {
-        return Ok(mark.root == hash::empty_root() && mark.chain == examined.chain_start);
+    if size == 0 {
+        return Ok(*root == hash::empty_root());
     }
     let hashes = StoredHashes { snapshot: rows, id: examined.id(), head };
-    let proof = match consistency_proof(mark.size, head.size, &hashes) {
+    let proof = match consistency_proof(size, head.size, &hashes) {
         Ok(proof) => proof,
         Err(crate::tree::ProofError::Source(error)) => return Err(error),
         Err(_) => return Ok(false),
     };
-    Ok(verify_consistency(mark.size, head.size, &proof, &mark.root, &head.root()).is_ok())
+    Ok(verify_consistency(size, head.size, &proof, root, &head.root()).is_ok())
 }
 
 /// Why a store was not opened: what `examine` found, as [`judge`] left it, says more than the store's own error.

@@ -21,7 +21,7 @@ struct Turns {
     sequencer: Mutex<Sequencer>,
     writing: Mutex<()>,
     /// A write that failed, until the sequencer is told.
-    failed: Mutex<Option<Failed>>,
+    failed: Mutex<Option<Box<Failed>>>,
     /// One of the threads has ended.
     ended: AtomicBool,
 }
@@ -56,7 +56,7 @@ pub(super) fn run(sequencer: Sequencer, name: &str) {
     // A lock that a panic has poisoned: the sequencer is dropped, which refuses everybody.
     let (Ok(mut sequencer), Ok(failed)) = (sequencer.into_inner(), failed.into_inner()) else { return };
     if let Some(failed) = failed {
-        sequencer.break_off_at(failed);
+        sequencer.break_off_at(*failed);
     }
     sequencer.run();
 }
@@ -94,14 +94,14 @@ impl Turns {
     }
 
     /// Writes the batch, with all that has come meanwhile, while the other thread goes on with the sequencer.
-    fn write_behind(&self, mut sequencer: MutexGuard<'_, Sequencer>, mut open: Open) -> Option<()> {
+    fn write_behind(&self, mut sequencer: MutexGuard<'_, Sequencer>, mut open: Box<Open>) -> Option<()> {
         let writing = self.writing.lock().ok()?;
         if let Some(failed) = lock(&self.failed).take() {
-            sequencer.break_off_below(failed, open);
+            sequencer.break_off_below(*failed, *open);
             return Some(());
         }
         sequencer.extend(&mut open.batch);
-        let built = sequencer.close(open);
+        let built = sequencer.close(*open);
         drop(sequencer);
         let written = write::write(&self.log, built);
         self.log.lanes.answered();
@@ -119,12 +119,12 @@ impl Turns {
     }
 
     /// Writes the batch and keeps the sequencer.
-    fn write_alone(&self, sequencer: &mut Sequencer, open: Open) -> Option<()> {
+    fn write_alone(&self, sequencer: &mut Sequencer, open: Box<Open>) -> Option<()> {
         let _writing = self.writing.lock().ok()?;
         match lock(&self.failed).take() {
-            Some(failed) => sequencer.break_off_below(failed, open),
+            Some(failed) => sequencer.break_off_below(*failed, *open),
             None => {
-                let built = sequencer.close(open);
+                let built = sequencer.close(*open);
                 sequencer.write(built);
             }
         }
@@ -135,7 +135,7 @@ impl Turns {
     fn mend(&self, sequencer: &mut Sequencer) -> Option<()> {
         let _writing = self.writing.lock().ok()?;
         if let Some(failed) = lock(&self.failed).take() {
-            sequencer.break_off_at(failed);
+            sequencer.break_off_at(*failed);
         }
         match sequencer.step() {
             Turn::Worked => {}

@@ -33,7 +33,7 @@ pub(super) struct Failed {
 }
 
 /// Writes the batch, synced, then shows what is durable. Batches must come here in the order in which they were built.
-pub(super) fn write(log: &Shared, built: Built) -> Result<Batch, Failed> {
+pub(super) fn write(log: &Shared, built: Built) -> Result<Batch, Box<Failed>> {
     let Built { mut batch, below, durable, clock_before } = built;
     if batch.is_empty() {
         return Ok(batch);
@@ -54,7 +54,7 @@ pub(super) fn write(log: &Shared, built: Built) -> Result<Batch, Failed> {
         Commit::Conflict(_) => StoreError::Engine("another writer has moved the head".to_owned()),
         Commit::NotCommitted(error) | Commit::Unknown(error) => error,
     };
-    Err(Failed { batch, clock_before, error })
+    Err(Box::new(Failed { batch, clock_before, error }))
 }
 
 /// Wakes all who wait for a batch that was written.

@@ -1,6 +1,7 @@
 //! A store whose writes fail as planned, around any other; for tests of what comes after a write error.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use super::{Commit, Family, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
@@ -140,6 +141,11 @@ impl<S: Store> Store for FaultyStore<S> {
     fn compact(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
         self.check()?;
         self.inner.compact(family, from, to)
+    }
+
+    fn copy_to(&self, directory: &Path) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.copy_to(directory)
     }
 
     fn reopen(&self, judge: &mut Judge<'_>) -> Result<Tail, StoreError> {

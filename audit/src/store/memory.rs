@@ -1,6 +1,7 @@
 //! A naive engine for tests: maps in memory. The oracle for the real one, and a fast store for tests of the log.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Commit, Family, Guard, Judge, Key, Snapshot, Store, StoreError, Tail, Verdict, Write};
@@ -60,6 +61,10 @@ impl Store for MemoryStore {
 
     fn compact(&self, _: Family, _: &[u8], _: &[u8]) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn copy_to(&self, _: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Engine("what is in memory has no files".to_owned()))
     }
 
     fn reopen(&self, judge: &mut Judge<'_>) -> Result<Tail, StoreError> {

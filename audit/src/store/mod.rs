@@ -15,6 +15,7 @@ pub(crate) mod faulty;
 pub(crate) mod memory;
 
 use std::fmt;
+use std::path::Path;
 
 /// A family of rows (a column family in RocksDB). The order of this list is no part of the format; the names are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -235,6 +236,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`StoreError::Closed`] while the store is closed.
     fn compact(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError>;
+
+    /// Makes a copy of the store as of one moment in `directory`, which must not exist: all that was committed before this
+    /// call, whole batches, perhaps some that came after. Writes go on meanwhile; a reopen waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] while the store is closed; else what the engine answered. Nothing of use is in `directory`
+    /// then.
+    fn copy_to(&self, directory: &Path) -> Result<(), StoreError>;
 
     /// Closes the engine and opens it again, if `judge` accepts what it then holds; afterwards reads show what is
     /// really on disk. A tail torn by the write that failed is cut off on a copy, which takes the place of the

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, ColumnFamily, ColumnFamilyDescriptor,
     CompactOptions, DB, DBCompactionStyle, DBCompressionType, DBRecoveryMode, ErrorKind, Options, ReadOptions,
@@ -256,6 +257,15 @@ impl Store for RocksStore {
         self.with_engine(|engine| {
             engine.compact_range_cf_opt(handle(engine, family)?, Some(from), Some(to), &options);
             Ok(())
+        })
+    }
+
+    /// RocksDB's own checkpoint: what is in memory is written to files first (also the followers' rows, which are in no
+    /// write-ahead log), files that never change are linked, and of the write-ahead log comes what there is by then.
+    fn copy_to(&self, directory: &Path) -> Result<(), StoreError> {
+        self.with_engine(|engine| {
+            let copied = Checkpoint::new(engine).and_then(|checkpoint| checkpoint.create_checkpoint(directory));
+            copied.map_err(|error| failure(&self.path, &error))
         })
     }
 

@@ -142,6 +142,9 @@ pub(super) fn random_ask(dice: &mut Dice) -> Ask {
             list.push(Principal::parse(claim).expect("a principal"));
         }
     }
+    if form == Form::Session(None) && dice.percent(70) {
+        restricted.push(Principal::parse("service/ssm").expect("a principal"));
+    }
     let target = target(dice, action, creator(number));
     let context = context(dice, action, number, &target);
     let session = if dice.percent(25) { Some(dice.below(2)) } else { None };

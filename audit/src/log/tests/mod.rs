@@ -1,6 +1,7 @@
 //! Tests of the log, turn by turn: no thread runs and no clock moves unless the test says so.
 
 mod asking;
+mod backing;
 mod commits;
 mod faults;
 mod gaps;

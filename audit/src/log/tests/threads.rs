@@ -21,11 +21,11 @@ impl Clock for SystemClock {
     }
 }
 
-fn system() -> Environment {
+pub(super) fn system() -> Environment {
     Environment { clock: Arc::new(SystemClock(Instant::now())), random: Arc::new(Counting::default()) }
 }
 
-async fn commit(log: &Log, event: Happened) -> Committed<Happened> {
+pub(super) async fn commit(log: &Log, event: Happened) -> Committed<Happened> {
     log.commit(event, Changes::default(), ReadSet::default()).await.expect("a committed event")
 }
 

@@ -1,0 +1,266 @@
+//! Backups of a log that is written to meanwhile, and what a restore makes of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use super::threads::{commit, system};
+use super::*;
+use crate::backup::{Manifest, Receiver};
+use crate::checkpoint::SignedCheckpoint;
+use crate::log::restore::{Restoration, RestoreError, Restoring, restore};
+use crate::log::{AcceptError, Acceptance, BackupError, accept};
+use crate::note::VerifyingKey;
+use crate::record::Value;
+
+/// A log on disk that is open.
+struct Serving {
+    directory: TempDir,
+    settings: Settings,
+    log: Log,
+}
+
+async fn write(log: &Log, event: Happened) {
+    drop(commit(log, event).await);
+}
+
+impl Serving {
+    async fn with_records(count: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(&directory, limits());
+        Log::create(&settings, &system()).unwrap();
+        let log = Log::open(&settings, &system()).unwrap();
+        for number in 0..count {
+            write(&log, read_of(&number.to_string())).await;
+        }
+        Self { directory, settings, log }
+    }
+
+    async fn signed(&self) -> Arc<SignedCheckpoint> {
+        self.log.checkpoint_now().await.unwrap()
+    }
+
+    /// Takes a backup into a directory of its own.
+    async fn back_up(&self, name: &str) -> (PathBuf, Manifest) {
+        let (log, signed, to) = (self.log.clone(), self.signed().await, self.directory.path().join(name));
+        let target = to.clone();
+        let taken = tokio::task::spawn_blocking(move || {
+            let mut receiver = Receiver::new(&target).unwrap();
+            log.backup(&signed).unwrap().for_each(|block| receiver.push(&block.unwrap()).unwrap());
+            receiver.finish().unwrap()
+        });
+        (to, taken.await.unwrap())
+    }
+}
+
+/// An empty place for a restored log.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn settings(&self) -> Settings {
+        settings(&self.0, limits())
+    }
+
+    fn restore(&self, backup: &Path, shown: Option<&[u8]>) -> Result<Restoring, RestoreError> {
+        let settings = self.settings();
+        let vkey: VerifyingKey = key(ORIGIN).verifying_key().clone();
+        restore(&Restoration {
+            backup,
+            store: &settings.store,
+            high_water_mark: &settings.high_water_mark,
+            origin: ORIGIN,
+            vkey: &vkey,
+            shown,
+        })
+    }
+
+    fn accept(&self) -> Result<crate::log::Accepted, AcceptError> {
+        let settings = self.settings();
+        let (old, new) = (key(ORIGIN), SigningKey::from_seed("audit.example.com/keyward-2", &[9; 32]).unwrap());
+        let acceptance = Acceptance {
+            store: &settings.store,
+            high_water_mark: &settings.high_water_mark,
+            origin: ORIGIN,
+            old_vkey: old.verifying_key(),
+            old_key: Some(&old),
+            new_key: &new,
+            reason: "the disk died",
+        };
+        accept(&acceptance, &system())
+    }
+
+    /// The settings of the log after the acceptance.
+    fn accepted_settings(&self) -> Settings {
+        let key = Arc::new(SigningKey::from_seed("audit.example.com/keyward-2", &[9; 32]).unwrap());
+        Settings { origin: "audit.example.com/keyward-2".to_owned(), key, ..self.settings() }
+    }
+
+    fn is_empty(&self) -> bool {
+        fs::read_dir(self.0.path()).unwrap().next().is_none()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i07_backups_taken_while_records_are_written_are_each_a_whole_log_at_their_mark() {
+    let serving = Serving::with_records(3).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (log, until) = (serving.log.clone(), Arc::clone(&stop));
+    let writing = tokio::spawn(async move {
+        let mut written = 0_u64;
+        while !until.load(Ordering::SeqCst) {
+            write(&log, read_of(&"x".repeat(400))).await;
+            written += 1;
+        }
+        written
+    });
+    let mut sizes = Vec::new();
+    for round in 0..8 {
+        let before = serving.log.as_of();
+        let (backup, manifest) = serving.back_up(&format!("backup-{round}")).await;
+        assert!(manifest.size >= before && manifest.signed_size <= manifest.size, "{manifest:?}");
+        let place = Place::new();
+        let restored = place.restore(&backup, None).unwrap();
+        assert_eq!((restored.size, restored.known, restored.needs_acceptance), (manifest.size, None, true));
+        sizes.push(manifest.size);
+    }
+    stop.store(true, Ordering::SeqCst);
+    assert!(writing.await.unwrap() > 0);
+    assert!(sizes.is_sorted() && sizes.first() < sizes.last(), "{sizes:?}");
+    serving.log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i07_a_restored_copy_is_not_opened_before_the_signed_record_of_its_acceptance() {
+    let serving = Serving::with_records(5).await;
+    let (backup, manifest) = serving.back_up("backup").await;
+    for number in 0..4 {
+        write(&serving.log, read_of(&number.to_string())).await;
+    }
+    let newer = serving.signed().await;
+    serving.log.stop().await;
+
+    let place = Place::new();
+    let restored = place.restore(&backup, Some(newer.note().as_bytes())).unwrap();
+    assert_eq!((restored.size, restored.known, restored.needs_acceptance), (5, Some(9), true));
+    for _ in 0..2 {
+        let refused = Log::open(&place.settings(), &system()).unwrap_err();
+        assert!(matches!(refused, OpenError::Restored { size: 5, .. }), "{refused}");
+        assert!(refused.to_string().contains("`9`"), "{refused}");
+    }
+    let accepted = place.accept().unwrap();
+    assert_eq!((accepted.index, accepted.recovered, accepted.lost), (5, 5, None));
+    let log = Log::open(&place.accepted_settings(), &system()).unwrap();
+    let record = Record::parse(&log.record(5).unwrap().unwrap()).unwrap();
+    assert_eq!((record.kind(), record.draft().principal.as_deref()), (Kind::Loss, Some("service/operator")));
+    let said = record.draft().parameters.get("restored").and_then(Value::as_object).unwrap();
+    assert_eq!(said.get("backup").and_then(Value::as_text), Some(format!("sha256:{}", manifest.digest()).as_str()));
+    assert_eq!(said.get("size").and_then(Value::as_integer), Some(5));
+    let shown = said.get("shown").and_then(Value::as_object).unwrap();
+    assert_eq!(shown.get("size").and_then(Value::as_integer), Some(9));
+    assert_eq!(shown.get("root").and_then(Value::as_text), Some(hex::encode(newer.checkpoint().root).as_str()));
+    write(&log, read_of("later")).await;
+    log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_held_against_the_mark_that_is_there_and_against_another_history() {
+    let serving = Serving::with_records(5).await;
+    let (backup, _) = serving.back_up("backup").await;
+    let marked = |place: &Place| fs::copy(&serving.settings.high_water_mark, place.settings().high_water_mark).unwrap();
+    // The mark as it is now: nothing came after the backup.
+    let whole = Place::new();
+    marked(&whole);
+    let restored = whole.restore(&backup, None).unwrap();
+    assert_eq!((restored.size, restored.known, restored.needs_acceptance), (5, Some(5), false));
+    let log = Log::open(&whole.settings(), &system()).unwrap();
+    assert_eq!(log.as_of(), 5);
+    // Its head from here on is another history's.
+    write(&log, read_of("elsewhere")).await;
+    let elsewhere = log.checkpoint_now().await.unwrap();
+    log.stop().await;
+
+    write(&serving.log, read_of("here")).await;
+    let (later, _) = serving.back_up("later").await;
+    serving.log.stop().await;
+    let older = Place::new();
+    marked(&older);
+    let restored = older.restore(&backup, None).unwrap();
+    assert_eq!((restored.size, restored.known, restored.needs_acceptance), (5, Some(6), true));
+    let accepted = older.accept().unwrap();
+    assert_eq!((accepted.recovered, accepted.lost), (5, Some(6)));
+
+    let parted = Place::new();
+    let refused = parted.restore(&later, Some(elsewhere.note().as_bytes())).unwrap_err();
+    assert!(matches!(refused, RestoreError::OtherHistory { size: 6, .. }), "{refused}");
+    let forged = parted.restore(&later, Some(b"nonsense\n")).unwrap_err();
+    assert!(matches!(forged, RestoreError::Checkpoint { .. }), "{forged}");
+    assert!(parted.is_empty());
+    let again = whole.restore(&later, None).unwrap_err();
+    assert!(matches!(again, RestoreError::Exists(_)), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_backup_is_refused_whatever_the_damage_and_nothing_is_in_place() {
+    let serving = Serving::with_records(20).await;
+    let (backup, manifest) = serving.back_up("backup").await;
+    serving.log.stop().await;
+    let mut files: Vec<String> = manifest.files.iter().map(|file| file.name.clone()).collect();
+    files.push("manifest".to_owned());
+    for (name, damage) in files.iter().flat_map(|name| ["flip", "cut", "gone", "link"].map(|damage| (name, damage))) {
+        let path = backup.join(name);
+        let bytes = fs::read(&path).unwrap();
+        match damage {
+            "flip" if !bytes.is_empty() => {
+                let mut flipped = bytes.clone();
+                flipped[bytes.len() / 2] ^= 4;
+                fs::write(&path, flipped).unwrap();
+            }
+            "cut" if !bytes.is_empty() => fs::write(&path, &bytes[..bytes.len() - 1]).unwrap(),
+            "gone" => fs::remove_file(&path).unwrap(),
+            "link" if name != "manifest" => {
+                let aside = serving.directory.path().join("aside");
+                fs::rename(&path, &aside).unwrap();
+                std::os::unix::fs::symlink(&aside, &path).unwrap();
+            }
+            _ => continue,
+        }
+        let place = Place::new();
+        let refused = place.restore(&backup, None).expect_err(name);
+        assert!(refused.is_finding(), "{name}, {damage}: {refused}");
+        assert!(place.is_empty(), "{name}, {damage}");
+        let _link = fs::remove_file(&path);
+        fs::write(&path, bytes).unwrap();
+    }
+    let place = Place::new();
+    let surplus = backup.join("db/000999.log");
+    fs::write(&surplus, b"").unwrap();
+    assert!(matches!(place.restore(&backup, None), Err(RestoreError::Damaged(_))));
+    fs::remove_file(surplus).unwrap();
+    assert!(place.restore(&backup, None).is_ok(), "undamaged");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_backup_is_taken_at_a_time_and_what_a_crash_left_of_one_is_removed_at_start() {
+    let serving = Serving::with_records(2).await;
+    let beside = serving.directory.path().join("db.backup");
+    let first = serving.log.backup(&*serving.signed().await).unwrap();
+    assert!(beside.exists());
+    let second = serving.log.backup(&*serving.signed().await);
+    assert!(matches!(second, Err(BackupError::Busy)), "{second:?}");
+    drop(first);
+    assert!(!beside.exists());
+    drop(serving.log.backup(&*serving.signed().await).unwrap());
+    serving.log.stop().await;
+    let Serving { directory, settings, log } = serving;
+    drop(log);
+    fs::create_dir_all(beside.join("db")).unwrap();
+    fs::write(beside.join("db/000004.sst"), b"left").unwrap();
+    let log = Log::open(&settings, &system()).unwrap();
+    assert!(!beside.exists());
+    log.stop().await;
+    drop(directory);
+}

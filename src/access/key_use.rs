@@ -1,0 +1,252 @@
+//! Whether the engine may use a key: it does so only as `service/ssm` in the role `role/local/SSM_QCSRole`, by what the policy
+//! folder attaches to that role (`QcloudAccessForSSMRole`). Take the grant away, and every use of a value fails and is
+//! recorded.
+//!
+//! INVARIANT I5: no role, no trust, no grant, a deny on the role or on `service/ssm`, or a fault: the key is not used.
+//! INVARIANT I13: it is decided with the request, on the revision that the request was decided on and whose generation its read
+//! set names: no record releases a value on a revision whose grant is gone.
+//! INVARIANT I4: the record names the key and the role's number (`parameters.kms`); with its own `qcs:current_time` that is all
+//! that such a decision can rest on, and [`differs`] makes it again.
+//!
+//! What depends on no condition is decided once for each revision and key. Nothing here is written to disk.
+
+use super::gateway::Gateway;
+use super::policies::Live;
+use super::question::Asked;
+use super::recording;
+use super::replay::ReplayError;
+use crate::actions::{self, Action, ConditionKey, Effect, Operation};
+use crate::authz::{
+    Caller, Context, CredentialForm, DecidingStatement, Decision, PolicySet, Question, Target, Verdict,
+};
+use crate::error::{ApiError, Code};
+use crate::keys::KeyId;
+use crate::principal::Principal;
+use crate::resource::{CreatorNumber, Place};
+use keyward_audit::record::{Draft, Parameters, Value};
+use moka::sync::Cache;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What of a record's parameters says by which key.
+const PARAMETER: &str = "kms";
+/// Most keys whose decisions are kept for a revision, for each use.
+const KEYS_MAX: u64 = 10_000;
+
+/// What a request has done with a key: whoever writes a value has a data key made and wrapped, whoever reads one has it
+/// unwrapped.
+const fn operation(action: &Action) -> Operation {
+    match action.effect {
+        Effect::Read => Operation::Decrypt,
+        Effect::Write => Operation::GenerateDataKey,
+    }
+}
+
+/// The engine, as policy is asked about it.
+pub(super) struct KeyUser {
+    role: Principal,
+    service: [Principal; 1],
+    uin: CreatorNumber,
+}
+
+impl KeyUser {
+    /// The engine; `uin` is the creator number of its role.
+    pub(super) fn new(uin: CreatorNumber) -> Self {
+        Self { role: Principal::engine_role(), service: [Principal::engine()], uin }
+    }
+
+    /// A session of the role, which the service took.
+    fn caller(&self) -> Caller<'_> {
+        Caller {
+            principal: &self.role,
+            groups: &[],
+            roles: &[],
+            restricted: &self.service,
+            creator: self.uin,
+            form: CredentialForm::Session { assumed_issuer: None },
+        }
+    }
+
+    /// Every condition key that such a use has: the gateway calls itself, so there is no address.
+    fn context(&self, place: &Place, now: String) -> Context {
+        let one = |text: &str| vec![text.to_owned()];
+        let values = BTreeMap::from([
+            (ConditionKey::CurrentTime, vec![now]),
+            (ConditionKey::Uin, vec![self.uin.to_string()]),
+            (ConditionKey::OwnerUin, one(&place.account)),
+            (ConditionKey::Door, one("internal")),
+            (ConditionKey::SecureTransport, one("true")),
+        ]);
+        Context { values }
+    }
+
+    /// Decides.
+    fn ask(&self, set: &PolicySet, usage: Operation, key: &str, place: &Place, now: String) -> Ruling {
+        match set.role_trusts(&self.role, &Principal::engine()) {
+            None => return Ruling::NoRole,
+            Some(false) => return Ruling::NotTrusted,
+            Some(true) => {}
+        }
+        let Some(action) = actions::row(usage) else { return Ruling::NoRole };
+        let context = self.context(place, now);
+        let target = Target::Key { id: key };
+        let question = Question { caller: self.caller(), action, target, context: &context, session_policy: None };
+        Ruling::Decided(set.decide(&question))
+    }
+}
+
+/// What policy says of a use.
+#[derive(Debug, PartialEq, Eq)]
+enum Ruling {
+    /// The folder has no such role.
+    NoRole,
+    /// Its trust policy does not let the service take it.
+    NotTrusted,
+    Decided(Decision),
+}
+
+impl Ruling {
+    /// Why not; `None` if it may.
+    fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::NoRole => Some("role_missing"),
+            Self::NotTrusted => Some("role_not_trusted"),
+            Self::Decided(decision) => decision.outcome.reason(),
+        }
+    }
+
+    fn layers(&self) -> &[DecidingStatement] {
+        match self {
+            Self::NoRole | Self::NotTrusted => &[],
+            Self::Decided(decision) => &decision.layers,
+        }
+    }
+
+    /// As the record says it: key and number; of a refusal also what decided.
+    fn written(&self, key: &str, uin: CreatorNumber) -> Value {
+        let mut said =
+            Parameters::from([("key".to_owned(), Value::from(key)), ("uin".to_owned(), Value::from(uin.to_string()))]);
+        if let Some(reason) = self.refusal() {
+            said.insert("reason".to_owned(), Value::from(reason));
+            said.insert("layers".to_owned(), Value::List(self.layers().iter().map(layer).collect()));
+        }
+        Value::Object(said)
+    }
+}
+
+fn layer(deciding: &DecidingStatement) -> Value {
+    let mut said = Parameters::from([
+        ("effect".to_owned(), Value::from(deciding.effect.name())),
+        ("layer".to_owned(), Value::from(deciding.layer.name())),
+    ]);
+    if let (Some(document), Some(statement)) = (&deciding.document, deciding.statement) {
+        said.insert("document".to_owned(), Value::from(document.as_str()));
+        said.insert("statement".to_owned(), Value::from(statement));
+    }
+    Value::Object(said)
+}
+
+/// What a revision says of the uses that it knows already.
+pub(super) struct KeyGrants {
+    seal: Settled,
+    open: Settled,
+}
+
+/// The decisions on one use, by key, unless they depend on more.
+struct Settled(Option<Cache<String, Arc<Ruling>>>);
+
+impl Settled {
+    fn of(set: &PolicySet, usage: Operation) -> Self {
+        // Which number the role has says nothing about whether there are conditions.
+        let user = KeyUser::new(CreatorNumber::from_mac([0; 8]));
+        let is_free = actions::row(usage).is_some_and(|action| set.is_free_of_conditions(&user.caller(), action));
+        Self(is_free.then(|| Cache::new(KEYS_MAX)))
+    }
+}
+
+impl KeyGrants {
+    /// For a revision that goes live.
+    pub(super) fn of(set: &PolicySet) -> Self {
+        Self { seal: Settled::of(set, Operation::GenerateDataKey), open: Settled::of(set, Operation::Decrypt) }
+    }
+
+    fn ruling(&self, usage: Operation, key: &str, decide: impl FnOnce() -> Ruling) -> Arc<Ruling> {
+        let Settled(known) = if usage == Operation::Decrypt { &self.open } else { &self.seal };
+        let Some(known) = known else { return Arc::new(decide()) };
+        if let Some(ruling) = known.get(key) {
+            return ruling;
+        }
+        let ruling = Arc::new(decide());
+        // What could not be decided may be decided the next time.
+        if !matches!(&*ruling, Ruling::Decided(Decision { outcome: Verdict::Error(_), .. })) {
+            known.insert(key.to_owned(), Arc::clone(&ruling));
+        }
+        ruling
+    }
+}
+
+/// Asks policy whether the engine may use `key` for this request. The record says which key, and what decided if not.
+///
+/// # Errors
+/// What the caller is told if it may not: `FailedOperation.AccessKmsError`, or of a read `OperationDenied.RoleNotExist` if there
+/// is no role to take.
+pub(super) fn allow(gateway: &Gateway, asked: &Asked<'_>, key: &KeyId, draft: &mut Draft) -> Result<(), ApiError> {
+    let usage = operation(asked.action);
+    let (user, place) = (gateway.key_user(), gateway.place());
+    let live: &Live = &asked.live;
+    let ruling = live.key_grants.ruling(usage, key.as_str(), || {
+        user.ask(&live.set, usage, key.as_str(), place, recording::time_text(asked.now_s()))
+    });
+    draft.parameters.insert(PARAMETER.to_owned(), ruling.written(key.as_str(), user.uin));
+    let Some(reason) = ruling.refusal() else { return Ok(()) };
+    if let Ruling::Decided(Decision { outcome: Verdict::Error(fault), .. }) = &*ruling {
+        tracing::error!(request = asked.ask.call.request, %fault, "whether a key may be used could not be decided; denied");
+        metrics::counter!("keyward_policy_errors_total").increment(1);
+    }
+    metrics::counter!("keyward_key_uses_refused_total", "reason" => reason).increment(1);
+    Err(if *ruling == Ruling::NoRole && asked.action.operation == Operation::GetSecretValue {
+        role_missing()
+    } else {
+        ApiError::new(Code::AccessKmsError, "the gateway has no grant to use the key of this secret")
+    })
+}
+
+/// What DescribeSecret says if there is no role to take, though it uses no key.
+///
+/// # Errors
+/// `OperationDenied.RoleNotExist`.
+pub(super) fn check_role(gateway: &Gateway, asked: &Asked<'_>) -> Result<(), ApiError> {
+    let user = gateway.key_user();
+    asked.live.set.role_trusts(&user.role, &Principal::engine()).map(|_| ()).ok_or_else(role_missing)
+}
+
+fn role_missing() -> ApiError {
+    let message = "the role in which the gateway uses its keys, `SSM_QCSRole`, is not in the policy folder";
+    ApiError::new(Code::RoleNotExist, message)
+}
+
+/// Decides the use of a key that a record holds again, under its own revision; how the answer differs, if it does. A record
+/// without one has no difference.
+///
+/// # Errors
+/// [`ReplayError::Incomplete`] if the record does not hold what the decision needs.
+pub(super) fn differs(draft: &Draft, set: &PolicySet, place: &Place) -> Result<Option<String>, ReplayError> {
+    let Some(recorded) = draft.parameters.get(PARAMETER) else { return Ok(None) };
+    let incomplete = ReplayError::Incomplete;
+    let said = recorded.as_object().ok_or(incomplete("`kms` as an object"))?;
+    let text = |name: &str| said.get(name).and_then(Value::as_text);
+    let key = text("key").ok_or(incomplete("the key's id"))?;
+    let uin = text("uin").and_then(|text| text.parse().ok()).and_then(CreatorNumber::new);
+    let uin = uin.ok_or(incomplete("the role's number"))?;
+    let name = draft.action.split_once(':').map_or("", |(_, name)| name);
+    let action = actions::by_name(name).ok_or(incomplete("a known action"))?;
+    let conditions = draft.context.as_ref().map(|context| &context.conditions).ok_or(incomplete("context"))?;
+    let now = conditions.get(ConditionKey::CurrentTime.name()).and_then(|values| values.first());
+    let now = now.ok_or(incomplete("qcs:current_time"))?.clone();
+    let again = KeyUser::new(uin).ask(set, operation(action), key, place, now).written(key, uin);
+    let differ = again != *recorded;
+    Ok(differ.then(|| format!("the use of its key, decided again, is {again:?}, recorded is {recorded:?}")))
+}
+
+#[cfg(test)]
+mod tests;

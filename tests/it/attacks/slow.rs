@@ -1,0 +1,149 @@
+//! F4: who is slow on purpose is ended, and holds up nobody else. A small count here; `KEYWARD_IDLE_CONNECTIONS` sets another.
+
+use super::read;
+use crate::gateway::{TestGateway, wait_for};
+use crate::wire::Connection;
+use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn gateway() -> TestGateway {
+    let gateway = TestGateway::builder()
+        .set("limits.request_timeout_s", 1)
+        .set("limits.body_timeout_s", 1)
+        .record_every_refusal()
+        .start();
+    gateway.create("demo/db", "s3cret");
+    gateway
+}
+
+/// Sends `begin`, then a byte now and then, until the server ends the connection; answers after how long, and what it said.
+fn drip(gateway: &TestGateway, begin: &str, byte: &[u8]) -> (Duration, String) {
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let since = Instant::now();
+    stream.write_all(begin.as_bytes()).unwrap();
+    let mut said = Vec::new();
+    let mut block = [0; 4096];
+    loop {
+        assert!(since.elapsed() < Duration::from_secs(25), "never ended: {}", String::from_utf8_lossy(&said));
+        let _ended = stream.write_all(byte);
+        match stream.read(&mut block) {
+            Ok(0) => break,
+            Ok(length) => said.extend(&block[..length]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    (since.elapsed(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn attack_f04_slow_heads_and_slow_bodies_are_ended_in_time() {
+    let gateway = gateway();
+    let (took, said) = drip(&gateway, "POST /v1/GetSecretValue HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", b"a");
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
+    assert!(took < Duration::from_secs(15), "a slow head took {took:?}");
+    let head = format!(
+        "POST /v1/GetSecretValue HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n",
+        gateway.admin()
+    );
+    let (took, said) = drip(&gateway, &head, b" ");
+    assert!(said.starts_with("HTTP/1.1 400") && said.contains("did not come in time"), "{said}");
+    assert!(took < Duration::from_secs(15), "a slow body took {took:?}");
+    // Of whom nobody knows, no body is read at all.
+    let (took, said) = drip(&gateway, &head.replace(gateway.admin(), "nonsense"), b" ");
+    assert!(said.starts_with("HTTP/1.1 401"), "{said}");
+    assert!(took < Duration::from_secs(15), "an unknown caller's slow body took {took:?}");
+    let records = gateway.records();
+    let late = records.iter().filter(|record| record["reason"] == "InvalidRequest").count();
+    assert_eq!(late, 1, "a known caller's slow body is a record");
+    gateway.finish();
+}
+
+/// Times of so many reads, sorted.
+fn times(gateway: &TestGateway, reads: usize) -> Vec<Duration> {
+    let app = gateway.issuer().token("app");
+    let mut connection = Connection::open(gateway.address());
+    let bearer = format!("Bearer {app}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let mut times: Vec<Duration> = (0..reads)
+        .map(|_| {
+            let since = Instant::now();
+            let reply =
+                connection.request("POST /v1/GetSecretValue", &headers, br#"{"SecretName":"demo/db"}"#).unwrap();
+            assert!([200, 503].contains(&reply.status), "{}", reply.body);
+            since.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times
+}
+
+#[test]
+fn attack_f04_readers_that_read_nothing_and_idle_connections_delay_nobody() {
+    let gateway = gateway();
+    for number in 0..20 {
+        gateway.create(&format!("demo/large-{number}"), &"x".repeat(60_000));
+    }
+    let idle: usize = std::env::var("KEYWARD_IDLE_CONNECTIONS").map_or(200, |count| count.parse().unwrap());
+    let alone = times(&gateway, 400);
+    let connections: Vec<TcpStream> = (0..idle).map(|_| TcpStream::connect(gateway.address()).unwrap()).collect();
+    // Each asks for more than the sockets hold, again and again, and takes nothing of it.
+    let names: Vec<_> = (0..20).map(|number| json!({"SecretName": format!("demo/large-{number}")})).collect();
+    let body = json!({"Secrets": names}).to_string();
+    let request = format!(
+        "POST /v1/BatchGetSecretValue HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        gateway.admin(),
+        body.len()
+    );
+    let slow: Vec<TcpStream> = (0..16)
+        .map(|_| {
+            let mut stream = TcpStream::connect(gateway.address()).unwrap();
+            stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+            for _ in 0..8 {
+                if stream.write_all(request.as_bytes()).is_err() {
+                    break;
+                }
+            }
+            stream
+        })
+        .collect();
+    let beside = times(&gateway, 400);
+    let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
+    println!(
+        "p99 of 400 reads: {:?} alone, {:?} beside {idle} idle connections and 16 readers that read nothing",
+        p99(&alone),
+        p99(&beside)
+    );
+    assert!(p99(&beside) < Duration::from_secs(2), "{:?}", p99(&beside));
+    assert_eq!(read(&gateway, gateway.admin(), "demo/large-7").status, 200);
+    drop((connections, slow));
+    gateway.finish();
+}
+
+#[test]
+fn attack_f04_who_stops_reading_a_file_holds_neither_its_copy_nor_the_stop() {
+    let gateway = gateway();
+    for number in 0..60 {
+        gateway.create(&format!("demo/large-{number}"), &"x".repeat(60_000));
+    }
+    let request = format!(
+        "POST /v1/CreateBackup HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}",
+        gateway.admin()
+    );
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 1024]).unwrap();
+    let copy = gateway.installation().path("data/db.backup");
+    // It reads nothing any more, and goes after a while.
+    let leaving = thread::spawn(move || {
+        thread::park_timeout(Duration::from_millis(500));
+        drop(stream);
+    });
+    wait_for("the copy to be given up", || (!copy.exists()).then_some(()));
+    leaving.join().unwrap();
+    gateway.finish();
+}
