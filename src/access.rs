@@ -48,6 +48,7 @@ mod grant;
 pub mod holdings;
 mod issuers;
 mod key_use;
+mod keys;
 mod pairs;
 pub mod policies;
 mod purger;
@@ -149,6 +150,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         // A revision that is in the log is about to be swapped in; anything else is read anew at once.
         gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await;
         gateway.issuers().catch_up(gateway.log().generation(issuers::ISSUERS)).await;
+        gateway.catch_up_keys();
     }
     match last {
         Some(draft) => give_up(gateway, *draft, recording::CONTENTION).await,
@@ -192,7 +194,8 @@ async fn commit<E: Event>(
     })
 }
 
-/// Commits a change; the purger hears of the values that it deletes, and another root key is taken up.
+/// Commits a change; the purger hears of the values and keys that it deletes, and changed keys, or another root key, become
+/// live.
 async fn commit_change(
     gateway: &Gateway,
     grant: Grant<Done>,
@@ -200,14 +203,17 @@ async fn commit_change(
     reads: ReadSet,
 ) -> Result<Committed<Grant<Done>>, Stopped> {
     let deleted = purger::deletes(&changes);
-    let replaces_root = root_key::replaces(&changes);
+    let (deletes_keys, moves_keys) = (purger::deletes_keys(&changes), changes.bumps.contains(&keys::KEYS));
     let committed = commit(gateway, grant, changes, reads).await;
     let may_be_done = !matches!(committed, Err(Stopped::Conflict(_) | Stopped::TooLarge(_)));
-    if may_be_done && replaces_root {
-        gateway.settle_root_key();
-    }
     if may_be_done && !deleted.is_empty() {
         gateway.leftovers().add(deleted);
+    }
+    if may_be_done && deletes_keys {
+        gateway.leftovers().add_keys();
+    }
+    if committed.is_ok() && moves_keys {
+        gateway.catch_up_keys();
     }
     committed
 }

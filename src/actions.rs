@@ -358,13 +358,27 @@ catalogue! {
     /// Revokes tokens.
     RevokeToken Cam Operation Write Door;
     /// Key-encryption keys and their generations.
-    ListKeys Kms Operation Read Not;
+    ListKeys Kms Operation Read Door;
+    /// A new key-encryption key.
+    CreateKey Kms Key Write Door;
+    /// A key, its generations, and how many data keys each wraps.
+    DescribeKey Kms Key Read Door;
     /// A new generation of a key.
-    RotateKey Kms Operation Write Not;
+    RotateKey Kms Operation Write Door;
     /// Re-wraps data keys to the newest generation.
-    RewrapKeys Kms Operation Write Not;
+    RewrapKeys Kms Operation Write Door;
     /// Puts all keys under the root key that the configuration names next.
     RotateRootKey Kms Operation Write Door;
+    /// Ends a generation of a key that wraps nothing.
+    RetireKeyGeneration Kms Key Write Door;
+    /// Makes a disabled key usable.
+    EnableKey Kms Key Write Door;
+    /// Makes a key, and so the values under it, unusable.
+    DisableKey Kms Key Write Door;
+    /// Deletes a key that wraps nothing, after a window.
+    ScheduleKeyDeletion Kms Key Write Door;
+    /// Takes the deletion of a key back.
+    CancelKeyDeletion Kms Key Write Door;
     /// Makes and wraps a data key for a value.
     GenerateDataKey Kms Key Write Internal;
     /// Unwraps a value's data key.

@@ -112,7 +112,7 @@ Changes nothing and prints no secret. A running gateway is looked at as it lies 
     /// Store, read, list and switch secrets
     #[command(subcommand)]
     Secret(secret::Secret),
-    /// The keys that values are sealed under
+    /// Make, rotate, switch and delete the keys that values are sealed under
     #[command(subcommand)]
     Key(key::Key),
     /// Run a program with secrets in its environment
@@ -155,6 +155,23 @@ struct Context {
     config: PathBuf,
     server: client::ServerOptions,
     output: Output,
+}
+
+impl Context {
+    /// The configuration, for verbs that work on the installation itself.
+    ///
+    /// # Errors
+    /// There is none where it was sought, or it is not understood.
+    fn load_config(&self) -> anyhow::Result<Config> {
+        if !self.config.exists() {
+            anyhow::bail!(
+                "there is no `{}`: name the configuration by --config FILE or KEYWARD_CONFIG, or make one by \
+                 `keyward init --dir DIR`",
+                self.config.display()
+            );
+        }
+        Ok(Config::load(&self.config)?)
+    }
 }
 
 /// Reads the arguments, does what they say, and answers the exit code.

@@ -111,4 +111,16 @@ impl Place {
         let name = SecretName::parse(name).ok()?;
         (self.secret(Some(creator), &name) == text).then_some((creator, name))
     }
+
+    /// The six segments of a key.
+    #[must_use]
+    pub fn key(&self, id: &str) -> String {
+        format!("qcs::kms:{}:uin/{}:key/{id}", self.region, self.account)
+    }
+
+    /// The id in a key's six segments.
+    #[must_use]
+    pub fn parse_key<'a>(&self, text: &'a str) -> Option<&'a str> {
+        text.strip_prefix(self.key("").as_str())
+    }
 }

@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{changes, issuers, pairs, recording, root_key, secrets, tokens, trail};
+use super::{changes, issuers, keys, pairs, recording, root_key, secrets, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -125,6 +125,7 @@ impl Ask {
             Ok(Request::ListSecrets(_)
                 | Request::CreateSshKeyPair(_)
                 | Request::RotateRootKey
+                | Request::Key(_)
                 | Request::SearchRecords(_)
                 | Request::GetInclusionProof { .. }
                 | Request::ExportRecords
@@ -219,7 +220,7 @@ fn decide(
         let decision = asked.decide(&live.set, Some(&servable.row));
         return match admit(gateway, &mut asked, &decision) {
             Ok(mut draft) => {
-                let carried = secrets::serve(gateway, &asked, servable, &mut draft);
+                let carried = secrets::serve(gateway, &mut asked, servable, &mut draft);
                 finish(&mut asked, carried, draft)
             }
             Err(refused) => *refused,
@@ -354,6 +355,7 @@ fn carry_out(
         Request::TagResource(_, tags) => changes::tag(gateway, row, tags, draft),
         Request::UntagResource(_, tags) => changes::untag(gateway, row, tags, draft),
         Request::RotateRootKey => root_key::rotate(gateway, asked, snapshot, draft)?,
+        Request::Key(request) => keys::carry_out(gateway, asked, snapshot, request, draft)?,
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
         Request::GetRandomPassword(rules) => secrets::password(gateway, rules),
         // Divided before anything is decided.

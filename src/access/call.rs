@@ -174,7 +174,7 @@ impl Answer {
 
     /// A value, opened under the proof that its read is recorded.
     pub(super) fn value(value: Plaintext, grant: Grant<Read>, locator: Locator) -> Self {
-        let Read(servable) = grant.into_act();
+        let Read { servable, .. } = grant.into_act();
         Self::new(Some(locator), Content::Secret { servable, value })
     }
 

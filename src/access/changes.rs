@@ -54,7 +54,7 @@ fn name_expiry(expires_at_s: Option<u64>, draft: &mut Draft) {
 /// PutSecretValue
 pub(super) fn put(
     gateway: &Gateway,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     row: Option<SecretRow>,
     put: &PutSecretValue,
     draft: &mut Draft,
@@ -64,6 +64,7 @@ pub(super) fn put(
     if let Some(expected) = &put.expected_current {
         draft.parameters.insert("expected_current".to_owned(), RecordValue::from(expected.as_str()));
     }
+    let keyring = asked.keys();
     let made = |draft: &mut Draft| {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
         if let Some(expected) = &put.expected_current {
@@ -71,7 +72,7 @@ pub(super) fn put(
         }
         let unsealed =
             Unsealed { secret: row.id, name: &row.name, version: &put.version, key: &row.key, value: &put.value };
-        let sealed = unsealed.seal(gateway, asked, draft)?;
+        let sealed = unsealed.seal(gateway, asked, &keyring, draft)?;
         let limits = gateway.secret_limits();
         let new = NewVersion { stage: put.stage, at_s: asked.now_s(), expires_at_s: put.expires_at_s };
         change::put(row, &sealed, new, &limits).map_err(|error| error_of(&error))
@@ -83,17 +84,18 @@ pub(super) fn put(
 /// UpdateSecret
 pub(super) fn update(
     gateway: &Gateway,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     row: Option<SecretRow>,
     update: &UpdateSecret,
     draft: &mut Draft,
 ) -> Carried {
+    let keyring = asked.keys();
     let made = |draft: &mut Draft| {
         let row = row.ok_or_else(|| error_of(&SecretError::SecretNotFound))?;
         change::updatable(&row, &update.version).map_err(|error| error_of(&error))?;
         let unsealed =
             Unsealed { secret: row.id, name: &row.name, version: &update.version, key: &row.key, value: &update.value };
-        let sealed = unsealed.seal(gateway, asked, draft)?;
+        let sealed = unsealed.seal(gateway, asked, &keyring, draft)?;
         change::update(row, &sealed, update.expires_at_s).map_err(|error| error_of(&error))
     };
     name_expiry(update.expires_at_s, draft);

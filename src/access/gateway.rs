@@ -3,11 +3,11 @@
 use super::cursor::CursorKey;
 use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::key_use::KeyUser;
+use super::keys::{KEYS, Keys};
 use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
 use super::request_ids::RequestIds;
-use super::root_key::RootKeys;
 use super::setup;
 use super::steady::SteadyClock;
 use super::tokens::LogRevocations;
@@ -82,6 +82,7 @@ pub struct Gateway {
     issuers: Issuers,
     policies: Policies,
     engine: Engine,
+    keys: Keys,
     place: Place,
     limits: Limits,
     environment: Environment,
@@ -95,7 +96,6 @@ pub struct Gateway {
     request_ids: RequestIds,
     servables: Servables,
     key_user: KeyUser,
-    root_keys: RootKeys,
 }
 
 /// A summary that may be durable or not: the store failed under it.
@@ -136,7 +136,9 @@ impl Gateway {
         let roots = setup::root_keys(config)?;
         let loaded = Loaded::read(config)?;
         let log = Log::open(&setup::log_settings(config)?, &environment)?;
+        let keys_as_of = log.generation(KEYS);
         let Opened { keyring, root, is_next } = log.read(|snapshot| Ok(roots.open(snapshot)))??;
+        let keyring = keyring.as_of_generation(keys_as_of);
         drop(roots);
         if is_next {
             tracing::warn!(
@@ -150,6 +152,7 @@ impl Gateway {
             issuers: Issuers::start(config, loaded, log.generation(issuers::ISSUERS)),
             policies,
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
+            keys: Keys::new(root, config.file.clone()),
             place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
             limits: config.limits.clone(),
             floods: Floods::new(Budget {
@@ -165,7 +168,6 @@ impl Gateway {
             request_ids: RequestIds::default(),
             servables: Servables::default(),
             key_user,
-            root_keys: RootKeys::new(root, config.file.clone()),
             cursors: CursorKey::random(&*environment.random)?,
             steady_clock: SteadyClock::default(),
             leftovers: Leftovers::found(&log)?,
@@ -339,6 +341,10 @@ impl Gateway {
         &self.engine
     }
 
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Secrets that were read last.
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
@@ -347,11 +353,6 @@ impl Gateway {
     /// The engine, as policy is asked about it.
     pub(super) fn key_user(&self) -> &KeyUser {
         &self.key_user
-    }
-
-    /// The root key, and its replacement.
-    pub(super) fn root_keys(&self) -> &RootKeys {
-        &self.root_keys
     }
 
     pub(super) fn rates(&self) -> &Rates {
@@ -420,7 +421,7 @@ impl Gateway {
     }
 
     pub(super) fn creator_number(&self, principal: &Principal) -> CreatorNumber {
-        self.engine.keyring().creator_number(principal)
+        self.engine.installation().creator_number(principal)
     }
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {

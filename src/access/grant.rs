@@ -2,6 +2,7 @@
 
 use super::export::ExportStream;
 use crate::error::ApiError;
+use crate::keys::Keyring;
 use crate::secret::{Binding, Plaintext, Readable, SealedValue, Servable};
 use keyward_audit::record::Draft;
 use keyward_audit::{Event, Lane};
@@ -19,8 +20,13 @@ struct Granted<A> {
     preceding: Option<Box<Draft>>,
 }
 
-/// The act of a grant to read a value: the sealed row as of the snapshot that policy was decided on.
-pub struct Read(pub Arc<Servable>);
+/// The act of a grant to read a value.
+pub struct Read {
+    /// The sealed row as of the snapshot that policy was decided on.
+    pub servable: Arc<Servable>,
+    /// The keys that it was decided on.
+    pub keyring: Arc<Keyring>,
+}
 
 /// The act of every other grant: the answer's fields; the change itself rides in the record's batch.
 pub struct Done(pub Map<String, Value>);
@@ -63,8 +69,12 @@ impl<A: Send + 'static> Event for Grant<A> {
 
 impl Readable for Grant<Read> {
     fn sealed(&self) -> (&SealedValue, &Binding) {
-        let Read(servable) = &self.0.act;
+        let servable = &self.0.act.servable;
         (&servable.sealed, &servable.binding)
+    }
+
+    fn keyring(&self) -> &Keyring {
+        &self.0.act.keyring
     }
 }
 

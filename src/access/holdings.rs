@@ -1,4 +1,4 @@
-//! The store held against the log: what the records say that secrets and revocations are, against the rows that are there.
+//! The store held against the log: what the records say that secrets, keys and revocations are, against the rows that are there.
 //!
 //! The code of a row shows that keyward wrote it at some time; only the log shows that nothing came after it. So a row
 //! that was put back whole from an older copy is found here (attack H10), and so are rows that are gone, rows that no
@@ -7,10 +7,11 @@
 //! INVARIANT I7: a difference is named by the index of the record that the store contradicts. Opens no value and writes
 //! nothing; a process that dies leaves nothing behind. Memory grows with the number of secrets, not of records.
 
+mod keys;
 mod said;
 
 use crate::authn::Revocation;
-use crate::keys::RowKey;
+use crate::keys::{Keyring, RowKey};
 use crate::secret::row::SecretRow;
 use crate::secret::{address, lookup};
 use keyward_audit::log::{Finding, each_record};
@@ -41,7 +42,7 @@ impl Found {
     }
 }
 
-/// Holds the store against its log, which nobody writes meanwhile and which was verified before; tells `progress` of records
+/// Holds the store, whose keys are `keyring`, against its log, which nobody writes meanwhile and which was verified before; tells `progress` of records
 /// done and of all.
 ///
 /// # Errors
@@ -49,7 +50,7 @@ impl Found {
 pub fn against_log(
     store: &dyn Store,
     origin: &str,
-    row_key: &RowKey,
+    keyring: &Keyring,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Found, StoreError> {
     let (mut said, mut found) = (Said::default(), Found::default());
@@ -61,7 +62,8 @@ pub fn against_log(
         }
     })?;
     store.snapshot(&mut |snapshot| {
-        secrets(snapshot, row_key, &mut said, &mut found)?;
+        secrets(snapshot, keyring.installation().row_key(), &mut said, &mut found)?;
+        said.keys().meet(keyring, &mut found);
         revocations(snapshot, &said, &mut found)
     })?;
     Ok(found)

@@ -70,7 +70,7 @@ fn free_id(gateway: &Gateway, asked: &mut Asked<'_>, snapshot: &dyn Snapshot) ->
 /// GetSSHKeyPairValue: reads the sealed row on the snapshot; it is opened once the read is recorded.
 pub(super) fn get(
     gateway: &Gateway,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
     pair: &PairName,

@@ -1,4 +1,5 @@
-//! `service/purger`: carries out deletions that are due, and has the bytes of what was deleted leave the files of the store.
+//! `service/purger`: carries out deletions that are due (those of keys: `keys::ending`), and has the bytes of what was deleted
+//! leave the files of the store.
 //!
 //! INVARIANT I2: a purge is one batch: its record and the deletion of all that the secret had.
 //! INVARIANT I13: it is decided on the secret's row and on the clock, both named in its read set: a secret that was restored
@@ -31,6 +32,8 @@ const RANGES_MAX: usize = 64;
 #[derive(Debug, Default)]
 struct Deleted {
     secrets: BTreeSet<SecretId>,
+    /// Keys were deleted, or generations of them.
+    keys: bool,
     /// Nobody knows whose: they were deleted by a process that is gone.
     unknown: bool,
 }
@@ -46,7 +49,7 @@ impl Leftovers {
     /// [`StoreError`] if the watermark cannot be read.
     pub(super) fn found(log: &Log) -> Result<Self, StoreError> {
         let unknown = log.generation(DELETED) > log.watermark(COMPACTED)?;
-        Ok(Self(Mutex::new(Deleted { secrets: BTreeSet::new(), unknown })))
+        Ok(Self(Mutex::new(Deleted { unknown, ..Deleted::default() })))
     }
 
     fn locked(&self) -> MutexGuard<'_, Deleted> {
@@ -57,6 +60,11 @@ impl Leftovers {
     pub(super) fn add(&self, secrets: impl IntoIterator<Item = SecretId>) {
         self.locked().secrets.extend(secrets);
     }
+
+    /// Notes that keys were deleted, or generations of them.
+    pub(super) fn add_keys(&self) {
+        self.locked().keys = true;
+    }
 }
 
 /// The secrets of which `changes` deletes values.
@@ -65,10 +73,15 @@ pub(super) fn deletes(changes: &Changes) -> Vec<SecretId> {
     deleted.filter_map(|write| address::secret_of_value(&write.key.bytes)).collect()
 }
 
-/// Writes on secrets as they ride with a record.
+/// Whether `changes` deletes keys, or generations of them.
+pub(super) fn deletes_keys(changes: &Changes) -> bool {
+    changes.writes.iter().any(|write| write.value.is_none() && write.key.family == Family::Keys)
+}
+
+/// Writes on secrets and keys as they ride with a record.
 pub(super) fn changes(writes: Vec<Write>, indexed: Option<Key>) -> Changes {
     let mut changes = Changes { writes, bumps: Vec::new(), indexed: indexed.into_iter().collect() };
-    if !deletes(&changes).is_empty() {
+    if deletes_keys(&changes) || !deletes(&changes).is_empty() {
         changes.bumps.push(DELETED);
     }
     changes
@@ -95,9 +108,13 @@ struct Purge {
 }
 
 impl Gateway {
-    /// Carries out all deletions that are due, each as a record of its own; answers how many. What cannot be done now is
-    /// left for the next time.
+    /// Carries out all deletions that are due, of secrets and of keys, each as a record of its own; answers how many. What
+    /// cannot be done now is left for the next time.
     pub async fn purge(&self) -> usize {
+        self.purge_secrets().await + self.purge_keys().await
+    }
+
+    async fn purge_secrets(&self) -> usize {
         let mut purged = 0;
         loop {
             let due_by_s = self.steadiness().due_by_s(self.now_us() / 1_000_000);
@@ -190,13 +207,15 @@ impl Gateway {
     fn compact_now(&self) -> Result<(), StoreError> {
         let log = self.log();
         let up_to = log.generation(DELETED);
-        let Deleted { secrets, unknown } = std::mem::take(&mut *self.leftovers().locked());
+        let Deleted { secrets, keys, unknown } = std::mem::take(&mut *self.leftovers().locked());
         let ranges = match (unknown, secrets.len()) {
-            (false, 0) => return Ok(()),
-            (false, 1..=RANGES_MAX) => secrets.into_iter().map(address::values).collect(),
+            (false, 0) if !keys => return Ok(()),
+            (false, 0..=RANGES_MAX) => secrets.into_iter().map(address::values).collect(),
             _ => vec![address::all_values()],
         };
-        let compacted = log.compact(Family::Secrets, &ranges);
+        // Every address of the family begins with a letter.
+        let of_keys = if keys || unknown { vec![(Vec::new(), vec![0xff])] } else { Vec::new() };
+        let compacted = log.compact(Family::Secrets, &ranges).and_then(|()| log.compact(Family::Keys, &of_keys));
         if compacted.is_err() {
             self.leftovers().locked().unknown = true;
         }

@@ -4,6 +4,7 @@
 
 use super::attempt::Ask;
 use super::gateway::Gateway;
+use super::keys::KEYS;
 use super::policies::Live;
 use super::recording;
 use super::request::{PairName, Request};
@@ -12,7 +13,7 @@ use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
 use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
 use crate::error::{ApiError, Code};
-use crate::keys::RowKey;
+use crate::keys::{KeyId, Keyring, RowKey};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
@@ -37,6 +38,7 @@ pub(super) struct Asked<'a> {
     name: Option<SecretName>,
     creator: CreatorNumber,
     place: &'a Place,
+    keyring: Arc<Keyring>,
     row_key: &'a RowKey,
     now_s: u64,
     /// What is known of the clock that deletions are due by.
@@ -67,6 +69,7 @@ impl<'a> Asked<'a> {
             name: subject(request).cloned(),
             creator: gateway.creator_number(&caller.principal),
             place: gateway.place(),
+            keyring: gateway.engine().keyring(),
             row_key: gateway.engine().row_key(),
             now_s: gateway.now_us() / 1_000_000,
             clock: gateway.steadiness(),
@@ -88,15 +91,35 @@ impl<'a> Asked<'a> {
         self.now_s
     }
 
-    /// The six segments of the secret that was decided on; creator `*` if it does not exist.
-    pub(super) fn resource(&self) -> Option<String> {
-        self.target.as_ref().map(|(creator, name)| self.place.secret(*creator, name))
+    /// The keys that are live, which what is decided from now on rests on.
+    pub(super) fn keys(&mut self) -> Arc<Keyring> {
+        self.reads.generations.push((KEYS, self.keyring.as_of()));
+        Arc::clone(&self.keyring)
     }
 
-    /// The secret whose value is asked for, if it was read before, with the log size as of which it was.
+    /// The key that the request is about, if its action is on keys.
+    fn key(&self) -> Option<&'a KeyId> {
+        match self.request {
+            Request::Key(request) if self.action.level == Level::Key => request.key(),
+            _ => None,
+        }
+    }
+
+    /// The six segments of the secret that was decided on, creator `*` if it does not exist; or of the key.
+    pub(super) fn resource(&self) -> Option<String> {
+        let key = || self.key().map(|id| self.place.key(id.as_str()));
+        self.target.as_ref().map(|(creator, name)| self.place.secret(*creator, name)).or_else(key)
+    }
+
+    /// The secret whose value is asked for, if it was read before, with the log size as of which it was. One whose key was
+    /// retired since then has been wrapped anew: it is read again.
     pub(super) fn remembered(&mut self, gateway: &Gateway) -> Option<Arc<Servable>> {
         let Request::GetSecretValue(name, version) = self.request else { return None };
         let servable = gateway.servables().find(name, version.as_ref())?;
+        if !self.keyring.holds(servable.sealed.key(), servable.sealed.generation()) {
+            gateway.servables().forget(name);
+            return None;
+        }
         self.reads.as_of = servable.as_of;
         self.reads.rows.push(address::secret(name));
         Some(servable)
@@ -130,7 +153,7 @@ impl<'a> Asked<'a> {
 
     /// The six segments of the secret that the request names, while nothing can be said of it: creator `*`.
     pub(super) fn undecided_resource(&self) -> Option<String> {
-        self.name.as_ref().map(|name| self.place.secret(None, name))
+        self.name.as_ref().map(|name| self.place.secret(None, name)).or_else(|| self.resource())
     }
 
     /// Asks policy.
@@ -150,9 +173,10 @@ impl<'a> Asked<'a> {
                 form: CredentialForm::Token,
             },
             action: self.action,
-            target: match &self.target {
-                Some((creator, name)) => Target::Secret { creator: *creator, name },
-                None => Target::Operation,
+            target: match (&self.target, self.key()) {
+                (Some((creator, name)), _) => Target::Secret { creator: *creator, name },
+                (None, Some(id)) => Target::Key { id: id.as_str() },
+                (None, None) => Target::Operation,
             },
             context: &self.context,
             session_policy: None,
@@ -231,7 +255,7 @@ impl<'a> Asked<'a> {
         };
         let resource = match (&by_id, &self.target) {
             (Some(name), _) | (None, Some((_, name))) => self.place.secret(None, name),
-            (None, None) => "*".to_owned(),
+            (None, None) => self.resource().unwrap_or_else(|| "*".to_owned()),
         };
         let message = format!(
             "[request id:{}]you are not authorized to perform operation ({}) resource ({resource}) has no permission",
@@ -266,6 +290,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         Request::ListSecrets(_)
         | Request::GetRandomPassword(_)
         | Request::Reads(_)
+        | Request::Key(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords

@@ -7,6 +7,7 @@ use crate::authz::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, Fault, Layer, PolicyFile, PolicySet,
     Question, Reason, Settings, StatementEffect, Target, Verdict,
 };
+use crate::keys::KeyId;
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use keyward_audit::record::{self, Record};
@@ -182,7 +183,8 @@ fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) 
         },
         action,
         target: match &target {
-            Some((creator, name)) => Target::Secret { creator: *creator, name },
+            Some(Recorded::Secret(creator, name)) => Target::Secret { creator: *creator, name },
+            Some(Recorded::Key(id)) => Target::Key { id: id.as_str() },
             None => Target::Operation,
         },
         context: &context,
@@ -191,14 +193,23 @@ fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) 
     Ok(ask(&question))
 }
 
-/// Creator and name of a recorded resource; creator `*` is one that was unknown.
-fn target(text: &str, place: &Place) -> Result<(Option<CreatorNumber>, SecretName), ReplayError> {
+/// What a record's resource is.
+enum Recorded {
+    Secret(Option<CreatorNumber>, SecretName),
+    Key(KeyId),
+}
+
+/// A recorded resource; creator `*` is one that was unknown.
+fn target(text: &str, place: &Place) -> Result<Recorded, ReplayError> {
     if let Some((creator, name)) = place.parse_secret(text) {
-        return Ok((Some(creator), name));
+        return Ok(Recorded::Secret(Some(creator), name));
+    }
+    if let Some(id) = place.parse_key(text).and_then(|id| KeyId::parse(id).ok()) {
+        return Ok(Recorded::Key(id));
     }
     let name = text.split_once("/*/").and_then(|(_, name)| SecretName::parse(name).ok());
     let unknown = name.filter(|name| place.secret(None, name) == text);
-    unknown.map(|name| (None, name)).ok_or(ReplayError::Incomplete("a resource of this gateway"))
+    unknown.map(|name| Recorded::Secret(None, name)).ok_or(ReplayError::Incomplete("a resource of this gateway"))
 }
 
 /// What deciding a whole trail again came to.

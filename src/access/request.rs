@@ -1,9 +1,11 @@
 //! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
 
+mod keys;
 mod pairs;
 mod secrets;
 mod trail;
 
+pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
 pub(super) use trail::{RevokeToken, SearchRecords};
@@ -90,6 +92,8 @@ pub(super) enum Request {
     CreateBackup,
     /// RevokeToken
     RevokeToken(RevokeToken),
+    /// Of keys.
+    Key(KeyRequest),
 }
 
 impl Request {
@@ -155,9 +159,8 @@ impl Request {
             Operation::RotateRootKey => Self::RotateRootKey,
             Operation::CreateBackup => Self::CreateBackup,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
-            _ => {
-                return Err(ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"));
-            }
+            _ => KeyRequest::read(operation, fields)?
+                .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))?,
         })
     }
 }

@@ -10,59 +10,69 @@
 
 use super::attempt::Carried;
 use super::gateway::Gateway;
+use super::keys::KEYS;
 use super::question::Asked;
 use super::secrets::internal;
 use super::setup;
 use crate::config::Config;
 use crate::error::{ApiError, Code};
-use crate::keys::{self, KeysError, RootKey, RootKeyError, installation_row};
+use crate::keys::{self, KeysError, RootKey, RootKeyError};
 use arc_swap::ArcSwap;
+use keyward_audit::Changes;
 use keyward_audit::record::{Draft, Value as RecordValue};
 use keyward_audit::store::{Snapshot, StoreError};
-use keyward_audit::{Changes, Generation};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Moved by every change of keys.
-pub(super) const KEYS: Generation = Generation("keys");
-
-/// The root key that the store is under, and the one that it may be under any moment.
+/// The root key that the store is under, and those that it may be under any moment.
 pub(super) struct RootKeys {
-    current: ArcSwap<RootKey>,
-    /// A root key that a commit on its way puts the store under.
-    coming: Mutex<Option<Arc<RootKey>>>,
+    live: ArcSwap<RootKey>,
+    coming: Mutex<Vec<Coming>>,
     file: PathBuf,
+}
+
+/// A root key that a commit on its way puts the store under.
+struct Coming {
+    root: Arc<RootKey>,
+    /// The generation of the keys that the commit was decided on.
+    as_of: u64,
 }
 
 impl RootKeys {
     /// `file` is keyward.toml.
-    pub(super) fn new(current: Arc<RootKey>, file: PathBuf) -> Self {
-        Self { current: ArcSwap::new(current), coming: Mutex::new(None), file }
+    pub(super) fn new(live: Arc<RootKey>, file: PathBuf) -> Self {
+        Self { live: ArcSwap::new(live), coming: Mutex::new(Vec::new()), file }
     }
 
-    fn coming(&self) -> Option<Arc<RootKey>> {
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The one that is live.
+    pub(super) fn live(&self) -> Arc<RootKey> {
+        self.live.load_full()
     }
 
-    fn announce(&self, root: &Arc<RootKey>) {
-        *self.coming.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(root));
+    fn coming(&self) -> MutexGuard<'_, Vec<Coming>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the root key that the store is under by `snapshot`.
+    /// The root key that the store is under by `snapshot`.
     ///
     /// # Errors
-    /// [`KeysError`] if neither opens it.
-    fn settle(&self, snapshot: &dyn Snapshot) -> Result<Arc<RootKey>, KeysError> {
-        let current = self.current.load_full();
-        match (keys::opens(snapshot, &current), self.coming()) {
-            (Ok(()), _) => Ok(current),
-            (Err(_), Some(coming)) => {
-                keys::opens(snapshot, &coming)?;
-                self.current.store(Arc::clone(&coming));
-                Ok(coming)
-            }
-            (Err(error), None) => Err(error),
+    /// [`KeysError`] if none that is known opens it.
+    pub(super) fn under(&self, snapshot: &dyn Snapshot) -> Result<Arc<RootKey>, KeysError> {
+        let live = self.live();
+        let Err(error) = keys::opens(snapshot, &live) else { return Ok(live) };
+        let coming = self.coming();
+        let found = coming.iter().find(|coming| keys::opens(snapshot, &coming.root).is_ok());
+        found.map(|coming| Arc::clone(&coming.root)).ok_or(error)
+    }
+
+    /// Makes a root key live that was found under this generation of the keys. What was decided on an older one can no
+    /// longer be committed: it is forgotten.
+    pub(super) fn settle(&self, root: Arc<RootKey>, generation: u64) {
+        self.coming().retain(|coming| coming.as_of >= generation);
+        if self.live().id() != root.id() {
+            tracing::warn!(root_key = %root.id(), "the keys of the store are under this root key");
+            self.live.store(root);
         }
     }
 
@@ -91,52 +101,36 @@ pub(super) fn rotate(
     snapshot: &dyn Snapshot,
     draft: &mut Draft,
 ) -> Result<Carried, StoreError> {
-    let roots = gateway.root_keys();
+    let roots = gateway.keys().roots();
     let (next, provider) = match roots.next(gateway) {
         Ok(next) => next,
         Err(error) => return Ok(Carried::Failed(error)),
     };
-    let of_keys = |error: KeysError| match error {
-        KeysError::Store(error) => error,
-        other => StoreError::Damaged(other.to_string()),
-    };
-    let current = roots.settle(snapshot).map_err(of_keys)?;
-    if current.id() == next.id() {
-        let text = "the keys are under the next root key already: put `[keys.next]` in the place of `[keys]`";
-        return Ok(Carried::Failed(ApiError::new(Code::FailedOperation, text)));
-    }
-    let writes = match keys::replaced(snapshot, &current, &next, gateway.random()) {
-        Ok(writes) => writes,
+    let as_of = asked.keys().as_of();
+    let replaced = roots.under(snapshot).and_then(|live| {
+        let is_next = live.id() == next.id();
+        let writes = if is_next { Vec::new() } else { keys::replaced(snapshot, &live, &next, gateway.random())? };
+        Ok((live, writes))
+    });
+    let (live, writes) = match replaced {
+        Ok((live, _)) if live.id() == next.id() => {
+            let text = "the keys are under the next root key already: put `[keys.next]` in the place of `[keys]`";
+            return Ok(Carried::Failed(ApiError::new(Code::FailedOperation, text)));
+        }
+        Ok(replaced) => replaced,
+        Err(KeysError::Store(error)) => return Err(error),
         Err(KeysError::Seal(_)) => return Ok(Carried::Failed(internal("the keys could not be wrapped"))),
-        Err(error) => return Err(of_keys(error)),
+        // Sent back if another replacement came in between; else it stands.
+        Err(error) => {
+            tracing::error!(%error, "the keys cannot be put under another root key");
+            return Ok(Carried::Failed(internal("the keys could not be read")));
+        }
     };
-    // Whatever came in between has written one of these.
-    asked.reads.rows.extend(writes.iter().map(|write| write.key.clone()));
-    // A generation behind the size that this is decided on would have changed since: sent back then, as it must be.
-    asked.reads.generations.push((KEYS, gateway.log().generation(KEYS).min(asked.reads.as_of)));
-    let (old, new) = (current.id().to_string(), next.id().to_string());
+    let (old, new) = (live.id().to_string(), next.id().to_string());
     let said = [("new", new.as_str()), ("old", old.as_str()), ("provider", provider.as_str())];
     draft.parameters.extend(said.map(|(name, text)| (name.to_owned(), RecordValue::from(text))));
-    roots.announce(&next);
+    roots.coming().push(Coming { root: next, as_of });
     let answer = [("RootKey", new), ("PreviousRootKey", old), ("Provider", provider)];
     let answer: Map<String, Value> = answer.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
     Ok(Carried::Done(answer, Changes { writes, bumps: vec![KEYS], ..Changes::default() }))
-}
-
-/// Whether a change puts the store under another root key.
-pub(super) fn replaces(changes: &Changes) -> bool {
-    let row = installation_row();
-    changes.writes.iter().any(|write| write.key == row)
-}
-
-impl Gateway {
-    /// Takes the root key that the store is under after a commit that may be durable.
-    pub(super) fn settle_root_key(&self) {
-        match self.log().read(|snapshot| Ok(self.root_keys().settle(snapshot).map(|root| root.id()))) {
-            Ok(Ok(id)) => tracing::warn!(root_key = %id, "the keys of the store are under this root key"),
-            Ok(Err(error)) => tracing::error!(%error, "the root key of the store is not known"),
-            // It is asked again when it is needed.
-            Err(error) => tracing::warn!(%error, "which root key the store is under cannot be read now"),
-        }
-    }
 }

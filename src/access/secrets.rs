@@ -9,7 +9,7 @@ use super::purger;
 use super::question::Asked;
 use super::request::{CreateSecret, ListSecrets};
 use crate::error::{ApiError, Code};
-use crate::keys::{KeyId, KeyUnusable};
+use crate::keys::{KeyId, KeyUnusable, Keyring};
 use crate::parameters::invalid_value;
 use crate::resource::SecretName;
 use crate::secret::change::{self, Change, NewSecret};
@@ -83,6 +83,10 @@ impl Creation<'_> {
         asked.reads.rows.extend(view.reads(&limits));
         let view = view.without_gone(|row| clock.is_gone(row, now_s, &mut asked.reads));
         let purge = view.gone.as_ref().map(|gone| purger::draft(gateway, snapshot, gone)).transpose()?;
+        let keyring = asked.keys();
+        if *self.key != KeyId::default_key() {
+            draft.parameters.insert("key".to_owned(), RecordValue::from(self.key.as_str()));
+        }
         if view.creator_principal.as_ref().is_some_and(|holder| *holder != asked.caller.principal) {
             draft.reason = Some("creator_collision".to_owned());
             metrics::counter!("keyward_creator_collisions_total").increment(1);
@@ -91,7 +95,8 @@ impl Creation<'_> {
         let mut made = || {
             let new = self.new_secret(gateway, asked)?;
             let Self { name, version, key, value, .. } = self;
-            let sealed = Unsealed { secret: new.id, name, version, key, value }.seal(gateway, asked, draft)?;
+            let unsealed = Unsealed { secret: new.id, name, version, key, value };
+            let sealed = unsealed.seal(gateway, asked, &keyring, draft)?;
             change::create(&view, new, &sealed, &limits).map_err(|error| error_of(&error))
         };
         let made = made();
@@ -131,7 +136,13 @@ pub(super) struct Unsealed<'a> {
 
 impl Unsealed<'_> {
     /// Seals it, if the engine may use the key.
-    pub(super) fn seal(self, gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft) -> Result<Sealed, ApiError> {
+    pub(super) fn seal(
+        self,
+        gateway: &Gateway,
+        asked: &Asked<'_>,
+        keyring: &Keyring,
+        draft: &mut Draft,
+    ) -> Result<Sealed, ApiError> {
         key_use::allow(gateway, asked, self.key, draft)?;
         let binding = Binding {
             secret: self.secret,
@@ -140,14 +151,14 @@ impl Unsealed<'_> {
             value: ValueId::random(gateway.random()).map_err(|_| internal("no random bytes"))?,
             form: self.value.form(),
         };
-        gateway.engine().seal(self.value, binding, self.key).map_err(|error| seal_error(&error))
+        gateway.engine().seal(keyring, self.value, binding, self.key).map_err(|error| seal_error(&error))
     }
 }
 
 /// GetSecretValue: reads the sealed row on the snapshot; it is opened once the read is recorded.
 pub(super) fn get(
     gateway: &Gateway,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     snapshot: &dyn Snapshot,
     row: Option<SecretRow>,
     asked_for: Option<&VersionId>,
@@ -189,15 +200,16 @@ pub(super) fn servable(
 }
 
 /// GetSecretValue of what was read, now or before.
-pub(super) fn serve(gateway: &Gateway, asked: &Asked<'_>, servable: Arc<Servable>, draft: &mut Draft) -> Carried {
+pub(super) fn serve(gateway: &Gateway, asked: &mut Asked<'_>, servable: Arc<Servable>, draft: &mut Draft) -> Carried {
     if let Err(error) = key_use::allow(gateway, asked, servable.sealed.key(), draft) {
         return Carried::Failed(error);
     }
-    if let Err(error) = gateway.engine().wrapping_key_usable(servable.sealed.key(), servable.sealed.generation()) {
+    let keyring = asked.keys();
+    if let Err(error) = keyring.usable(servable.sealed.key(), servable.sealed.generation()) {
         return Carried::Failed(key_error(&error));
     }
     name_version(&servable.version, draft);
-    Carried::Value(Read(servable))
+    Carried::Value(Read { servable, keyring })
 }
 
 /// GetRandomPassword: the record says that one was handed out, and nothing of it.

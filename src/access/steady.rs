@@ -51,6 +51,12 @@ impl Steadiness {
         if now_s.saturating_mul(1_000_000) >= self.from_us { now_s } else { 0 }
     }
 
+    /// Whether a deletion at `delete_at_s` is due at `now_s`; `reads` names the clock.
+    pub(super) fn is_due(self, delete_at_s: u64, now_s: u64, reads: &mut ReadSet) -> bool {
+        reads.generations.push((CLOCK, self.seen));
+        delete_at_s <= self.due_by_s(now_s)
+    }
+
     /// Whether `row` is gone at `now_s`: its deletion is due, carried out or not. Where the clock makes the answer, `reads`
     /// names it.
     pub(super) fn is_gone(self, row: &SecretRow, now_s: u64, reads: &mut ReadSet) -> bool {

@@ -29,6 +29,10 @@ pub(super) fn on(refused: &Refused) -> Option<String> {
         "ResourceUnavailable.ResourcePendingDeleted" => {
             "`keyward secret restore NAME` takes the deletion back, then `keyward secret enable NAME`"
         }
+        "FailedOperation.AccessKmsError" => {
+            "the secret's key is disabled, or policy cuts the gateway off from its keys: is QcloudAccessForSSMRole attached \
+             to role/local/SSM_QCSRole?"
+        }
         "LimitExceeded" => {
             "delete what is not needed (`keyward secret delete-version`, `keyward secret delete`), or raise [limits] in \
              keyward.toml"
@@ -76,7 +80,7 @@ mod tests {
     #[test]
     fn advice_names_codes_that_there_are_and_verbs_that_help() {
         let advised = Code::ALL.iter().filter(|code| on(&refused(400, code.as_str(), "")).is_some()).count();
-        assert_eq!(advised, 11, "a code was renamed");
+        assert_eq!(advised, 12, "a code was renamed");
         let first = on(&refused(409, "FailedOperation", "the secret is in state Enabled; call DisableSecret first"));
         assert_eq!(first.as_deref(), Some("`keyward secret disable NAME`"));
         assert!(on(&refused(503, "ServiceUnavailable", "")).unwrap().contains("try again"));

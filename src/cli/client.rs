@@ -234,7 +234,8 @@ fn with_certificates(
 
 /// SECURITY: a token and values go in clear text over plain HTTP; only this machine may see that.
 fn refuse_plain_text_over_a_network(addr: &str) -> anyhow::Result<()> {
-    let url = reqwest::Url::parse(addr).with_context(|| format!("`{addr}` is no address"))?;
+    let url = reqwest::Url::parse(addr)
+        .with_context(|| format!("`{addr}` is no address such as {DEFAULT_ADDR} or unix:PATH"))?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     match url.scheme() {

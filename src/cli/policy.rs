@@ -4,7 +4,6 @@ use super::output::Column;
 use super::{Context, Failure, output, root_keys};
 use crate::access::{replay, setup};
 use crate::authz::{self, Explanation, Finding, PolicySet};
-use crate::config::Config;
 use crate::keys::Opened;
 use crate::principal::Principal;
 use clap::Subcommand;
@@ -57,8 +56,11 @@ impl Policy {
 }
 
 fn check(context: &Context, dir: Option<PathBuf>) -> Result<(), Failure> {
-    let config = Config::load(&context.config)?;
+    let config = context.load_config()?;
     let dir = dir.unwrap_or_else(|| config.path(&config.policy.path));
+    if !dir.is_dir() {
+        return Err(Failure::Failed(anyhow::anyhow!("there is no folder `{}`", dir.display())));
+    }
     let settings = setup::policy_settings(&config);
     match authz::read_folder(&dir).and_then(|files| PolicySet::load(&files, &settings)) {
         Ok(set) => {
@@ -95,7 +97,7 @@ fn finding_row(finding: &Finding) -> Value {
 
 /// From the store alone: the record holds all that was decided on, and the store the revision that decided.
 fn explain(context: &Context, index: u64) -> Result<(), Failure> {
-    let config = Config::load(&context.config)?;
+    let config = context.load_config()?;
     let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;
     let explained = replay::explain(&rows, &config.audit.origin, index).map_err(|error| {
         anyhow::Error::new(error).context(format!("the record at index {index} cannot be explained"))
@@ -134,7 +136,7 @@ fn statement_row(explanation: &Explanation) -> Value {
 
 fn uin(context: &Context, principal: &str) -> Result<(), Failure> {
     let principal = Principal::parse(principal).map_err(|error| Failure::Usage(format!("`{principal}`: {error}")))?;
-    let config = Config::load(&context.config)?;
+    let config = context.load_config()?;
     let roots = root_keys(&config)?;
     let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;
     let Opened { keyring, .. } = store::read(&rows, |snapshot| Ok(roots.open(snapshot)))??;

@@ -46,6 +46,9 @@ A value is never taken from an argument, which every user of the machine can see
         /// A tag; may stand several times
         #[arg(long = "tag", value_name = "KEY=VALUE")]
         tags: Vec<String>,
+        /// The key that its values are sealed under, for good; `default` if absent
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
         /// When the version expires, as 2027-01-31 or 2027-01-31T12:00:00Z; told and counted, not enforced
         #[arg(long, value_name = "TIME", value_parser = time)]
         expires_at: Option<u64>,
@@ -149,6 +152,9 @@ Prints what it got, and an error line for each of the others; exits 3 if one was
         /// A tag; may stand several times
         #[arg(long = "tag", value_name = "KEY=VALUE")]
         tags: Vec<String>,
+        /// The key that it is sealed under, for good; `default` if absent
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
     },
     /// Print the private key of an SSH key pair, or write both keys to files
     #[command(after_help = "Examples:
@@ -340,9 +346,10 @@ impl Secret {
         let client = Client::new(context)?;
         let out = &context.output;
         match self {
-            Self::Create { name, value, generate, password, version, description, tags, expires_at } => {
+            Self::Create { name, value, generate, password, version, description, tags, key, expires_at } => {
                 let parameters = json!({"SecretName": name, "Description": description});
-                let parameters = Dated { version, expires_at }.put_into(with_tags(parameters, &tags)?);
+                let mut parameters = Dated { version, expires_at }.put_into(with_tags(parameters, &tags)?);
+                set(&mut parameters, "KmsKeyId", key.map(Value::from));
                 create(out, &client, parameters, if generate { Ok(password) } else { Err(value) })
             }
             Self::Put { name, version, value, stage, expires_at } => {
@@ -356,12 +363,13 @@ impl Secret {
             Self::Get { name, version, to } => get(context, &client, &name, version, to),
             Self::Edit { name, version } => edit::edit(context, &client, &name, version),
             Self::BatchGet { secrets } => batch_get(context, &client, &secrets),
-            Self::CreateSsh { name, kind, key_name, project, description, tags } => {
+            Self::CreateSsh { name, kind, key_name, project, description, tags, key } => {
                 let kind = kind.to_possible_value().map(|kind| kind.get_name().to_owned());
                 let parameters =
                     json!({"SecretName": name, "ProjectId": project, "Description": description, "KeyType": kind});
                 let mut parameters = with_tags(parameters, &tags)?;
                 set(&mut parameters, "SSHKeyName", key_name.map(Value::from));
+                set(&mut parameters, "KmsKeyId", key.map(Value::from));
                 create_ssh(out, &client, &parameters)
             }
             Self::GetSsh { name, id, public, to } => {

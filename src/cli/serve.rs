@@ -6,14 +6,13 @@
 use super::{Context, Failure, core_dumps};
 use crate::access::Gateway;
 use crate::clock;
-use crate::config::Config;
 use crate::{authn, http, telemetry};
 use anyhow::Context as _;
 use std::sync::Arc;
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     core_dumps::forbid().context("cannot switch core dumps off")?;
-    let config = Config::load(&context.config)?;
+    let config = context.load_config()?;
     telemetry::start_logs();
     let metrics = telemetry::start_metrics()?;
     authn::self_test()?;

@@ -113,7 +113,7 @@ fn revoked(issuer: &str, answer: &Value) -> String {
 fn issue(context: &Context, sub: &str, groups: &[String], roles: &[String], ttl: &str) -> Result<(), Failure> {
     let ttl_s =
         duration(ttl).ok_or_else(|| Failure::Usage(format!("`{ttl}` is no duration such as 90s, 15m or 1h")))?;
-    let config = Config::load(&context.config)?;
+    let config = context.load_config()?;
     let issuer = config.issuers.iter().find(|issuer| issuer.name == DEV).ok_or_else(|| {
         anyhow!("`{}` has no issuer `dev`; tokens of other issuers come from them", context.config.display())
     })?;

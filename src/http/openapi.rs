@@ -120,7 +120,7 @@ fn resource_text(level: Level) -> &'static str {
         Level::Secret => "on the secret that it names",
         Level::Creation => "on the secret that it would make, with the caller as creator",
         Level::SecretOrOperation => "on the one secret that it is filtered by, else on no resource",
-        Level::Key => "on a key",
+        Level::Key => "on the key that it names",
     }
 }
 

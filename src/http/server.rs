@@ -28,6 +28,9 @@ const COMPACT_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether keys of issuers are to be fetched.
 const KEYS_LOOK: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether data keys are to be wrapped anew.
+const REWRAP_LOOK: Duration = Duration::from_secs(1);
+
 /// How often it is looked whether certificates have changed.
 const CERTIFICATES_LOOK: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,7 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
         actix_web::rt::spawn(watch_policies(Arc::clone(&gateway))),
         actix_web::rt::spawn(purge(Arc::clone(&gateway))),
         actix_web::rt::spawn(compact(Arc::clone(&gateway))),
+        actix_web::rt::spawn(rewrap(Arc::clone(&gateway))),
         actix_web::rt::spawn(watch_keys(Arc::clone(&gateway))),
     ];
     background.extend(certificates.map(|tls| actix_web::rt::spawn(watch_certificates(Arc::clone(&gateway), tls))));
@@ -171,6 +175,16 @@ async fn purge(gateway: Arc<Gateway>) {
     loop {
         every.tick().await;
         gateway.purge().await;
+    }
+}
+
+/// Goes on with what is to be wrapped anew, if anything is.
+async fn rewrap(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(REWRAP_LOOK);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        gateway.rewrap().await;
     }
 }
 

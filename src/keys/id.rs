@@ -64,6 +64,15 @@ impl KeyGeneration {
     pub const fn get(self) -> u32 {
         self.0
     }
+
+    /// The one after it; none after the last that there can be.
+    #[must_use]
+    pub const fn next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
 }
 
 impl fmt::Display for KeyGeneration {
@@ -79,6 +88,32 @@ pub enum KeyState {
     Enabled,
     /// Neither a new value nor a read may use it.
     Disabled,
+    /// As disabled, and gone once its deletion is carried out; until then that can be taken back.
+    PendingDelete {
+        /// When it is due, in epoch seconds, above 0.
+        delete_at_s: u64,
+    },
+}
+
+impl KeyState {
+    /// The status text of replies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enabled => "Enabled",
+            Self::Disabled => "Disabled",
+            Self::PendingDelete { .. } => "PendingDelete",
+        }
+    }
+
+    /// DeletionDate of replies: epoch seconds, 0 unless pending.
+    #[must_use]
+    pub const fn delete_at_s(self) -> u64 {
+        match self {
+            Self::PendingDelete { delete_at_s } => delete_at_s,
+            Self::Enabled | Self::Disabled => 0,
+        }
+    }
 }
 
 #[cfg(test)]

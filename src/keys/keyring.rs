@@ -4,10 +4,11 @@
 //! installation, key id and generation; what a key row says in the clear is authenticated. A keyring that does not load
 //! whole does not load.
 //!
-//! A keyring does not change: a rotation commits its rows and then loads a new one. Keys are wiped when it is
-//! dropped.
+//! A keyring does not change: what changes keys ([`super::change`]) commits its rows, and then a new one is loaded. Keys
+//! are wiped when the last of those who decided on it drops it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use keyward_audit::Random;
 use keyward_audit::store::{Family, Key, Snapshot, StoreError, Write};
@@ -17,7 +18,7 @@ use super::id::{KeyGeneration, KeyId, KeyState};
 use super::installation::{Installation, InstallationId};
 use super::material::{KeyMaterial, SealError};
 use super::replace::opened;
-use super::root::RootKey;
+use super::root::{RootKey, RootKeyId};
 use super::row::{
     Address, GenerationRow, KeyRow, RootRow, generation_row, installation_row, key_row, parse_address, root_row,
 };
@@ -70,6 +71,9 @@ pub enum KeyUnusable {
     /// The key is disabled.
     #[error("the key is disabled")]
     Disabled,
+    /// The key waits for its deletion.
+    #[error("the key is waiting for deletion")]
+    PendingDelete,
 }
 
 /// The keys of an installation. No `Debug`, `Clone` or serialisation.
@@ -81,13 +85,37 @@ pub enum KeyUnusable {
 /// fn shown(keyring: &keyward::keys::Keyring) -> String { format!("{:?}", keyring.installation().id()) }
 /// ```
 pub struct Keyring {
-    installation: Installation,
-    keys: BTreeMap<KeyId, Entry>,
+    installation: Arc<Installation>,
+    root: RootKeyId,
+    pub(super) keys: BTreeMap<KeyId, Entry>,
+    as_of: u64,
 }
 
-struct Entry {
-    row: KeyRow,
-    generations: BTreeMap<KeyGeneration, KeyMaterial>,
+/// A key with all its generations.
+pub(super) struct Entry {
+    pub(super) row: KeyRow,
+    pub(super) generations: BTreeMap<KeyGeneration, Made>,
+}
+
+/// One generation of a key.
+pub(super) struct Made {
+    created_at_s: u64,
+    key: KeyMaterial,
+}
+
+/// What can be told of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo<'a> {
+    /// Its id.
+    pub id: &'a KeyId,
+    /// Whether it may be used.
+    pub state: KeyState,
+    /// When it was made, in epoch seconds.
+    pub created_at_s: u64,
+    /// The generation that wraps new data keys.
+    pub newest: KeyGeneration,
+    /// Its generations that are not retired, and when each was made, in epoch seconds.
+    pub generations: Vec<(KeyGeneration, u64)>,
 }
 
 impl Keyring {
@@ -96,25 +124,22 @@ impl Keyring {
     /// # Errors
     /// [`KeysError::Seal`] if the system gives no random bytes.
     pub fn initial(root: &RootKey, created_at_s: u64, random: &dyn Random) -> Result<(Self, Vec<Write>), KeysError> {
-        let root_id = root.id();
-        let root = root.material();
         let installation = Installation::random(created_at_s, random)?;
         let (id, newest) = (KeyId::default_key(), KeyGeneration::FIRST);
         let key = KeyMaterial::random(random)?;
-        let associated = associated(installation.id(), &id, newest);
-        let wrapped = root.wrap(&key, installation.id().as_bytes(), &associated, random)?;
         let row = KeyRow { state: KeyState::Enabled, created_at_s, newest };
-        let wrapped = GenerationRow { created_at_s, key: wrapped };
+        let wrapped = wrapped(&installation, (&id, newest), &key, created_at_s, root, random)?;
         let authentic = |key: Key, row| (installation.row_key().authenticate(&key, row), key);
         let rows = [
-            (installation.wrap(root, random)?.encode(), installation_row()),
+            (installation.wrap(root.material(), random)?.encode(), installation_row()),
             authentic(key_row(&id), row.encode()),
             authentic(generation_row(&id, newest), wrapped.encode()),
-            authentic(root_row(), RootRow { id: root_id }.encode()),
+            authentic(root_row(), RootRow { id: root.id() }.encode()),
         ];
         let writes = rows.into_iter().map(|(bytes, key)| Write { key, value: Some(bytes) }).collect();
-        let entry = Entry { row, generations: BTreeMap::from([(newest, key)]) };
-        Ok((Self { installation, keys: BTreeMap::from([(id, entry)]) }, writes))
+        let entry = Entry { row, generations: BTreeMap::from([(newest, Made { created_at_s, key })]) };
+        let keys = BTreeMap::from([(id, entry)]);
+        Ok((Self { installation: Arc::new(installation), root: root.id(), keys, as_of: 0 }, writes))
     }
 
     /// Loads all keys as of `snapshot`.
@@ -128,13 +153,31 @@ impl Keyring {
             return Err(KeysError::Damaged(Damaged("the row of the root key is of another one")));
         }
         let keys = rows.unwrap(installation.id(), root.material())?;
-        Ok(Self { installation, keys })
+        Ok(Self { installation: Arc::new(installation), root: root.id(), keys, as_of: 0 })
+    }
+
+    /// The same, known to be all keys under this generation of the log's state, which was read before the snapshot.
+    #[must_use]
+    pub fn as_of_generation(self, as_of: u64) -> Self {
+        Self { as_of, ..self }
+    }
+
+    /// The generation of the log's state under which these are all keys: what is decided on them names it.
+    #[must_use]
+    pub fn as_of(&self) -> u64 {
+        self.as_of
     }
 
     /// The installation.
     #[must_use]
-    pub fn installation(&self) -> &Installation {
+    pub fn installation(&self) -> &Arc<Installation> {
         &self.installation
+    }
+
+    /// The root key that all of them were loaded under.
+    #[must_use]
+    pub fn root(&self) -> RootKeyId {
+        self.root
     }
 
     /// The number under which `principal` creates: [`Installation::creator_number`].
@@ -143,15 +186,21 @@ impl Keyring {
         self.installation.creator_number(principal)
     }
 
-    /// The ids and states of all keys, by id.
-    pub fn keys(&self) -> impl Iterator<Item = (&KeyId, KeyState, KeyGeneration)> {
-        self.keys.iter().map(|(id, entry)| (id, entry.row.state, entry.row.newest))
+    /// All keys, by id.
+    pub fn keys(&self) -> impl Iterator<Item = KeyInfo<'_>> {
+        self.keys.iter().map(|(id, entry)| entry.info(id))
+    }
+
+    /// One key.
+    #[must_use]
+    pub fn key(&self, id: &KeyId) -> Option<KeyInfo<'_>> {
+        self.keys.get_key_value(id).map(|(id, entry)| entry.info(id))
     }
 
     /// The generation that wraps new data keys of `id`.
     ///
     /// # Errors
-    /// [`KeyUnusable`] if there is no such key or it is disabled.
+    /// [`KeyUnusable`] if there is no such key or it may not be used.
     pub fn newest(&self, id: &KeyId) -> Result<KeyGeneration, KeyUnusable> {
         Ok(self.enabled(id)?.row.newest)
     }
@@ -159,16 +208,22 @@ impl Keyring {
     /// Whether this generation of `id` may be used. Asked before a read is committed.
     ///
     /// # Errors
-    /// [`KeyUnusable`] if it is not there or the key is disabled.
+    /// [`KeyUnusable`] if it is not there or the key may not be used.
     pub fn usable(&self, id: &KeyId, generation: KeyGeneration) -> Result<(), KeyUnusable> {
         let entry = self.enabled(id)?;
         entry.generations.get(&generation).map(|_| ()).ok_or(KeyUnusable::Unknown)
     }
 
+    /// Whether this generation of `id` is there, whatever the key's state.
+    #[must_use]
+    pub fn holds(&self, id: &KeyId, generation: KeyGeneration) -> bool {
+        self.material(id, generation).is_ok()
+    }
+
     /// The key itself, whatever its state: a read that was committed while the key was enabled is carried out.
     pub(crate) fn material(&self, id: &KeyId, generation: KeyGeneration) -> Result<&KeyMaterial, KeyUnusable> {
         let entry = self.keys.get(id).ok_or(KeyUnusable::Unknown)?;
-        entry.generations.get(&generation).ok_or(KeyUnusable::Unknown)
+        entry.generations.get(&generation).map(|made| &made.key).ok_or(KeyUnusable::Unknown)
     }
 
     fn enabled(&self, id: &KeyId) -> Result<&Entry, KeyUnusable> {
@@ -176,8 +231,35 @@ impl Keyring {
         match entry.row.state {
             KeyState::Enabled => Ok(entry),
             KeyState::Disabled => Err(KeyUnusable::Disabled),
+            KeyState::PendingDelete { .. } => Err(KeyUnusable::PendingDelete),
         }
     }
+}
+
+impl Entry {
+    fn info<'a>(&self, id: &'a KeyId) -> KeyInfo<'a> {
+        KeyInfo {
+            id,
+            state: self.row.state,
+            created_at_s: self.row.created_at_s,
+            newest: self.row.newest,
+            generations: self.generations.iter().map(|(generation, made)| (*generation, made.created_at_s)).collect(),
+        }
+    }
+}
+
+/// The row of a new generation, its key wrapped under the root key.
+pub(super) fn wrapped(
+    installation: &Installation,
+    (id, generation): (&KeyId, KeyGeneration),
+    key: &KeyMaterial,
+    created_at_s: u64,
+    root: &RootKey,
+    random: &dyn Random,
+) -> Result<GenerationRow, SealError> {
+    let associated = associated(installation.id(), id, generation);
+    let key = root.material().wrap(key, installation.id().as_bytes(), &associated, random)?;
+    Ok(GenerationRow { created_at_s, key })
 }
 
 /// The rows of all keys, still wrapped.
@@ -207,8 +289,10 @@ impl Rows {
             row.map_err(|Damaged(what)| KeysError::Key { key: key_id, what })
         };
         match parse_address(key)? {
-            Address::Installation => {}
             Address::Root => self.root = Some(RootRow::decode(verified("root".to_owned())?)?),
+            // What points at a record has no code: the key's own row says whether it waits. A re-wrapping is read where it
+            // goes on.
+            Address::Installation | Address::Deletion(_) | Address::Rewrap(_) => {}
             Address::Key(id) => {
                 let row = KeyRow::decode(verified(id.to_string())?)?;
                 self.keys.insert(id, row);
@@ -231,7 +315,7 @@ impl Rows {
                 .unwrap(&row.key, installation.as_bytes(), &associated)
                 .map_err(|_| damaged("it does not open under the root key"))?;
             let entry = entries.get_mut(&id).ok_or_else(|| damaged("it has no key row"))?;
-            entry.generations.insert(generation, key);
+            entry.generations.insert(generation, Made { created_at_s: row.created_at_s, key });
         }
         match entries.iter().find(|(_, entry)| !entry.generations.contains_key(&entry.row.newest)) {
             Some((id, _)) => Err(KeysError::Key { key: id.to_string(), what: "its newest generation is missing" }),

@@ -16,6 +16,7 @@
 //! Rows here change only in a commit together with their record (I2); a process that dies leaves them as they were.
 
 mod authentic;
+pub mod change;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod id;
@@ -25,13 +26,14 @@ mod material;
 mod passphrase;
 mod private_file;
 mod replace;
+pub mod rewrap;
 mod root;
 mod row;
 
 pub use authentic::RowKey;
 pub use id::{KeyGeneration, KeyId, KeyIdError, KeyState};
 pub use installation::{Installation, InstallationId};
-pub use keyring::{KeyUnusable, Keyring, KeysError};
+pub use keyring::{KeyInfo, KeyUnusable, Keyring, KeysError};
 pub use material::{
     KEY_BYTES, KeyMaterial, NONCE_BYTES, SealError, TAG_BYTES, Tampered, WRAPPED_BYTES, Wrapped, open_in_place,
     seal_in_place,
@@ -39,4 +41,4 @@ pub use material::{
 pub use passphrase::{PassphraseProvider, PassphraseSource};
 pub use replace::{Candidates, Opened, opens, replaced};
 pub use root::{FileProvider, RootKey, RootKeyError, RootKeyId, RootKeyProvider};
-pub use row::{installation_row, key_row};
+pub use row::{deletion_row, key_row};

@@ -3,13 +3,17 @@
 //! | key | row |
 //! |---|---|
 //! | `installation` | version 1, id (16), created at (u64 s), nonce (12), wrapped creator key (48) |
-//! | `key/<id>` | version 1, state (u8: 1 enabled, 2 disabled), created at (u64 s), newest generation (u32), code (32) |
+//! | `key/<id>` | version 1, state (u8: 1 enabled, 2 disabled), created at (u64 s), newest generation (u32), code (32); of a key that waits for its deletion version 2, state 3, the same, when it is due (u64 s), code (32) |
 //! | `generation/<id>/<be32>` | version 1, created at (u64 s), nonce (12), wrapped key (48), code (32) |
 //! | `root` | version 1, id of the root key that all of them are under (8), code (32); absent in stores made before there was one |
+//! | `deletion/<id>` | index (be64) of the ScheduleKeyDeletion that the key waits by |
+//! | `rewrap/<id>` | a re-wrapping under way ([`super::rewrap::Rewrap`]): version 1, target generation (u32), data keys in all, remaining and failed (u64 each), name of the last secret looked at, code (32) |
 //!
 //! The code authenticates row and place ([`super::RowKey`]); all of the installation's row is bound into the wrapping of
-//! its key. A rotation adds a generation row and rewrites the key row; a change of state rewrites the key row; a new root
-//! key rewrites the installation and all generation rows. Whoever uses a key names `key/<id>` in its read set.
+//! its key. A rotation adds a generation row and rewrites the key row; a change of state rewrites the key row; a retired
+//! generation's row is deleted; a new root key rewrites the installation and all generation rows. Each of these moves the
+//! generation of the log's state that whoever uses a key names in its read set. A deletion's row has no code: nobody is
+//! allowed anything by it.
 
 use keyward_audit::store::{Family, Key};
 
@@ -19,14 +23,17 @@ use super::root::RootKeyId;
 use crate::encoding::{Damaged, Reader, Writer};
 
 const VERSION: u8 = 1;
+/// Of rows of keys that wait for their deletion.
+const PENDING_VERSION: u8 = 2;
 const KEY_PREFIX: &[u8] = b"key/";
 const GENERATION_PREFIX: &[u8] = b"generation/";
+const DELETION_PREFIX: &[u8] = b"deletion/";
+const REWRAP_PREFIX: &[u8] = b"rewrap/";
 const INSTALLATION: &[u8] = b"installation";
 const ROOT: &[u8] = b"root";
 
 /// The row of the installation: whoever changes the root key writes it.
-#[must_use]
-pub fn installation_row() -> Key {
+pub(super) fn installation_row() -> Key {
     Key::new(Family::Keys, INSTALLATION)
 }
 
@@ -47,6 +54,22 @@ pub(super) fn generation_row(id: &KeyId, generation: KeyGeneration) -> Key {
     Key::new(Family::Keys, bytes)
 }
 
+/// The row that says by which record a key waits for its deletion.
+#[must_use]
+pub fn deletion_row(id: &KeyId) -> Key {
+    Key::new(Family::Keys, [DELETION_PREFIX, id.as_str().as_bytes()].concat())
+}
+
+/// The row of the re-wrapping of a key's data keys.
+pub(super) fn rewrap_row(id: &KeyId) -> Key {
+    Key::new(Family::Keys, [REWRAP_PREFIX, id.as_str().as_bytes()].concat())
+}
+
+/// The range `[from, to)` of all re-wrappings; `from` is what their addresses begin with.
+pub(super) fn rewrap_rows() -> (Vec<u8>, Vec<u8>) {
+    (REWRAP_PREFIX.to_vec(), [REWRAP_PREFIX, &[0xff]].concat())
+}
+
 /// What a key in the family addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
@@ -54,6 +77,8 @@ pub(super) enum Address {
     Root,
     Key(KeyId),
     Generation(KeyId, KeyGeneration),
+    Deletion(KeyId),
+    Rewrap(KeyId),
 }
 
 /// Reads a key of the family.
@@ -67,13 +92,19 @@ pub(super) fn parse_address(bytes: &[u8]) -> Result<Address, Damaged> {
     if let Some(id) = bytes.strip_prefix(KEY_PREFIX) {
         return key_id(id).map(Address::Key);
     }
+    if let Some(id) = bytes.strip_prefix(DELETION_PREFIX) {
+        return key_id(id).map(Address::Deletion);
+    }
+    if let Some(id) = bytes.strip_prefix(REWRAP_PREFIX) {
+        return key_id(id).map(Address::Rewrap);
+    }
     let rest = bytes.strip_prefix(GENERATION_PREFIX).ok_or(Damaged("unknown row"))?;
     let (rest, number) = rest.split_last_chunk::<4>().ok_or(Damaged("generation"))?;
     let id = rest.strip_suffix(b"/").ok_or(Damaged("generation"))?;
     Ok(Address::Generation(key_id(id)?, generation(u32::from_be_bytes(*number))?))
 }
 
-fn key_id(bytes: &[u8]) -> Result<KeyId, Damaged> {
+pub(super) fn key_id(bytes: &[u8]) -> Result<KeyId, Damaged> {
     let text = std::str::from_utf8(bytes).map_err(|_| Damaged("key id"))?;
     KeyId::parse(text).map_err(|_| Damaged("key id"))
 }
@@ -150,24 +181,34 @@ pub(super) struct KeyRow {
 impl KeyRow {
     /// The row without its code.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let state = match self.state {
-            KeyState::Enabled => 1,
-            KeyState::Disabled => 2,
+        let (version, state) = match self.state {
+            KeyState::Enabled => (VERSION, 1),
+            KeyState::Disabled => (VERSION, 2),
+            KeyState::PendingDelete { .. } => (PENDING_VERSION, 3),
         };
-        Writer::new().u8(VERSION).u8(state).u64(self.created_at_s).u32(self.newest.get()).finish()
+        let row = Writer::new().u8(version).u8(state).u64(self.created_at_s).u32(self.newest.get());
+        match self.state {
+            KeyState::Enabled | KeyState::Disabled => row.finish(),
+            KeyState::PendingDelete { delete_at_s } => row.u64(delete_at_s).finish(),
+        }
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut reader = Reader::new(bytes);
-        version(&mut reader)?;
-        let state = match reader.u8()? {
-            1 => KeyState::Enabled,
-            2 => KeyState::Disabled,
-            _ => return Err(Damaged("key state")),
+        let form = (reader.u8()?, reader.u8()?);
+        let (created_at_s, newest) = (reader.u64()?, generation(reader.u32()?)?);
+        let state = match form {
+            (VERSION, 1) => KeyState::Enabled,
+            (VERSION, 2) => KeyState::Disabled,
+            (PENDING_VERSION, 3) => match reader.u64()? {
+                0 => return Err(Damaged("key state")),
+                delete_at_s => KeyState::PendingDelete { delete_at_s },
+            },
+            (VERSION | PENDING_VERSION, _) => return Err(Damaged("key state")),
+            _ => return Err(Damaged("row version")),
         };
-        let row = Self { state, created_at_s: reader.u64()?, newest: generation(reader.u32()?)? };
         reader.finish()?;
-        Ok(row)
+        Ok(Self { state, created_at_s, newest })
     }
 }
 
@@ -199,8 +240,13 @@ mod tests {
     use super::*;
 
     fn key_rows() -> impl Strategy<Value = KeyRow> {
-        (any::<bool>(), any::<u64>(), 1_u32..).prop_map(|(enabled, created_at_s, newest)| KeyRow {
-            state: if enabled { KeyState::Enabled } else { KeyState::Disabled },
+        let states = prop_oneof![
+            Just(KeyState::Enabled),
+            Just(KeyState::Disabled),
+            (1_u64..).prop_map(|delete_at_s| KeyState::PendingDelete { delete_at_s }),
+        ];
+        (states, any::<u64>(), 1_u32..).prop_map(|(state, created_at_s, newest)| KeyRow {
+            state,
             created_at_s,
             newest: KeyGeneration::new(newest).unwrap(),
         })
@@ -239,9 +285,12 @@ mod tests {
         let id = KeyId::parse("a-b").unwrap();
         assert_eq!(parse_address(&installation_row().bytes), Ok(Address::Installation));
         assert_eq!(parse_address(&root_row().bytes), Ok(Address::Root));
-        assert_eq!(parse_address(&key_row(&id).bytes), Ok(Address::Key(id)));
-        for bad in [b"".as_slice(), b"key/", b"key/a/b", b"generation/a", b"generation/a\0\0\0\x01", b"other", b"roots"]
-        {
+        assert_eq!(parse_address(&key_row(&id).bytes), Ok(Address::Key(id.clone())));
+        assert_eq!(parse_address(&deletion_row(&id).bytes), Ok(Address::Deletion(id.clone())));
+        assert_eq!(parse_address(&rewrap_row(&id).bytes), Ok(Address::Rewrap(id)));
+        let bad =
+            [b"".as_slice(), b"key/", b"key/a/b", b"deletion/", b"generation/a", b"generation/a\0\0\0\x01", b"roots"];
+        for bad in bad {
             assert!(parse_address(bad).is_err(), "{bad:?}");
         }
         assert!(parse_address(b"generation/a/\0\0\0\0").is_err());

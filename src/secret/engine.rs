@@ -1,24 +1,29 @@
-//! The engine: the one place where values are sealed and opened.
+//! The engine: the one place where values are sealed and opened, and their data keys wrapped anew.
 //!
 //! INVARIANT I1: [`Engine::open`] spends a [`Committed`] event, which only the log makes, after the synced write of
 //! its record; what it opens is what that event carries, read on its snapshot. Opening is computation alone: it reads
 //! no store and can fail only on integrity.
 //!
-//! That the key may be used is asked before the commit ([`Engine::wrapping_key_usable`]), so that a refusal is in
-//! the record; from then on the record holds, even if the key is disabled a moment later.
+//! That the key may be used is asked before the commit ([`Keyring::usable`]), so that a refusal is in the record; from then
+//! on the record holds, even if the key is disabled or its generation retired a moment later: the event carries the keys
+//! that it was decided on.
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use keyward_audit::{Committed, Locator, Random};
 
 use super::plaintext::Plaintext;
-use super::seal::{Binding, Sealed, SealedValue, Wrapping, seal, unseal};
-use crate::keys::{KeyGeneration, KeyId, KeyUnusable, Keyring, RowKey, SealError};
+use super::seal::{Binding, RewrapError, Sealed, SealedValue, Wrapping, rewrap, seal, unseal};
+use crate::keys::{Installation, KeyId, KeyUnusable, Keyring, RowKey, SealError};
 
 /// An event that carries a value, as read on the snapshot on which it was decided.
 pub trait Readable {
     /// The value, and what the decision says that it is.
     fn sealed(&self) -> (&SealedValue, &Binding);
+
+    /// The keys that the decision was made on.
+    fn keyring(&self) -> &Keyring;
 }
 
 /// Why nothing was released, with the event and where its record is: an `outcome` record names that index.
@@ -62,7 +67,7 @@ pub enum SealValueError {
     Seal(#[from] SealError),
 }
 
-/// Seals and opens values under one keyring.
+/// Seals and opens values, and holds the keys that are live.
 ///
 /// Opening takes a committed event:
 /// ```no_run
@@ -104,7 +109,8 @@ pub enum SealValueError {
 /// }
 /// ```
 pub struct Engine {
-    keyring: Arc<Keyring>,
+    installation: Arc<Installation>,
+    keyring: ArcSwap<Keyring>,
     random: Arc<dyn Random>,
 }
 
@@ -112,39 +118,64 @@ impl Engine {
     /// An engine over `keyring`.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, random: Arc<dyn Random>) -> Self {
-        Self { keyring, random }
+        Self { installation: Arc::clone(keyring.installation()), keyring: ArcSwap::new(keyring), random }
     }
 
-    /// Its keys.
+    /// The keys that are live now. Whoever decides on them keeps them until it is done.
     #[must_use]
-    pub fn keyring(&self) -> &Keyring {
-        &self.keyring
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.load_full()
+    }
+
+    /// Makes other keys of the same installation live.
+    pub fn replace(&self, keyring: Arc<Keyring>) {
+        self.keyring.store(keyring);
+    }
+
+    /// The installation, which is the same as long as it lives.
+    #[must_use]
+    pub fn installation(&self) -> &Installation {
+        &self.installation
     }
 
     /// The key by which the rows of secrets are authenticated.
     #[must_use]
     pub fn row_key(&self) -> &RowKey {
-        self.keyring.installation().row_key()
+        self.installation.row_key()
     }
 
-    /// Whether a value wrapped by this generation of `key` may be opened; asked before the commit of a read.
-    ///
-    /// # Errors
-    /// [`KeyUnusable`]: the read is then recorded as failed with `FailedOperation.AccessKmsError`.
-    pub fn wrapping_key_usable(&self, key: &KeyId, generation: KeyGeneration) -> Result<(), KeyUnusable> {
-        self.keyring.usable(key, generation)
-    }
-
-    /// Seals a value under a new data key, wrapped by the newest generation of `key`.
+    /// Seals a value under a new data key, wrapped by the newest generation of `key` in `keyring`.
     ///
     /// # Errors
     /// [`SealValueError`] if the key may not be used or the system gives no random bytes.
-    pub fn seal(&self, plaintext: &Plaintext, binding: Binding, key: &KeyId) -> Result<Sealed, SealValueError> {
-        let generation = self.keyring.newest(key)?;
-        let material = self.keyring.material(key, generation)?;
-        let installation = self.keyring.installation().id();
-        let under = Wrapping { installation, key, generation, material };
+    pub fn seal(
+        &self,
+        keyring: &Keyring,
+        plaintext: &Plaintext,
+        binding: Binding,
+        key: &KeyId,
+    ) -> Result<Sealed, SealValueError> {
+        let generation = keyring.newest(key)?;
+        let material = keyring.material(key, generation)?;
+        let under = Wrapping { installation: self.installation.id(), key, generation, material };
         Ok(seal(plaintext, binding, &under, &*self.random)?)
+    }
+
+    /// The same value, its data key wrapped by the newest generation of its key. The value itself stays sealed.
+    ///
+    /// # Errors
+    /// [`RewrapError`]; the value then stays as it is.
+    pub fn rewrap(
+        &self,
+        keyring: &Keyring,
+        sealed: &SealedValue,
+        binding: &Binding,
+    ) -> Result<SealedValue, RewrapError> {
+        let key = sealed.key();
+        let generation = keyring.newest(key)?;
+        let (before, material) = (keyring.material(key, sealed.generation())?, keyring.material(key, generation)?);
+        let under = Wrapping { installation: self.installation.id(), key, generation, material };
+        rewrap(sealed, binding, before, &under, &*self.random)
     }
 
     /// Opens the value of a committed event, and hands the event back with where its record is.
@@ -155,10 +186,10 @@ impl Engine {
         let locator = proof.locator();
         let event = proof.into_event();
         let (sealed, binding) = event.sealed();
-        let Ok(material) = self.keyring.material(sealed.key(), sealed.generation()) else {
+        let Ok(material) = event.keyring().material(sealed.key(), sealed.generation()) else {
             return Err(OpenError::KeyGone { event, locator });
         };
-        match unseal(sealed, binding, self.keyring.installation().id(), material) {
+        match unseal(sealed, binding, self.installation.id(), material) {
             Ok(plaintext) => Ok((plaintext, event, locator)),
             Err(_) => Err(OpenError::Integrity { event, locator }),
         }

@@ -8,13 +8,17 @@ use super::row::SecretRow;
 use super::{Binding, Description, Engine, Form, Limits, Plaintext, Sealed, SecretId, Tags, ValueId, VersionId};
 use crate::clock::SystemRandom;
 use crate::keys::fixture::installed;
-use crate::keys::{KeyId, Tampered};
+use crate::keys::{KeyId, Keyring, Tampered};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, SecretName};
 
 /// An engine over a new keyring.
 pub(crate) fn engine() -> Engine {
-    Engine::new(Arc::new(installed().0), Arc::new(SystemRandom))
+    engine_over(installed().0)
+}
+
+pub(crate) fn engine_over(keyring: Keyring) -> Engine {
+    Engine::new(Arc::new(keyring), Arc::new(SystemRandom))
 }
 
 pub(crate) fn name(text: &str) -> SecretName {
@@ -51,7 +55,7 @@ pub(super) fn binding(of: &str, id: &str) -> Binding {
 /// A value sealed as version `id` of the secret in `row`.
 pub(crate) fn sealed_for(engine: &Engine, row: &SecretRow, id: &str) -> Sealed {
     let binding = Binding { secret: row.id, ..binding(row.name.as_str(), id) };
-    engine.seal(&text(id), binding, &row.key).unwrap()
+    engine.seal(&engine.keyring(), &text(id), binding, &row.key).unwrap()
 }
 
 /// A version that is added at that time and does not expire.
@@ -91,7 +95,7 @@ pub(super) fn new_secret(id: SecretId) -> NewSecret {
 pub(crate) fn created(engine: &Engine, of: &str) -> Change {
     let binding = binding(of, "v1");
     let id = binding.secret;
-    let sealed = engine.seal(&text("v1"), binding, &KeyId::default_key()).unwrap();
+    let sealed = engine.seal(&engine.keyring(), &text("v1"), binding, &KeyId::default_key()).unwrap();
     change::create(&free(of), new_secret(id), &sealed, &Limits::default()).unwrap()
 }
 

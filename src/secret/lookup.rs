@@ -73,7 +73,22 @@ pub fn each_row(
     row_key: &RowKey,
     each: &mut dyn FnMut(&[u8], RowRead) -> bool,
 ) -> Result<(), StoreError> {
-    let (from, to) = address::secrets();
+    each_behind(snapshot, row_key, None, each)
+}
+
+/// As [`each_row`], behind the name `behind` if one is given.
+///
+/// # Errors
+/// As [`each_row`].
+pub fn each_behind(
+    snapshot: &dyn Snapshot,
+    row_key: &RowKey,
+    behind: Option<&SecretName>,
+    each: &mut dyn FnMut(&[u8], RowRead) -> bool,
+) -> Result<(), StoreError> {
+    let (first, to) = address::secrets();
+    // The next key that there can be behind a name's own.
+    let from = behind.map_or(first, |name| [address::secret(name).bytes.as_slice(), &[0]].concat());
     snapshot.scan(Family::Secrets, &from, &to, false, &mut |key, stored| {
         each(key.get(1..).unwrap_or_default(), named_row(row_key, key, stored))
     })

@@ -1,7 +1,7 @@
 //! Secrets: their names, versions, states and sealed values.
 //!
 //! What a call may do to a secret is decided in [`change`] and [`state`], without clock or store; the rows are in
-//! [`row`], new ones made in [`password`] and [`ssh_key`], where they lie in [`address`], how they are read in [`lookup`]; values are sealed and opened by [`Engine`]. Nothing here knows who asks
+//! [`row`], new ones made in [`password`] and [`ssh_key`], where they lie in [`address`], how they are read in [`lookup`], by which keys their values are wrapped in [`DataKeys`]; values are sealed and opened by [`Engine`]. Nothing here knows who asks
 //! or why it is allowed.
 //!
 //! - INVARIANT I1: [`Engine::open`] takes a [`keyward_audit::Committed`] event; there is no other way to a stored
@@ -14,6 +14,7 @@
 
 pub mod address;
 pub mod change;
+mod data_keys;
 mod engine;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -31,11 +32,12 @@ mod servable;
 pub mod ssh_key;
 pub mod state;
 
+pub use data_keys::DataKeys;
 pub use engine::{Engine, OpenError, Readable, SealValueError};
 pub use id::{SecretId, SshKeyId, SshKeyIdError, ValueId, VersionId, VersionIdError};
 pub use limits::{Limits, VALUE_BYTES_MAX};
 pub use metadata::{Description, MetadataError, Tag, Tags};
 pub use plaintext::{Form, Plaintext, PlaintextError};
-pub use seal::{Binding, Sealed, SealedValue};
+pub use seal::{Binding, RewrapError, Sealed, SealedValue};
 pub use servable::{Servable, Servables};
 pub use state::{SecretError, State};

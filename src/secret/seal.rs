@@ -20,8 +20,8 @@ use super::id::{SecretId, ValueId, VersionId};
 use super::plaintext::{Form, Plaintext};
 use crate::encoding::{Damaged, Reader, Writer};
 use crate::keys::{
-    InstallationId, KeyGeneration, KeyId, KeyMaterial, NONCE_BYTES, SealError, TAG_BYTES, Tampered, Wrapped,
-    open_in_place, seal_in_place,
+    InstallationId, KeyGeneration, KeyId, KeyMaterial, KeyUnusable, NONCE_BYTES, SealError, TAG_BYTES, Tampered,
+    Wrapped, open_in_place, seal_in_place,
 };
 use crate::resource::SecretName;
 
@@ -187,6 +187,41 @@ pub(super) fn seal(
         body: std::mem::take(&mut *bytes),
     };
     Ok(Sealed { binding, value })
+}
+
+/// Why a data key is not wrapped anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RewrapError {
+    /// The key may not be used, or its generation is gone.
+    #[error(transparent)]
+    Key(#[from] KeyUnusable),
+    /// The data key does not open: its row was altered or moved.
+    #[error(transparent)]
+    Tampered(#[from] Tampered),
+    /// It could not be wrapped.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// The same value, its data key wrapped by another key-encryption key than `before`.
+pub(super) fn rewrap(
+    sealed: &SealedValue,
+    binding: &Binding,
+    before: &KeyMaterial,
+    under: &Wrapping<'_>,
+    random: &dyn Random,
+) -> Result<SealedValue, RewrapError> {
+    let associated = binding.of_data_key(under.installation, &sealed.key, sealed.generation);
+    let data_key = before.unwrap(&sealed.data_key, binding.value.as_bytes(), &associated)?;
+    let associated = binding.of_data_key(under.installation, under.key, under.generation);
+    let data_key = under.material.wrap(&data_key, binding.value.as_bytes(), &associated, random)?;
+    Ok(SealedValue {
+        key: under.key.clone(),
+        generation: under.generation,
+        data_key,
+        nonce: sealed.nonce,
+        body: sealed.body.clone(),
+    })
 }
 
 /// Opens `sealed` as what `binding` says that it is.

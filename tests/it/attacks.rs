@@ -14,6 +14,8 @@ mod slow;
 mod tls;
 mod tokens;
 
+pub(crate) use rows::{open, stored};
+
 use crate::gateway::{Export, TestGateway};
 use crate::wire::Reply;
 use serde_json::{Value, json};

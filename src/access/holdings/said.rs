@@ -1,17 +1,20 @@
-//! What the records of a log say of secrets and revocations, read in order: the state that the store must hold.
+//! What the records of a log say of secrets and revocations, read in order: the state that the store must hold. Of keys:
+//! [`super::keys`].
 
 use super::Found;
-use crate::actions::{self, Level, Operation};
+use super::keys::KeysSaid;
+use crate::actions::{self, Level, Operation, Service};
 use crate::authn::Selector;
+use crate::keys::KeyId;
 use crate::resource::SecretName;
 use crate::secret::row::{SecretRow, VersionMeta};
 use keyward_audit::record::{Context, Decision, Draft, Kind, Outcome, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that a record said, and that record's index.
-struct At<T> {
-    what: T,
-    index: u64,
+pub(super) struct At<T> {
+    pub(super) what: T,
+    pub(super) index: u64,
 }
 
 /// A version, as records name it.
@@ -50,6 +53,8 @@ impl Stands {
 /// A secret, as the records made it.
 struct Life {
     made: u64,
+    /// The key that its values are under.
+    key: String,
     creator: String,
     tags: At<BTreeSet<String>>,
     state: At<Stands>,
@@ -63,6 +68,7 @@ pub(super) struct Said {
     secrets: BTreeMap<String, Life>,
     /// By key: up to which time of issue, and the record.
     revocations: BTreeMap<Vec<u8>, At<u64>>,
+    keys: KeysSaid,
 }
 
 impl Said {
@@ -81,6 +87,8 @@ impl Said {
             if is_done {
                 self.carry_out(index, action.operation, (creator, name), draft, found);
             }
+        } else if is_done && action.service == Service::Kms {
+            self.keys.carry_out(index, action.operation, draft, found);
         } else if is_done && action.operation == Operation::RevokeToken {
             self.revoke(index, draft, found);
         }
@@ -88,9 +96,13 @@ impl Said {
 
     /// A due deletion that was carried out: of a secret that waited for it, by that DeleteSecret.
     fn purge(&mut self, index: u64, draft: &Draft, found: &mut Found) {
-        let Some((_, name)) = draft.resource.as_deref().and_then(secret_of) else { return };
+        let resource = draft.resource.as_deref().unwrap_or_default();
         let number = |name: &str| draft.parameters.get(name).and_then(Value::as_integer);
         let asked = (number("due").unwrap_or_default(), number("requested").unwrap_or_default());
+        if let Some((_, id)) = resource.split_once(":key/") {
+            return self.keys.purge(index, id, asked, found);
+        }
+        let Some((_, name)) = secret_of(resource) else { return };
         let waited = self.secrets.remove(name).map(|life| (life.state.what.due_s(), life.state.index));
         if waited != Some(asked) {
             found.add(index, format!("secret `{name}`: it was purged and did not wait for this deletion"));
@@ -166,7 +178,7 @@ impl Said {
             Operation::TagResource => life.tag(index, &conditions(draft, "qcs:request_tag"), true),
             Operation::UntagResource => life.tag(index, &conditions(draft, "qcs:request_tag"), false),
             Operation::GetSecretValue | Operation::GetSSHKeyPairValue => {
-                life.check_read(index, (name, &id), &value, found);
+                life.check_read(index, (name, &id), &value, &self.keys, found);
             }
             // What reads no value and changes no secret, or is not offered.
             _ => {}
@@ -178,6 +190,7 @@ impl Said {
         let version = Version { value: draft.value.clone().unwrap_or_default(), staged: false };
         let life = Life {
             made: index,
+            key: key_of(draft),
             creator: creator.to_owned(),
             tags: At { what: conditions(draft, "qcs:request_tag"), index },
             state: At { what: Stands::Enabled, index },
@@ -221,6 +234,11 @@ impl Said {
         self.secrets.iter().map(|(name, life)| (name.as_str(), life.newest()))
     }
 
+    /// What was said of keys.
+    pub(super) fn keys(&self) -> &KeysSaid {
+        &self.keys
+    }
+
     /// Every revocation: its key, up to which time of issue, its record.
     pub(super) fn revocations(&self) -> impl Iterator<Item = (&[u8], u64, u64)> {
         self.revocations.iter().map(|(key, at)| (key.as_slice(), at.what, at.index))
@@ -251,8 +269,9 @@ impl Life {
         self.tags.index = index;
     }
 
-    /// A value that was read is the one that was last written as that version, of a secret that was enabled.
-    fn check_read(&self, index: u64, (name, id): (&str, &str), value: &str, found: &mut Found) {
+    /// A value that was read is the one that was last written as that version, of a secret and under a key that were
+    /// enabled.
+    fn check_read(&self, index: u64, (name, id): (&str, &str), value: &str, keys: &KeysSaid, found: &mut Found) {
         match self.versions.get(id) {
             Some(version) if version.what.value == value => {}
             Some(version) => found.add(
@@ -267,6 +286,9 @@ impl Life {
         if self.state.what != Stands::Enabled {
             let disabled = self.state.index;
             found.add(index, format!("secret `{name}`: a value was read although index {disabled} disabled it"));
+        }
+        if let Some(disabled) = keys.unusable_since(&self.key) {
+            found.add(index, format!("secret `{name}`: a value was read although index {disabled} disabled its key"));
         }
     }
 
@@ -314,6 +336,12 @@ impl Version {
 fn conditions(draft: &Draft, key: &str) -> BTreeSet<String> {
     let found = draft.context.as_ref().and_then(|context| context.conditions.get(key));
     found.cloned().unwrap_or_default()
+}
+
+/// The key that a creation named, or the default key.
+fn key_of(draft: &Draft) -> String {
+    let named = draft.parameters.get("key").and_then(Value::as_text);
+    named.map_or_else(|| KeyId::default_key().as_str().to_owned(), str::to_owned)
 }
 
 /// Creator and name in the six segments of a secret, wherever it was recorded.

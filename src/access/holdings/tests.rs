@@ -1,12 +1,15 @@
 use super::*;
 use crate::actions::{ACTIONS, Effect, Operation, Served, Service};
-use crate::keys::fixture::MemoryRows;
+use crate::clock::SystemRandom;
+use crate::keys::change::{KeyError, Maker};
+use crate::keys::fixture::{MemoryRows, installed, root_key};
+use crate::keys::{KeyGeneration, KeyId, RootKey, replaced};
 use crate::secret::change::ending;
 use crate::secret::fixture::{at, created, engine, name, sealed_for, version};
 use crate::secret::row::SecretRow;
 use crate::secret::{Engine, Limits, Tag, Tags, change};
 use keyward_audit::record::{Context, Decision, Draft, Kind, Outcome, Value};
-use keyward_audit::store::Key;
+use keyward_audit::store::{Key, Write};
 use std::collections::BTreeSet;
 
 /// The record of a call that was allowed and done.
@@ -329,6 +332,142 @@ fn a_secret_is_purged_only_as_it_waits_and_unknown_only_when_it_is_due() {
     };
     assert_eq!(after(unknown("1970-01-02T00:03:20Z")), Vec::<String>::new());
     assert!(after(unknown("1970-01-02T00:03:19Z"))[0].contains("another creator"));
+}
+
+/// The same for keys: the rows that each call leaves, and its record.
+struct LivingKeys {
+    root: RootKey,
+    rows: Vec<MemoryRows>,
+    records: Vec<Draft>,
+}
+
+impl LivingKeys {
+    fn keyring(&self, rows: &MemoryRows) -> Keyring {
+        Keyring::load(rows, &self.root).unwrap()
+    }
+
+    fn take(
+        &mut self,
+        action: &str,
+        said: &[(&str, u64)],
+        call: impl FnOnce(&Keyring, Maker<'_>) -> Result<Vec<Write>, KeyError>,
+    ) {
+        let mut rows = self.rows.last().unwrap().clone();
+        let maker = Maker { root: &self.root, random: &SystemRandom, at_s: 7 };
+        rows.apply(&call(&self.keyring(&rows), maker).unwrap());
+        let mut draft = record(action, "s");
+        draft.action = format!("kms:{action}");
+        draft.resource = Some("qcs::kms:local:uin/1:key/team".to_owned());
+        draft.parameters.insert("key".to_owned(), Value::from("team"));
+        draft.parameters.extend(said.iter().map(|(name, number)| ((*name).to_owned(), Value::from(*number))));
+        if action == "Purge" {
+            draft.kind = Kind::Purge;
+        }
+        self.rows.push(rows);
+        self.records.push(draft);
+    }
+
+    fn findings(&self, rows: &MemoryRows, done: usize) -> Vec<String> {
+        let (said, mut found) = heard(&self.records[..done]);
+        said.keys().meet(&self.keyring(rows), &mut found);
+        found.findings.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[test]
+fn attack_h10_every_older_row_of_a_key_is_found_and_the_record_that_it_contradicts_is_named() {
+    let (_, root, rows) = installed();
+    let mut life = LivingKeys { root, rows: vec![rows], records: Vec::new() };
+    let team = KeyId::parse("team").unwrap();
+    life.take("CreateKey", &[], |keys, maker| keys.create(&team, maker));
+    life.take("RotateKey", &[("generation", 2)], |keys, maker| Ok(keys.rotate(&team, maker)?.1));
+    let first = KeyGeneration::FIRST;
+    life.take("RetireKeyGeneration", &[("generation", 1)], |keys, _| keys.retire(&team, first, 0));
+    life.take("DisableKey", &[], |keys, _| keys.disable(&team));
+    life.take("ScheduleKeyDeletion", &[("delete_time", 90)], |keys, _| Ok(keys.schedule_deletion(&team, 90, 0)?.0));
+    life.take("CancelKeyDeletion", &[], |keys, _| keys.cancel_deletion(&team));
+    life.take("EnableKey", &[], |keys, _| keys.enable(&team));
+    life.take("DisableKey", &[], |keys, _| keys.disable(&team));
+    life.take("ScheduleKeyDeletion", &[("delete_time", 95)], |keys, _| Ok(keys.schedule_deletion(&team, 95, 0)?.0));
+    life.take("Purge", &[("due", 95), ("requested", 8)], |keys, _| keys.purge(&team, 0));
+    for now in 0..life.rows.len() {
+        assert_eq!(life.findings(&life.rows[now], now), Vec::<String>::new(), "after {now} records");
+        for old in (0..now).filter(|old| life.rows[*old] != life.rows[now]) {
+            let found = life.findings(&life.rows[old], now);
+            assert!(!found.is_empty(), "{old} under {now}");
+            assert!(found.iter().all(|text| text.contains("key `team`")), "{found:?}");
+            assert!(now == 10 || found.iter().all(|text| text.starts_with("index ")), "{found:?}");
+        }
+    }
+    let disabled = life.findings(&life.rows[3], 4);
+    let expected = "index 3: key `team`: it is Enabled in the store and Disabled by this record: an older row was put back, or it was altered";
+    assert_eq!(disabled, [expected]);
+    life.records[9].parameters.insert("requested".to_owned(), Value::from(3_u64));
+    let found = life.findings(&life.rows[10], 10);
+    assert_eq!(found, ["index 9: key `team`: it was purged and did not wait for this deletion"]);
+}
+
+#[test]
+fn attack_h10_keys_put_back_under_an_older_root_key_are_found_at_the_record_of_the_newer_one() {
+    let (before, old, mut rows) = installed();
+    let new = root_key();
+    rows.apply(&replaced(&rows, &old, &new, &SystemRandom).unwrap());
+    let after = Keyring::load(&rows, &new).unwrap();
+    let mut draft = record("RotateRootKey", "s");
+    (draft.action, draft.resource) = ("kms:RotateRootKey".to_owned(), None);
+    draft.parameters.insert("new".to_owned(), Value::from(new.id().to_string()));
+    let findings = |keyring: &Keyring| {
+        let (said, mut found) = heard(std::slice::from_ref(&draft));
+        said.keys().meet(keyring, &mut found);
+        found.findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(findings(&after), Vec::<String>::new());
+    let found = findings(&before);
+    assert!(found.len() == 1 && found[0].starts_with("index 0: the keys are under the root key"), "{found:?}");
+}
+
+#[test]
+fn i13_a_value_that_was_read_under_a_disabled_key_is_found_at_its_index() {
+    let mut create = record("CreateSecret", "s");
+    create.parameters.insert("key".to_owned(), Value::from("team"));
+    let mut read = record("GetSecretValue", "s");
+    for draft in [&mut create, &mut read] {
+        (draft.secret_version, draft.value) = (Some("v1".to_owned()), Some("aa".to_owned()));
+    }
+    let of_key = |action: &str| {
+        let mut draft = record(action, "s");
+        (draft.action, draft.resource) = (format!("kms:{action}"), None);
+        draft.parameters.insert("key".to_owned(), Value::from("team"));
+        draft
+    };
+    let whole = [of_key("CreateKey"), create, read.clone(), of_key("DisableKey"), of_key("EnableKey"), read.clone()];
+    assert_eq!(heard(&whole).1, Found::default());
+    let found = heard(&[&whole[..4], &[read]].concat()).1;
+    assert_eq!(
+        found.findings[0].to_string(),
+        "index 4: secret `s`: a value was read although index 3 disabled its key"
+    );
+}
+
+/// An action that comes to write keys must be understood here, too.
+#[test]
+fn every_write_of_a_key_that_a_door_offers_is_understood() {
+    let writes = ACTIONS
+        .iter()
+        .filter(|action| (action.service, action.effect, action.served) == (Service::Kms, Effect::Write, Served::Door));
+    let understood = [
+        Operation::CreateKey,
+        Operation::RotateKey,
+        // It changes nothing that records hold: data keys by other generations open as before.
+        Operation::RewrapKeys,
+        Operation::RotateRootKey,
+        Operation::RetireKeyGeneration,
+        Operation::EnableKey,
+        Operation::DisableKey,
+        Operation::ScheduleKeyDeletion,
+        Operation::CancelKeyDeletion,
+    ];
+    assert_eq!(writes.map(|action| action.operation).collect::<Vec<_>>(), understood);
 }
 
 /// An action that comes to write secrets must be understood here, or the store could no longer be held against the log.

@@ -287,7 +287,8 @@ impl DeleteSecret {
     }
 }
 
-fn at_most(fields: &mut Fields, name: &str, max: u64) -> Result<u64, ApiError> {
+/// A number, 0 if absent, of at most `max`.
+pub(super) fn at_most(fields: &mut Fields, name: &str, max: u64) -> Result<u64, ApiError> {
     match fields.number(name)?.unwrap_or(0) {
         number if number <= max => Ok(number),
         _ => Err(invalid_value(name, format!("it is at most {max}"))),

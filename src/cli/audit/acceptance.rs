@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 /// Accepts the loss, or finishes one that was accepted before.
 pub(super) fn accept_loss(context: &Context, reason: &str) -> Result<(), Failure> {
-    let config = Config::load(&context.config)?;
+    let config = context.load_config()?;
     let (accepted, key) = match begun(&config.path(&config.storage.path), &config.audit.origin)? {
         Some(loss) => resume(context, &config, &loss)?,
         None => begin(context, &config, reason)?,

@@ -28,7 +28,7 @@ struct Verdict {
 /// Checks the log. Of a running gateway it sees what was there when it began; the mark is read first, so that it cannot be
 /// ahead of that.
 pub(super) fn verify(context: &Context, decisions: bool) -> Result<(), Failure> {
-    let config = Config::load(&context.config)?;
+    let config = context.load_config()?;
     let (mark, no_mark) = mark(&config)?;
     let store = RocksStore::open_read_only(&config.path(&config.storage.path))?;
     let origin = &config.audit.origin;
@@ -62,7 +62,7 @@ impl Verdict {
         self.total = self.total.saturating_add((self.findings.len() - before) as u64);
     }
 
-    /// Holds secrets and revocations against the log. That takes the root key: without it nothing shows that their rows are
+    /// Holds secrets, keys and revocations against the log. That takes the root key: without it nothing shows that their rows are
     /// keyward's own. Rows of keys that are damaged are a finding.
     fn hold(&mut self, config: &Config, rows: &RocksStore) -> Result<(), Failure> {
         let roots = match root_keys(config) {
@@ -74,9 +74,8 @@ impl Verdict {
         };
         match store::read(rows, |snapshot| Ok(roots.open(snapshot)))? {
             Ok(Opened { keyring, .. }) => {
-                let row_key = keyring.installation().row_key();
                 let found = with_bar("holding the store against the log", |bar| {
-                    holdings::against_log(rows, &config.audit.origin, row_key, bar)
+                    holdings::against_log(rows, &config.audit.origin, &keyring, bar)
                 })?;
                 self.findings.extend(found.findings);
                 self.total = self.total.saturating_add(found.total);

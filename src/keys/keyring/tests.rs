@@ -16,8 +16,14 @@ fn a_new_keyring_loads_as_it_was_made() {
     let again = loaded(&rows, &root).unwrap();
     assert_eq!(again.installation().id(), made.installation().id());
     assert_eq!(again.installation().created_at_s(), 1_767_225_600);
-    let expected = [(&KeyId::default_key(), KeyState::Enabled, KeyGeneration::FIRST)];
-    assert_eq!(again.keys().collect::<Vec<_>>(), expected);
+    let expected = KeyInfo {
+        id: &KeyId::default_key(),
+        state: KeyState::Enabled,
+        created_at_s: 1_767_225_600,
+        newest: KeyGeneration::FIRST,
+        generations: vec![(KeyGeneration::FIRST, 1_767_225_600)],
+    };
+    assert_eq!(again.keys().collect::<Vec<_>>(), [expected]);
     let alice = Principal::parse("user/dev/alice").unwrap();
     assert_eq!(again.creator_number(&alice), made.creator_number(&alice));
     let (id, first) = (KeyId::default_key(), KeyGeneration::FIRST);

@@ -134,7 +134,7 @@ fn a_name_in_any_state_keeps_its_name() {
 fn create_on(engine: &Engine, view: &CreationView, limits: &Limits) -> Option<SecretError> {
     let binding = binding(view.name.as_str(), "v1");
     let id = binding.secret;
-    let sealed = engine.seal(&text("x"), binding, &KeyId::default_key()).unwrap();
+    let sealed = engine.seal(&engine.keyring(), &text("x"), binding, &KeyId::default_key()).unwrap();
     create(view, new_secret(id), &sealed, limits).err()
 }
 
@@ -187,6 +187,7 @@ fn a_value_sealed_for_another_secret_is_not_taken() {
     }
     let first = row.versions[0].value;
     let reused = engine.seal(
+        &engine.keyring(),
         &text("x"),
         super::super::Binding { version: version("v2"), ..row.binding(&row.versions[0]) },
         &row.key,
@@ -247,7 +248,7 @@ fn i02_an_update_writes_the_new_value_and_deletes_the_one_before() {
     let deleted: Vec<_> = writes.iter().filter(|write| write.value.is_none()).map(|write| &write.key).collect();
     assert_eq!(deleted, [&address::value(row.id, before.value)]);
     assert_eq!(writes.len(), 3);
-    let reused = engine.seal(&text("x"), row.binding(&row.versions[0]), &row.key).unwrap();
+    let reused = engine.seal(&engine.keyring(), &text("x"), row.binding(&row.versions[0]), &row.key).unwrap();
     assert_eq!(update(row.clone(), &reused, None).err(), Some(SecretError::ForeignValue));
     let missing = sealed_for(&engine, &row, "v9");
     assert_eq!(update(row, &missing, None).err(), Some(SecretError::VersionNotFound(version("v9"))));
@@ -400,7 +401,7 @@ proptest! {
         let change = {
             let mut binding = binding("s", "v0");
             binding.secret = SecretId::from([5; 16]);
-            let sealed = engine.seal(&text("v0"), binding, &KeyId::default_key()).unwrap();
+            let sealed = engine.seal(&engine.keyring(), &text("v0"), binding, &KeyId::default_key()).unwrap();
             create(&free("s"), new_secret([5; 16].into()), &sealed, &Limits::default()).unwrap()
         };
         let mut rows = MemoryRows::of(&change.writes(engine.row_key()));

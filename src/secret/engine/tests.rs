@@ -5,14 +5,14 @@ use super::super::{Form, Limits, SecretId, ValueId};
 use super::*;
 use crate::clock::SystemRandom;
 use crate::keys::fixture::{NoRandom, NoRepeat, add_generation, installed};
-use crate::keys::{KeyState, NONCE_BYTES, TAG_BYTES};
+use crate::keys::{KeyGeneration, KeyState, NONCE_BYTES, TAG_BYTES};
 use crate::resource::SecretName;
 
 const VALUE: &str = "correct horse battery staple";
 
 fn sealed(engine: &Engine) -> (Sealed, Binding) {
     let binding = binding("prod/db", "v1");
-    (engine.seal(&text(VALUE), binding.clone(), &KeyId::default_key()).unwrap(), binding)
+    (engine.seal(&engine.keyring(), &text(VALUE), binding.clone(), &KeyId::default_key()).unwrap(), binding)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn values_of_every_length_class_come_back() {
         let bytes: Vec<u8> = (0..length).map(|i| u8::try_from(i % 251).unwrap()).collect();
         let plaintext = Plaintext::binary(bytes.clone(), &Limits::default()).unwrap();
         let binding = Binding { form: Form::Binary, ..binding("a", "v1") };
-        let sealed = engine.seal(&plaintext, binding.clone(), &KeyId::default_key()).unwrap();
+        let sealed = engine.seal(&engine.keyring(), &plaintext, binding.clone(), &KeyId::default_key()).unwrap();
         assert_eq!(sealed.value().encode().len(), 1 + 4 + 7 + 4 + NONCE_BYTES + 48 + NONCE_BYTES + length + TAG_BYTES);
         assert!(opened(&engine, sealed.value(), &binding).unwrap().expose() == bytes, "{length}");
     }
@@ -52,13 +52,14 @@ fn attack_h02_any_flipped_bit_of_a_sealed_row_opens_nothing() {
     let engine = engine();
     let (sealed, binding) = sealed(&engine);
     let row = sealed.value().encode();
-    let material = engine.keyring.material(sealed.value().key(), sealed.value().generation()).unwrap();
+    let keyring = engine.keyring();
+    let material = keyring.material(sealed.value().key(), sealed.value().generation()).unwrap();
     for bit in 0..row.len() * 8 {
         let mut changed = row.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
         // Even with the right key at hand, whatever key the changed row names.
         let opens = SealedValue::decode(&changed)
-            .is_ok_and(|value| unseal(&value, &binding, engine.keyring.installation().id(), material).is_ok());
+            .is_ok_and(|value| unseal(&value, &binding, keyring.installation().id(), material).is_ok());
         assert!(!opens, "bit {bit}");
     }
 }
@@ -139,7 +140,7 @@ fn attack_h01_no_nonce_and_no_data_key_ever_repeats() {
     let binding = binding("prod/db", "v1");
     let (mut nonces, mut wrapped) = (HashSet::new(), HashSet::new());
     for _ in 0..SEALS {
-        let sealed = engine.seal(&text("same"), binding.clone(), &KeyId::default_key()).unwrap();
+        let sealed = engine.seal(&engine.keyring(), &text("same"), binding.clone(), &KeyId::default_key()).unwrap();
         let row = sealed.value().encode();
         let (head, body) = row.split_at(1 + 4 + 7 + 4);
         assert_eq!(head.len(), 16);
@@ -165,25 +166,55 @@ fn attack_h04_old_generations_still_open_and_new_values_use_the_newest() {
 }
 
 #[test]
+fn i08_a_data_key_wrapped_anew_opens_the_same_ciphertext_and_nothing_else_changes() {
+    let (_, root, mut rows) = installed();
+    let id = KeyId::default_key();
+    let before = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
+    let (old, binding) = sealed(&before);
+    add_generation(&mut rows, &root, &id, 2, KeyState::Enabled);
+    let after = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
+    let new = after.rewrap(&after.keyring(), old.value(), &binding).unwrap();
+    assert_eq!((new.key(), new.generation().get()), (&id, 2));
+    assert_eq!(opened(&after, &new, &binding).unwrap().expose(), VALUE.as_bytes());
+    assert!(opened(&before, &new, &binding).is_err());
+    let (old_row, new_row) = (old.value().encode(), new.encode());
+    let head = 1 + 4 + id.as_str().len() + 4;
+    let data_key = head..head + NONCE_BYTES + 48;
+    assert_eq!(old_row[data_key.end..], new_row[data_key.end..], "nonce, ciphertext and tag");
+    assert_ne!(old_row[data_key.clone()], new_row[data_key.clone()]);
+    // What was altered, or is another value's, is not wrapped anew.
+    let mut altered = old_row.clone();
+    altered[data_key.start + 20] ^= 1;
+    let altered = SealedValue::decode(&altered).unwrap();
+    let refused = Err(RewrapError::Tampered(crate::keys::Tampered));
+    assert_eq!(after.rewrap(&after.keyring(), &altered, &binding), refused);
+    let other = Binding { version: version("v2"), ..binding.clone() };
+    assert_eq!(after.rewrap(&after.keyring(), old.value(), &other), refused);
+    add_generation(&mut rows, &root, &id, 2, KeyState::Disabled);
+    let disabled = Arc::new(Keyring::load(&rows, &root).unwrap());
+    assert_eq!(after.rewrap(&disabled, old.value(), &binding), Err(RewrapError::Key(KeyUnusable::Disabled)));
+}
+
+#[test]
 fn attack_h04_a_key_that_is_disabled_or_gone_is_known_before_the_commit() {
     let (_, root, mut rows) = installed();
     let team = KeyId::parse("team").unwrap();
     add_generation(&mut rows, &root, &team, 1, KeyState::Disabled);
     let engine = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
-    let first = KeyGeneration::FIRST;
-    assert_eq!(engine.wrapping_key_usable(&team, first), Err(KeyUnusable::Disabled));
-    assert_eq!(engine.wrapping_key_usable(&KeyId::parse("gone").unwrap(), first), Err(KeyUnusable::Unknown));
-    let refused = engine.seal(&text("x"), binding("a", "v1"), &team);
+    let (keyring, first) = (engine.keyring(), KeyGeneration::FIRST);
+    assert_eq!(keyring.usable(&team, first), Err(KeyUnusable::Disabled));
+    assert_eq!(keyring.usable(&KeyId::parse("gone").unwrap(), first), Err(KeyUnusable::Unknown));
+    let refused = engine.seal(&engine.keyring(), &text("x"), binding("a", "v1"), &team);
     assert_eq!(refused, Err(SealValueError::Key(KeyUnusable::Disabled)));
-    assert_eq!(engine.wrapping_key_usable(&KeyId::default_key(), first), Ok(()));
+    assert_eq!(keyring.usable(&KeyId::default_key(), first), Ok(()));
     let second = KeyGeneration::new(2).unwrap();
-    assert_eq!(engine.wrapping_key_usable(&KeyId::default_key(), second), Err(KeyUnusable::Unknown));
+    assert_eq!(keyring.usable(&KeyId::default_key(), second), Err(KeyUnusable::Unknown));
 }
 
 #[test]
 fn without_randomness_nothing_is_sealed() {
     let engine = Engine::new(Arc::new(installed().0), Arc::new(NoRandom));
-    let refused = engine.seal(&text("x"), binding("a", "v1"), &KeyId::default_key());
+    let refused = engine.seal(&engine.keyring(), &text("x"), binding("a", "v1"), &KeyId::default_key());
     assert_eq!(refused, Err(SealValueError::Seal(SealError::Random)));
     assert!(ValueId::random(&NoRandom).is_err() && SecretId::random(&NoRandom).is_err());
 }

@@ -20,7 +20,7 @@ fn add(engine: &Engine, rows: &mut MemoryRows, of: &str, limits: &Limits) -> Res
     let view = creation(rows, engine.row_key(), &name(of), creator()).unwrap();
     let binding = binding(of, "v1");
     let id = binding.secret;
-    let sealed = engine.seal(&text("x"), binding, &KeyId::default_key()).unwrap();
+    let sealed = engine.seal(&engine.keyring(), &text("x"), binding, &KeyId::default_key()).unwrap();
     rows.apply(&create(&view, new_secret(id), &sealed, limits)?.writes(engine.row_key()));
     Ok(())
 }
@@ -142,7 +142,7 @@ fn attack_h05_two_creations_of_a_batch_meet_in_a_row_that_both_read() {
         let view = view(of);
         let binding = binding(of, "v1");
         let id = binding.secret;
-        let sealed = engine.seal(&text("x"), binding, &KeyId::default_key()).unwrap();
+        let sealed = engine.seal(&engine.keyring(), &text("x"), binding, &KeyId::default_key()).unwrap();
         let writes = create(&view, new_secret(id), &sealed, &limits).unwrap().writes(engine.row_key());
         writes.into_iter().map(|write| write.key).collect::<BTreeSet<_>>()
     };

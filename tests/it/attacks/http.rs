@@ -270,7 +270,7 @@ fn attack_f03_a_cursor_is_good_for_its_own_search_alone() {
 #[test]
 fn attack_f06_g07_no_route_without_a_token_and_none_that_weakens_the_evidence() {
     let gateway = TestGateway::builder().record_every_refusal().start();
-    gateway.create("demo/db", "s3cret");
+    gateway.create("kept/one", "s3cret");
     let names = [
         "Seal",
         "Unseal",
@@ -319,7 +319,7 @@ fn attack_f06_g07_no_route_without_a_token_and_none_that_weakens_the_evidence() 
     let open = ["/metrics", "/readyz", "/healthz", "/openapi.json"].map(|path| gateway.get(path));
     for reply in &open {
         let text = String::from_utf8_lossy(&reply.bytes);
-        for name in ["demo/db", "user/dev", "admin", "s3cret"] {
+        for name in ["kept/one", "user/dev", "admin", "s3cret"] {
             assert!(!text.contains(name), "`{name}` in {text}");
         }
     }

@@ -10,14 +10,14 @@ use keyward_audit::store::{Commit, Family, Key, Store, Write, read as read_store
 use serde_json::{Value, json};
 
 /// A row: its key and what is stored there.
-pub(super) type Row = (Vec<u8>, Vec<u8>);
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
-pub(super) fn open(installation: &Installation) -> RocksStore {
+pub(crate) fn open(installation: &Installation) -> RocksStore {
     RocksStore::open(&installation.path("data/db"), Recovery::Absolute).unwrap()
 }
 
 /// The rows of a stopped gateway in `[from, to)`.
-pub(super) fn stored(store: &RocksStore, family: Family, from: &[u8], to: &[u8]) -> Vec<Row> {
+pub(crate) fn stored(store: &RocksStore, family: Family, from: &[u8], to: &[u8]) -> Vec<Row> {
     read_store(store, |snapshot| {
         let mut rows = Vec::new();
         snapshot.scan(family, from, to, false, &mut |key, value| {

@@ -97,7 +97,7 @@ fn i02_a_creation_on_a_name_that_is_gone_takes_its_place_and_leaves_nothing_of_i
     let view = lookup::creation(&rows, engine.row_key(), &name("prod/db"), creator()).unwrap();
     let binding = binding("prod/db", "v1");
     let id = binding.secret;
-    let sealed = engine.seal(&text("new"), binding, &crate::keys::KeyId::default_key()).unwrap();
+    let sealed = engine.seal(&engine.keyring(), &text("new"), binding, &crate::keys::KeyId::default_key()).unwrap();
     let make = |view: &lookup::CreationView| create(view, new_secret(id), &sealed, &full);
     let early = view.clone().without_gone(|row| row.is_due(100 + 86_399));
     assert_eq!(make(&early).err(), Some(SecretError::SecretExists));
