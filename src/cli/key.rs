@@ -25,10 +25,10 @@ pub(super) enum Key {
   keyward key list")]
     List {
         /// Keys to pass over
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         offset: u64,
         /// Keys to show at most, up to 200
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 20)]
         limit: u64,
     },
     /// Show a key, its generations, and how many data keys each of them wraps
@@ -104,6 +104,7 @@ root key, offline, as long as there are backups from before.")]
         /// The key
         key: String,
         /// The generation's number
+        #[arg(value_name = "NUMBER")]
         generation: u32,
     },
 }

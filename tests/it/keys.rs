@@ -39,7 +39,8 @@ async fn a_secret_is_under_the_key_that_it_names_and_says_so() {
     let kinds: Vec<&Value> =
         listed.body["SecretMetadatas"].as_array().unwrap().iter().map(|s| &s["KmsKeyType"]).collect();
     assert_eq!(kinds, ["DEFAULT", "CUSTOMER"]);
-    let shown = inside.admin("DescribeKey", key("team")).await.ok().body;
+    let mut shown = inside.admin("DescribeKey", key("team")).await.ok().body;
+    shown.as_object_mut().unwrap().remove("RequestId");
     let generation = &shown["Generations"][0];
     assert_eq!(
         (&shown["Status"], &shown["Generation"], &generation["DataKeys"]),
@@ -243,7 +244,7 @@ fn keys_are_run_from_the_command_line() {
     ok(&["key", "create", "spare"]);
     ok(&["key", "disable", "spare"]);
     let scheduled = ok(&["key", "schedule-deletion", "spare", "--window", "7"]);
-    assert!(scheduled.contains("DeletionDate") && scheduled.contains("Deleted"), "{scheduled}");
+    assert!(scheduled.contains("DeletionDate  20") && scheduled.contains("spare"), "{scheduled}");
     ok(&["key", "cancel-deletion", "spare"]);
     let json: Value = serde_json::from_str(&ok(&["--output", "json", "key", "describe", "spare"])).unwrap();
     assert_eq!((&json["Status"], &json["DeletionDate"]), (&json!("Disabled"), &json!(0)));

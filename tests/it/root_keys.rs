@@ -2,6 +2,7 @@
 //! the two opens, and no start that opens it touches the other.
 
 use crate::gateway::{Refused, TestGateway, wait_for};
+use crate::inside::Inside;
 use crate::installation::{Installation, PROGRAM, Ran};
 use crate::wire::Connection;
 use serde_json::{Value, json};
@@ -244,6 +245,94 @@ fn a_next_root_key_that_cannot_be_had_changes_nothing() {
     let gateway = gateway.restart();
     assert_eq!(read(&gateway), "s3cret", "a start does not need the next one");
     gateway.finish();
+}
+
+fn key(id: &str) -> Value {
+    json!({"KeyId": id})
+}
+
+async fn current(inside: &Inside, name: &str) -> Value {
+    inside.admin("GetSecretValue", json!({"SecretName": name})).await.ok().body["SecretString"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i08_all_keys_and_generations_go_under_another_root_key_and_new_ones_are_made_under_it() {
+    let inside = Inside::open(with_next(&[("path", "keys/root-2.key")])).await;
+    inside.admin("CreateKey", key("team")).await.ok();
+    inside.admin("CreateKey", key("parked")).await.ok();
+    let create = |name: &str, key: &str| json!({"SecretName": name, "SecretString": name, "KmsKeyId": key});
+    inside.admin("CreateSecret", create("demo/team", "team")).await.ok();
+    inside.admin("CreateSecret", create("demo/parked", "parked")).await.ok();
+    inside.admin("RotateKey", key("team")).await.ok();
+    let put = json!({"SecretName": "demo/team", "VersionId": "v2", "SecretString": "newer"});
+    inside.admin("PutSecretValue", put).await.ok();
+    inside.admin("DisableKey", key("parked")).await.ok();
+    let before = inside.admin("ListKeys", json!({})).await.ok().body["Keys"].clone();
+    inside.admin("RotateRootKey", json!({})).await.ok();
+    assert_eq!(inside.admin("ListKeys", json!({})).await.ok().body["Keys"], before, "what is said of keys stays");
+    // At once, without a restart: a new key, a new generation, a key that was disabled.
+    inside.admin("CreateKey", key("late")).await.ok();
+    inside.admin("CreateSecret", create("demo/late", "late")).await.ok();
+    inside.admin("RotateKey", json!({})).await.ok();
+    inside.admin("CreateSecret", create("demo/default", "default")).await.ok();
+    inside.admin("EnableKey", key("parked")).await.ok();
+    let installation = inside.close().await;
+    promote(&installation);
+    fs::remove_file(installation.path("keys/root.key")).unwrap();
+    let inside = Inside::open(installation).await;
+    for (name, value) in [
+        ("demo/team", "newer"),
+        ("demo/parked", "demo/parked"),
+        ("demo/late", "demo/late"),
+        ("demo/default", "demo/default"),
+    ] {
+        assert_eq!(current(&inside, name).await, value);
+    }
+    let first = json!({"SecretName": "demo/team", "VersionId": "SSM_Current"});
+    inside.admin("GetSecretValue", first).await.ok();
+    // And what is wrapped anew afterwards, generation by generation.
+    inside.admin("RewrapKeys", key("team")).await.ok();
+    inside.gateway.rewrap().await;
+    inside.admin("RetireKeyGeneration", json!({"KeyId": "team", "Generation": 1})).await.ok();
+    inside.installation.set("keys.next", next(&[("path", "keys/root-3.key")]));
+    inside.admin("RotateRootKey", json!({})).await.ok();
+    assert_eq!(current(&inside, "demo/team").await, "newer");
+    let inside = inside.restart().await;
+    assert_eq!(current(&inside, "demo/team").await, "newer");
+    inside.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i13_no_key_is_made_under_the_root_key_that_an_earlier_record_replaced() {
+    const KEYS: usize = 24;
+    let mut inside = Inside::open(with_next(&[("path", "keys/root-2.key")])).await;
+    for round in 2..6 {
+        inside.installation.set("keys.next", next(&[("path", &format!("keys/root-{round}.key"))]));
+        let made = async {
+            let one = |number: usize| inside.admin("CreateKey", key(&format!("key-{round}-{number}")));
+            futures_util::future::join_all((0..KEYS).map(one)).await
+        };
+        let replaced = async { inside.admin("RotateRootKey", json!({})).await.code };
+        let (made, replaced) = tokio::join!(made, replaced);
+        // Whoever was sent back too often says so, and has changed nothing.
+        assert!(made.iter().all(|told| ["ok", "ServiceUnavailable"].contains(&told.code.as_str())), "{made:?}");
+        assert!(["ok", "ServiceUnavailable"].contains(&replaced.as_str()), "{replaced}");
+        // A key under a root key that the store is not under would keep all keys from being read.
+        let done = made.iter().filter(|told| told.code == "ok").count();
+        inside = inside.restart().await;
+        let ids = inside.admin("ListKeys", json!({"Limit": 200})).await.ok().body;
+        let ids = ids["Keys"].as_array().unwrap().iter().map(|key| key["KeyId"].as_str().unwrap().to_owned());
+        assert_eq!(ids.filter(|id| id.starts_with(&format!("key-{round}-"))).count(), done);
+        promote_if_next(&inside.installation, &replaced);
+    }
+    inside.finish().await;
+}
+
+/// Promotes the next root key, if the store was put under it.
+fn promote_if_next(installation: &Installation, replaced: &str) {
+    if replaced == "ok" {
+        promote(installation);
+    }
 }
 
 /// Which of the two root keys alone opens a copy of the store.
