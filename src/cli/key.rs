@@ -25,10 +25,10 @@ pub(super) enum Key {
   keyward key list")]
     List {
         /// Keys to pass over
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
         offset: u64,
         /// Keys to show at most, up to 200
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_name = "NUMBER")]
         limit: u64,
     },
     /// Show a key, its generations, and how many data keys each of them wraps
@@ -95,6 +95,7 @@ pub(super) enum Key {
         /// The key
         key: String,
         /// The generation's number
+        #[arg(value_name = "NUMBER")]
         generation: u32,
     },
 }

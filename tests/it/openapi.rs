@@ -5,7 +5,7 @@ use crate::gateway::TestGateway;
 use serde_json::{Value, json};
 
 /// The order in which the examples make one story; each action's refusal is asked for right behind its example.
-const STORY: [&str; 24] = [
+const STORY: [&str; 34] = [
     "CreateSecret",
     "PutSecretValue",
     "GetSecretValue",
@@ -26,6 +26,16 @@ const STORY: [&str; 24] = [
     "RestoreSecret",
     "CreateSSHKeyPairSecret",
     "GetSSHKeyPairValue",
+    "CreateKey",
+    "DescribeKey",
+    "ListKeys",
+    "RotateKey",
+    "RewrapKeys",
+    "RetireKeyGeneration",
+    "EnableKey",
+    "DisableKey",
+    "ScheduleKeyDeletion",
+    "CancelKeyDeletion",
     "SearchRecords",
     "GetCheckpoint",
     "GetInclusionProof",
@@ -34,7 +44,7 @@ const STORY: [&str; 24] = [
 /// Played apart: their answers are files. Each with how that begins.
 const STREAMS: [(&str, &[u8]); 2] = [("ExportRecords", b"{"), ("CreateBackup", b"file ")];
 /// Fields that come out anew each time; of the others the answer's values are the example's.
-const NEW_EACH_TIME: [&str; 23] = [
+const NEW_EACH_TIME: [&str; 24] = [
     "AuditIndex",
     "AuditLeaf",
     "Checkpoint",
@@ -42,6 +52,7 @@ const NEW_EACH_TIME: [&str; 23] = [
     "CreateUin",
     "CreateUinString",
     "DeleteTime",
+    "DeletionDate",
     "Hashes",
     "IssuedBefore",
     "Leaf",
