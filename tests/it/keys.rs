@@ -39,8 +39,7 @@ async fn a_secret_is_under_the_key_that_it_names_and_says_so() {
     let kinds: Vec<&Value> =
         listed.body["SecretMetadatas"].as_array().unwrap().iter().map(|s| &s["KmsKeyType"]).collect();
     assert_eq!(kinds, ["DEFAULT", "CUSTOMER"]);
-    let mut shown = inside.admin("DescribeKey", key("team")).await.ok().body;
-    shown.as_object_mut().unwrap().remove("RequestId");
+    let shown = inside.admin("DescribeKey", key("team")).await.ok().body;
     let generation = &shown["Generations"][0];
     assert_eq!(
         (&shown["Status"], &shown["Generation"], &generation["DataKeys"]),
@@ -50,7 +49,9 @@ async fn a_secret_is_under_the_key_that_it_names_and_says_so() {
     let ids: Vec<&Value> = keys["Keys"].as_array().unwrap().iter().map(|key| &key["KeyId"]).collect();
     assert_eq!((ids, &keys["TotalCount"]), (vec![&json!("default"), &json!("team")], &json!(2)));
     let page = inside.admin("ListKeys", json!({"Offset": 1, "Limit": 1})).await.ok().body;
-    assert_eq!(page["Keys"], json!([shown]));
+    let mut same = shown.clone();
+    same.as_object_mut().unwrap().remove("RequestId");
+    assert_eq!(page["Keys"], json!([same]));
     let made = inside.records().into_iter().find(|record| record["action"] == "kms:CreateKey").unwrap();
     assert_eq!(made["resource"], "qcs::kms:local:uin/100000000001:key/team");
     for (parameters, code) in
@@ -244,7 +245,7 @@ fn keys_are_run_from_the_command_line() {
     ok(&["key", "create", "spare"]);
     ok(&["key", "disable", "spare"]);
     let scheduled = ok(&["key", "schedule-deletion", "spare", "--window", "7"]);
-    assert!(scheduled.contains("DeletionDate  20") && scheduled.contains("spare"), "{scheduled}");
+    assert!(scheduled.contains("DeletionDate") && scheduled.contains("Z\n"), "{scheduled}");
     ok(&["key", "cancel-deletion", "spare"]);
     let json: Value = serde_json::from_str(&ok(&["--output", "json", "key", "describe", "spare"])).unwrap();
     assert_eq!((&json["Status"], &json["DeletionDate"]), (&json!("Disabled"), &json!(0)));

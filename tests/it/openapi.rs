@@ -5,7 +5,7 @@ use crate::gateway::TestGateway;
 use serde_json::{Value, json};
 
 /// The order in which the examples make one story; each action's refusal is asked for right behind its example.
-const STORY: [&str; 25] = [
+const STORY: [&str; 35] = [
     "CreateSecret",
     "PutSecretValue",
     "GetSecretValue",
@@ -26,6 +26,16 @@ const STORY: [&str; 25] = [
     "RestoreSecret",
     "CreateSSHKeyPairSecret",
     "GetSSHKeyPairValue",
+    "CreateKey",
+    "DescribeKey",
+    "ListKeys",
+    "RotateKey",
+    "RewrapKeys",
+    "RetireKeyGeneration",
+    "EnableKey",
+    "DisableKey",
+    "ScheduleKeyDeletion",
+    "CancelKeyDeletion",
     "SearchRecords",
     "GetCheckpoint",
     "GetInclusionProof",
@@ -35,7 +45,7 @@ const STORY: [&str; 25] = [
 /// Played apart: their answers are files. Each with how that begins.
 const STREAMS: [(&str, &[u8]); 2] = [("ExportRecords", b"{"), ("CreateBackup", b"file ")];
 /// Fields that come out anew each time; of the others the answer's values are the example's.
-const NEW_EACH_TIME: [&str; 25] = [
+const NEW_EACH_TIME: [&str; 26] = [
     "AuditIndex",
     "AuditLeaf",
     "Checkpoint",
@@ -44,6 +54,7 @@ const NEW_EACH_TIME: [&str; 25] = [
     "CreateUin",
     "CreateUinString",
     "DeleteTime",
+    "DeletionDate",
     "Hashes",
     "IssuedBefore",
     "Leaf",
