@@ -140,6 +140,7 @@ fn write_policies(folder: &Path) {
             {"policy": "bench-read", "to": ["group/local/readers"]},
             {"policy": "bench-write", "to": members},
             {"policy": "bench-all", "to": ["everyone"]},
+            {"policy": "QcloudAccessForSSMRole", "to": ["role/local/SSM_QCSRole"]},
         ],
         "boundaries": [],
     });
