@@ -76,7 +76,7 @@ impl Validity {
         }
     }
 
-    /// Certificate ::= { TBSCertificate ::= { [0] version, serial, algorithm, issuer, validity, ... }, ... }
+    /// `Certificate ::= { TBSCertificate ::= { [0] version, serial, algorithm, issuer, validity, ... }, ... }`
     fn read(der: &[u8]) -> Option<Self> {
         let (certificate, _) = element(der, SEQUENCE)?;
         let (mut rest, _) = element(certificate, SEQUENCE)?;
