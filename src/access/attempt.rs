@@ -189,7 +189,7 @@ fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Re
         Presented::Nothing => return Err(refusal("no_credential", BTreeMap::new())),
         Presented::Malformed => return Err(refusal("malformed", BTreeMap::new())),
     };
-    let caller = gateway.authenticate(token).map_err(|error| match error {
+    gateway.authenticate(token).map_err(|error| match error {
         AuthenticateError::Refused(refused) => refusal(refused.cause.as_str(), refused.claimed),
         AuthenticateError::Unavailable(cause) => {
             tracing::error!(%cause, "whether a token is revoked cannot be known; refused");
@@ -197,12 +197,7 @@ fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Re
             let error = ApiError::new(Code::ServiceUnavailable, "tokens cannot be checked now; try again");
             Refusal { reason: "revocations_unreadable", claimed: BTreeMap::new(), error, is_credential: false }
         }
-    })?;
-    if call.is_unread() {
-        let message = "the token was not accepted when the request began, and is now; try again";
-        return Err(Refusal::of_request(&ApiError::new(Code::ServiceUnavailable, message)));
-    }
-    Ok(caller)
+    })
 }
 
 /// Decides on a snapshot. The log's size, the revision and the generations are read before it, so that a change

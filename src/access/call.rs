@@ -104,12 +104,6 @@ impl Call {
         }
     }
 
-    /// Whether the door did not read the body, since it knew nobody by the credential: whoever is known only since then is
-    /// not to be told that the body is wrong.
-    pub(super) fn is_unread(&self) -> bool {
-        self.known.is_none() && self.fault.is_none() && self.body.is_empty()
-    }
-
     /// See [`Witness`].
     #[must_use]
     pub fn witness(&self) -> Witness {
