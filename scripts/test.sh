@@ -11,8 +11,9 @@ if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --release --workspace --locked --no-fail-fast 2>&1 | tee "$log" || failed=1
     tests=$(sed -n 's/.*Summary \[[^]]*\] *//p' "$log" | tail -1)
 else
-    echo "cargo-nextest is not installed; the tests run under cargo test"
-    cargo test --release --workspace --locked --no-fail-fast --lib --bins --tests 2>&1 | tee "$log" || failed=1
+    # Tests that hold back the store's own threads do so for their whole process: one at a time.
+    echo "cargo-nextest is not installed; the tests run under cargo test, one after the other"
+    RUST_TEST_THREADS=1 cargo test --release --workspace --locked --no-fail-fast --lib --bins --tests 2>&1 | tee "$log" || failed=1
     tests=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
         END { printf "%d passed, %d failed, %d skipped", passed, failed, ignored }' "$log")
 fi
