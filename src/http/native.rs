@@ -45,7 +45,7 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
     }
     if call.known.is_some() {
         match body(payload, &gateway).await {
-            Ok(bytes) => call.body = bytes,
+            Ok(bytes) => call.body = Some(bytes),
             Err(fault) => call.fault = Some(fault),
         }
     } else {
@@ -79,7 +79,7 @@ fn head(http: &HttpRequest, request: String) -> Call {
         operation: http.path().strip_prefix("/v1/").map(str::to_owned),
         presented: credential(headers),
         known: None,
-        body: Zeroizing::new(Vec::new()),
+        body: None,
         fault,
         peer: http.peer_addr().map(|address| address.ip().to_canonical()),
         user_agent: user_agent(headers),
