@@ -93,7 +93,7 @@ impl Ask {
             (Some(error), ..) => Err(error),
             (None, Some(bundle), _) => Request::parse_bundle(bundle, &call.body),
             (None, None, None) => Err(ApiError::new(Code::InvalidAction, "there is no such action")),
-            (None, None, Some(action)) => Request::parse(action.operation, &call.body, &gateway.rules()),
+            (None, None, Some(action)) => Request::parse(action.operation, &call.body, &gateway.rules(call.dialect)),
         };
         Self { call, action, outer, item: None, request }
     }
