@@ -5,55 +5,52 @@ use crate::gateway::TestGateway;
 use crate::wire::Reply;
 use serde_json::{Value, json};
 
-/// Everything that the vendor's API has and this build serves, once done and refused in every way that there is; `{}` is the name.
+/// Everything that the vendor's API has and this build serves, once done and refused in every way that there is; `%` is the name.
 fn story() -> Vec<(&'static str, Value)> {
-    let name = json!({"SecretName": "{}"});
+    let name = json!({"SecretName": "%"});
     vec![
-        (
-            "CreateSecret",
-            json!({"SecretName": "{}", "SecretString": "v", "Tags": [{"TagKey": "env", "TagValue": "a"}]}),
-        ),
-        ("CreateSecret", json!({"SecretName": "{}", "SecretString": "again"})),
-        ("CreateSecret", json!({"SecretName": "{}", "SecretString": "v", "SecretType": 4})),
-        ("PutSecretValue", json!({"SecretName": "{}", "VersionId": "v2", "SecretBinary": "AAEC"})),
-        ("PutSecretValue", json!({"SecretName": "{}", "VersionId": "v2", "SecretString": "w"})),
-        ("UpdateSecret", json!({"SecretName": "{}", "VersionId": "v2", "SecretString": "x"})),
-        ("UpdateSecret", json!({"SecretName": "{}", "VersionId": "v9", "SecretString": "x"})),
+        ("CreateSecret", json!({"SecretName": "%", "SecretString": "v", "Tags": [{"TagKey": "env", "TagValue": "a"}]})),
+        ("CreateSecret", json!({"SecretName": "%", "SecretString": "again"})),
+        ("CreateSecret", json!({"SecretName": "%", "SecretString": "v", "SecretType": 4})),
+        ("PutSecretValue", json!({"SecretName": "%", "VersionId": "v2", "SecretBinary": "AAEC"})),
+        ("PutSecretValue", json!({"SecretName": "%", "VersionId": "v2", "SecretString": "w"})),
+        ("UpdateSecret", json!({"SecretName": "%", "VersionId": "v2", "SecretString": "x"})),
+        ("UpdateSecret", json!({"SecretName": "%", "VersionId": "v9", "SecretString": "x"})),
         ("GetSecretValue", name.clone()),
-        ("GetSecretValue", json!({"SecretName": "{}", "VersionId": "SSM_Current"})),
-        ("GetSecretValue", json!({"SecretName": "{}", "VersionId": "v9"})),
-        ("GetSecretValue", json!({"SecretName": "{}", "EncryptionAlgorithm": "RSA"})),
+        ("GetSecretValue", json!({"SecretName": "%", "VersionId": "SSM_Current"})),
+        ("GetSecretValue", json!({"SecretName": "%", "VersionId": "v9"})),
+        ("GetSecretValue", json!({"SecretName": "%", "EncryptionAlgorithm": "RSA"})),
         ("GetSecretValue", json!({"SecretName": 5})),
         ("GetSecretValue", json!({})),
         ("DescribeSecret", name.clone()),
-        ("DescribeSecret", json!({"SecretName": "{}", "Nothing": 1})),
+        ("DescribeSecret", json!({"SecretName": "%", "Nothing": 1})),
         ("ListSecretVersionIds", name.clone()),
-        ("ListSecrets", json!({"SearchSecretName": "{}", "Limit": "5"})),
+        ("ListSecrets", json!({"SearchSecretName": "%", "Limit": "5"})),
         ("ListSecrets", json!({"Limit": 201})),
-        ("UpdateDescription", json!({"SecretName": "{}", "Description": "text"})),
-        ("DeleteSecretVersion", json!({"SecretName": "{}", "VersionId": "SSM_Current"})),
+        ("UpdateDescription", json!({"SecretName": "%", "Description": "text"})),
+        ("DeleteSecretVersion", json!({"SecretName": "%", "VersionId": "SSM_Current"})),
         ("DeleteSecret", name.clone()),
         ("DisableSecret", name.clone()),
         ("GetSecretValue", name.clone()),
-        ("DeleteSecret", json!({"SecretName": "{}", "RecoveryWindowInDays": 7})),
+        ("DeleteSecret", json!({"SecretName": "%", "RecoveryWindowInDays": 7})),
         ("GetSecretValue", name.clone()),
         ("RestoreSecret", name.clone()),
         ("EnableSecret", name.clone()),
         ("DisableSecret", name.clone()),
         ("DeleteSecret", name.clone()),
         ("GetSecretValue", name.clone()),
-        ("CreateSSHKeyPairSecret", json!({"SecretName": "{}", "ProjectId": 0})),
+        ("CreateSSHKeyPairSecret", json!({"SecretName": "%", "ProjectId": 0})),
         ("GetSSHKeyPairValue", name.clone()),
         ("DescribeSecret", name),
         ("GetRegions", json!({})),
         ("GetServiceStatus", json!({})),
         ("CreateService", json!({"PayMode": "PostPay", "ClientToken": "t"})),
         ("DescribeSupportedProducts", json!({})),
-        ("CreateProductSecret", json!({"SecretName": "{}"})),
-        ("RotateProductSecret", json!({"SecretName": "{}"})),
-        ("UpdateRotationStatus", json!({"SecretName": "{}"})),
-        ("DescribeRotationDetail", json!({"SecretName": "{}"})),
-        ("DescribeRotationHistory", json!({"SecretName": "{}"})),
+        ("CreateProductSecret", json!({"SecretName": "%"})),
+        ("RotateProductSecret", json!({"SecretName": "%"})),
+        ("UpdateRotationStatus", json!({"SecretName": "%"})),
+        ("DescribeRotationDetail", json!({"SecretName": "%"})),
+        ("DescribeRotationHistory", json!({"SecretName": "%"})),
         ("DescribeAsyncRequestInfo", json!({"FlowID": 1})),
     ]
 }
@@ -75,11 +72,11 @@ fn told(mut record: Value, name: &str) -> Value {
     if record["parameters"] == json!({}) {
         record.as_object_mut().unwrap().remove("parameters");
     }
-    serde_json::from_str(&record.to_string().replace(name, "{}")).unwrap()
+    serde_json::from_str(&record.to_string().replace(name, "%")).unwrap()
 }
 
 fn filled(parameters: &Value, name: &str) -> Value {
-    serde_json::from_str(&parameters.to_string().replace("{}", name)).unwrap()
+    serde_json::from_str(&parameters.to_string().replace('%', name)).unwrap()
 }
 
 #[test]
