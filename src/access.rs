@@ -64,7 +64,7 @@ mod steady;
 mod tokens;
 mod trail;
 
-pub use call::{Answer, Body, Call, Fault, Presented, Unrecorded, Witness, leaf_text};
+pub use call::{Answer, Body, Call, Dialect, Fault, Presented, Unrecorded, Witness, leaf_text};
 pub use export::ExportStream;
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};

@@ -69,6 +69,9 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
+    /// The door of the vendor's wire.
+    #[serde(default)]
+    pub tencent: Tencent,
     /// Who issues tokens.
     #[serde(default, rename = "issuer")]
     pub issuers: Vec<Issuer>,
@@ -134,8 +137,10 @@ section! {
 }
 
 mod keys;
+mod tencent;
 
 pub use keys::Keys;
+pub use tencent::Tencent;
 
 impl Tls {
     /// Whether the listener is TLS.

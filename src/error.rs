@@ -38,6 +38,10 @@ codes! {
     UnsupportedOperation = "UnsupportedOperation";
     /// No such action.
     InvalidAction = "InvalidAction";
+    /// A version that the service does not have.
+    NoSuchVersion = "NoSuchVersion";
+    /// Another region than the gateway's.
+    UnsupportedRegion = "UnsupportedRegion";
     /// Authorization absent or malformed.
     InvalidAuthorization = "AuthFailure.InvalidAuthorization";
     /// A bad token, whatever the cause.

@@ -128,6 +128,14 @@ impl Fields {
         }
     }
 
+    /// Refuses fields that the caller's door does not know, though the action does.
+    ///
+    /// # Errors
+    /// `UnknownParameter` naming the first of them.
+    pub fn refuse(&self, names: &[&str]) -> Result<(), ApiError> {
+        names.iter().find(|name| self.map.contains_key(**name)).map_or(Ok(()), |name| Err(unknown(name)))
+    }
+
     /// Ends the reading: whatever is left is a field that the action does not define.
     ///
     /// # Errors
@@ -137,7 +145,7 @@ impl Fields {
             None => Ok(()),
             Some(name) => {
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                Err(ApiError::new(Code::UnknownParameter, format!("the action has no parameter `{shown}`")))
+                Err(unknown(&shown))
             }
         }
     }
@@ -153,6 +161,10 @@ pub fn missing(name: &str) -> ApiError {
 #[must_use]
 pub fn invalid_value(name: &str, rule: impl std::fmt::Display) -> ApiError {
     ApiError::new(Code::InvalidParameterValue, format!("the parameter `{name}` is not acceptable: {rule}"))
+}
+
+fn unknown(name: &str) -> ApiError {
+    ApiError::new(Code::UnknownParameter, format!("the action has no parameter `{name}`"))
 }
 
 fn invalid(message: &str) -> ApiError {

@@ -96,7 +96,7 @@ impl Ask {
             (None, Some(body)) => match (bundle, action) {
                 (Some(bundle), _) => Request::parse_bundle(bundle, body),
                 (None, None) => Err(ApiError::new(Code::InvalidAction, "there is no such action")),
-                (None, Some(action)) => Request::parse(action.operation, body, &gateway.rules()),
+                (None, Some(action)) => Request::parse(action.operation, body, &gateway.rules(call.dialect)),
             },
         };
         Self { call, action, outer, item: None, request }

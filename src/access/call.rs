@@ -36,6 +36,15 @@ pub enum Presented {
     Bearer(Zeroizing<String>),
 }
 
+/// Which parameters a door's callers know, and in which form they read answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Everything that keyward has; the answer's fields at the top.
+    Native,
+    /// What the vendor's API has and nothing else; the answer's fields below `Response`.
+    Tencent,
+}
+
 /// One request as a door read it.
 pub struct Call {
     /// The request id.
@@ -62,6 +71,10 @@ pub struct Call {
     pub secure_transport: bool,
     /// Whether the newest signed checkpoint is asked for.
     pub wants_checkpoint: bool,
+    /// What its door's callers know.
+    pub dialect: Dialect,
+    /// What the caller calls the request by, unverified.
+    pub trace: Option<String>,
 }
 
 /// What a door finds wrong with a call.
@@ -101,6 +114,8 @@ impl Call {
             user_agent: self.user_agent.clone(),
             secure_transport: self.secure_transport,
             wants_checkpoint: false,
+            dialect: self.dialect,
+            trace: self.trace.clone(),
         }
     }
 
@@ -273,25 +288,47 @@ impl Answer {
         self.checkpoint.as_deref()
     }
 
-    /// The body in the JSON doors' form.
+    /// The same answer with another error, if it is one: a door may know it by another code or in another language.
     #[must_use]
-    pub fn into_body(self, request: &str) -> Body {
+    pub fn with_error(mut self, say: impl FnOnce(ApiError) -> ApiError) -> Self {
+        if let Content::Error(error) = self.content {
+            self.content = Content::Error(say(error));
+        }
+        self
+    }
+
+    /// The body as the callers of a door read it.
+    #[must_use]
+    pub fn into_body(self, request: &str, dialect: Dialect) -> Body {
         let bytes = match self.content {
             Content::Object(mut object) => {
+                if dialect == Dialect::Tencent {
+                    without_added(&mut object);
+                }
                 object.insert("RequestId".to_owned(), Value::from(request));
-                to_bytes(&object, 256)
+                to_bytes(&object, 256, dialect)
             }
             Content::Secret { servable, value } => match servable.row.pair() {
-                Some(pair) => pair_body(&servable, pair, &value, request),
-                None => secret_body(servable.row.name.as_str(), servable.version.id.as_str(), &value, request),
+                Some(pair) => pair_body(&servable, pair, &value, request, dialect),
+                None => secret_body(&servable, &value, request, dialect),
             },
-            Content::Error(error) => error_body(&error, request),
-            Content::Password(password) => password_body(&password, request),
-            Content::Items(answers) => items::body(&answers, request),
+            Content::Error(error) => error_body(&error, request, dialect),
+            Content::Password(password) => password_body(&password, request, dialect),
+            Content::Items(answers) => items::body(&answers, request, dialect),
             Content::Stream(stream) => return Body::Stream(stream),
         };
         Body::Json(bytes)
     }
+}
+
+/// Fields that keyward added to answers of the vendor's: who reads those does not know them.
+const ADDED_FIELDS: [&str; 5] = ["Current", "CurrentVersionId", "ExpiresAt", "Staged", "Tags"];
+
+/// Leaves out what keyward added, in the answer itself and in the objects that it lists.
+fn without_added(object: &mut Map<String, Value>) {
+    object.retain(|name, _| !ADDED_FIELDS.contains(&name.as_str()));
+    let listed = object.values_mut().filter_map(Value::as_array_mut).flatten();
+    listed.filter_map(Value::as_object_mut).for_each(without_added);
 }
 
 /// A value as replies write it: text, or base64, the other field empty.
@@ -316,7 +353,7 @@ impl<'a> Written<'a> {
 
 /// `{…fields…}` of a value's reply. SECURITY: here, and where the items of a call are written, opened values are written
 /// into answers, and nowhere else.
-fn secret_body(name: &str, version: &str, value: &Plaintext, request: &str) -> Vec<u8> {
+fn secret_body(servable: &Servable, value: &Plaintext, request: &str, dialect: Dialect) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Reply<'a> {
@@ -328,17 +365,17 @@ fn secret_body(name: &str, version: &str, value: &Plaintext, request: &str) -> V
     }
     let value = Written::of(value);
     let reply = Reply {
-        secret_name: name,
-        version_id: version,
+        secret_name: servable.row.name.as_str(),
+        version_id: servable.version.id.as_str(),
         secret_binary: &value.binary,
         secret_string: value.text,
         request_id: request,
     };
-    to_bytes(&reply, value.bytes().saturating_add(512))
+    to_bytes(&reply, value.bytes().saturating_add(512), dialect)
 }
 
 /// The reply of GetSSHKeyPairValue. The public key is read out of the private one, which holds it.
-fn pair_body(servable: &Servable, pair: &SshKeyPair, private: &Plaintext, request: &str) -> Vec<u8> {
+fn pair_body(servable: &Servable, pair: &SshKeyPair, private: &Plaintext, request: &str, dialect: Dialect) -> Vec<u8> {
     #[derive(Serialize)]
     struct Reply<'a> {
         #[serde(rename = "SSHKeyID")]
@@ -368,10 +405,10 @@ fn pair_body(servable: &Servable, pair: &SshKeyPair, private: &Plaintext, reques
         request,
     };
     // Line feeds take two bytes of JSON.
-    to_bytes(&reply, value.bytes().saturating_mul(2).saturating_add(8_192))
+    to_bytes(&reply, value.bytes().saturating_mul(2).saturating_add(8_192), dialect)
 }
 
-fn password_body(password: &Plaintext, request: &str) -> Vec<u8> {
+fn password_body(password: &Plaintext, request: &str, dialect: Dialect) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Reply<'a> {
@@ -382,21 +419,31 @@ fn password_body(password: &Plaintext, request: &str) -> Vec<u8> {
     to_bytes(
         &Reply { random_password: value.text, request_id: request },
         value.bytes().saturating_mul(2).saturating_add(512),
+        dialect,
     )
 }
 
-fn error_body(error: &ApiError, request: &str) -> Vec<u8> {
+fn error_body(error: &ApiError, request: &str, dialect: Dialect) -> Vec<u8> {
     let object = serde_json::json!({
         "Error": { "Code": error.code.as_str(), "Message": error.message },
         "RequestId": request,
     });
-    to_bytes(&object, 256)
+    to_bytes(&object, 256, dialect)
 }
 
 /// Writes JSON into a buffer large enough never to move, so that no copy of a value stays behind.
-fn to_bytes(value: &impl Serialize, capacity: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(capacity);
-    match serde_json::to_writer(&mut bytes, value) {
+fn to_bytes(value: &impl Serialize, capacity: usize, dialect: Dialect) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Wrapped<'a, T> {
+        response: &'a T,
+    }
+    let mut bytes = Vec::with_capacity(capacity.saturating_add(16));
+    let written = match dialect {
+        Dialect::Native => serde_json::to_writer(&mut bytes, value),
+        Dialect::Tencent => serde_json::to_writer(&mut bytes, &Wrapped { response: value }),
+    };
+    match written {
         Ok(()) => bytes,
         Err(_) => Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! Everything that serving a request needs, put together once at start.
 
+use super::call::Dialect;
 use super::cursor::CursorKey;
 use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::key_use::KeyUser;
@@ -375,6 +376,12 @@ impl Gateway {
         &self.leftovers
     }
 
+    /// The region that it serves.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.place.region
+    }
+
     pub(super) fn place(&self) -> &Place {
         &self.place
     }
@@ -393,12 +400,13 @@ impl Gateway {
     }
 
     /// What parameters are checked against.
-    pub(super) fn rules(&self) -> Rules<'_> {
+    pub(super) fn rules(&self, dialect: Dialect) -> Rules<'_> {
         Rules {
             limits: self.secret_limits(),
             place: &self.place,
             authenticator: self.issuers.authenticator(),
             now_s: self.now_us() / 1_000_000,
+            dialect,
         }
     }
 

@@ -38,6 +38,9 @@ fn of_call(ask: &Ask, kind: Kind) -> Draft {
     draft.source_ip = call.peer;
     draft.certificate.clone_from(&call.certificate);
     draft.user_agent = call.user_agent.as_deref().map(UserAgent::shortened);
+    if let Some(trace) = &call.trace {
+        draft.parameters.insert("claimed_trace".to_owned(), Value::from(trace.as_str()));
+    }
     if let Some(item) = ask.item {
         draft.parameters.insert("item".to_owned(), Value::from(item as u64));
     }

@@ -10,6 +10,7 @@ pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
 pub(super) use trail::{RevokeToken, SearchRecords};
 
+use super::call::Dialect;
 use crate::actions::{Bundle, Operation};
 use crate::authn::Authenticator;
 use crate::error::{ApiError, Code};
@@ -29,7 +30,12 @@ pub(super) struct Rules<'a> {
     pub(super) authenticator: &'a Authenticator,
     /// Now, in seconds since 1970.
     pub(super) now_s: u64,
+    /// What the caller's door knows.
+    pub(super) dialect: Dialect,
 }
+
+/// Parameters that keyward added to actions of the vendor's: callers of the vendor's wire do not know them.
+const ADDED_PARAMETERS: [&str; 4] = ["ExpectedCurrent", "ExpiresAt", "ExpiresBefore", "Stage"];
 
 /// A request that any caller can make, with its parameters.
 pub(super) enum Request {
@@ -103,6 +109,9 @@ impl Request {
     /// The first thing that is wrong, named. `UnsupportedOperation` for an operation that this build does not offer.
     pub(super) fn parse(operation: Operation, body: &[u8], rules: &Rules<'_>) -> Result<Self, ApiError> {
         let mut fields = Fields::parse(body)?;
+        if rules.dialect == Dialect::Tencent {
+            fields.refuse(&ADDED_PARAMETERS)?;
+        }
         let request = Self::read(operation, &mut fields, rules)?;
         fields.finish()?;
         Ok(request)

@@ -1,11 +1,13 @@
 //! Doors: each turns one wire protocol into calls and answers back. They decide nothing (`access` does).
 
+mod exchange;
 pub mod health;
 pub mod native;
 pub mod openapi;
 pub mod problem;
 pub mod server;
 mod socket;
+pub mod tencent;
 pub(crate) mod tls;
 mod unstoppable;
 

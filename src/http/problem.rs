@@ -14,7 +14,9 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::TagKeysDuplicated
         | Code::UnknownParameter
         | Code::UnsupportedOperation
-        | Code::InvalidAction => StatusCode::BAD_REQUEST,
+        | Code::InvalidAction
+        | Code::NoSuchVersion
+        | Code::UnsupportedRegion => StatusCode::BAD_REQUEST,
         Code::InvalidAuthorization | Code::TokenFailure => StatusCode::UNAUTHORIZED,
         Code::UnauthorizedOperation => StatusCode::FORBIDDEN,
         Code::ResourceNotFound | Code::SecretNotExist => StatusCode::NOT_FOUND,

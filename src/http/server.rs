@@ -1,8 +1,8 @@
-//! The native door's listener: limits, routes, and a stop that finishes what is under way.
+//! The listener of the doors: limits, routes, and a stop that finishes what is under way.
 
 use super::socket::UnixSocket;
 use super::tls::{self, Certificates};
-use super::{health, native, openapi};
+use super::{health, native, openapi, tencent};
 use crate::access::{Gateway, policies};
 use crate::config::Config;
 use actix_web::dev::Server;
@@ -97,11 +97,15 @@ fn door(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
+    let settings = config.tencent.clone();
     let server = HttpServer::new(move || {
-        let metrics = metrics.clone();
+        let (metrics, settings) = (metrics.clone(), settings.clone());
         let routes = move |app: &mut web::ServiceConfig| {
             health::routes(app);
             app.service(openapi::route());
+            if settings.enabled {
+                app.service(tencent::route(settings));
+            }
             if let Some(metrics) = metrics {
                 app.service(health::metrics_route(metrics));
             }

@@ -2,7 +2,7 @@
 //! clock. It is opened on a real installation, with the real store and log.
 
 use crate::installation::Installation;
-use keyward::access::{self, Body, Call, Gateway, Presented};
+use keyward::access::{self, Body, Call, Dialect, Gateway, Presented};
 use keyward::clock::SystemRandom;
 use keyward::config::Config;
 use keyward_audit::{Clock, Environment};
@@ -131,12 +131,14 @@ impl Inside {
             user_agent: None,
             secure_transport: false,
             wants_checkpoint: false,
+            dialect: Dialect::Native,
+            trace: None,
         };
         let request = call.request.clone();
         let answer = access::answer(Arc::clone(&self.gateway), call).await;
         let code = answer.error().map_or("ok", |error| error.code.as_str()).to_owned();
         let index = answer.locator().map(|locator| locator.index);
-        let body = match answer.into_body(&request) {
+        let body = match answer.into_body(&request, Dialect::Native) {
             Body::Json(bytes) => serde_json::from_slice(&bytes).unwrap(),
             Body::Stream(_) => Value::Null,
         };

@@ -46,6 +46,7 @@ mod scene;
 mod searches;
 mod smoke;
 mod tags;
+mod tencent;
 mod terminal;
 mod tls;
 mod token;

@@ -1,7 +1,7 @@
 //! A gateway inside the test's own process, whose clock the test moves: for what takes minutes or hours outside.
 
 use crate::installation::Installation;
-use keyward::access::{self, Answer, Call, Gateway, OpenError, Presented};
+use keyward::access::{self, Answer, Call, Dialect, Gateway, OpenError, Presented};
 use keyward::clock;
 use keyward::config::Config;
 use keyward_audit::{Clock, Environment};
@@ -107,6 +107,8 @@ pub(crate) async fn ask(gateway: Arc<Gateway>, token: String) -> Answer {
         certificate: None,
         secure_transport: false,
         wants_checkpoint: false,
+        dialect: Dialect::Native,
+        trace: None,
     };
     access::answer(gateway, call).await
 }

@@ -1,0 +1,28 @@
+//! `[tencent]` of keyward.toml.
+
+use serde::Deserialize;
+
+section! {
+    /// `[tencent]`
+    Tencent {
+        /// Whether the door of the vendor's wire is served on `/` of the listeners.
+        enabled: bool = false,
+        /// Whether values are also taken over GET, where they stand in the logs of proxies.
+        values_over_get: bool = false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::TEMPLATE;
+
+    #[test]
+    fn the_template_holds_every_key_of_the_door() {
+        for line in format!("{:#?}", super::Tencent::default()).lines() {
+            if let Some((key, value)) = line.trim().split_once(": ") {
+                let line = format!("\n{key} = {}\n", value.trim_end_matches(','));
+                assert!(TEMPLATE.contains(&line), "{key} is missing in the template");
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What every door does with HTTP alike: bounds on what is read, the headers of every answer, and a call that neither a leaving
+//! client nor a panic takes its record from ([`Unstoppable`], invariant I3).
+
+use super::unstoppable::Unstoppable;
+use crate::access::{self, Answer, Call, Fault, Gateway};
+use crate::error::{ApiError, Code};
+use actix_web::http::Uri;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponseBuilder, web};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Most bytes of request line, header names and values together.
+const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// Longest user agent that is recorded, in bytes.
+const USER_AGENT_BYTES_MAX: usize = 128;
+
+// Names of headers that replies carry, read once and not for each reply.
+static REQUEST_ID: HeaderName = HeaderName::from_static("keyward-request-id");
+static AUDIT_INDEX: HeaderName = HeaderName::from_static("keyward-audit-index");
+static AUDIT_LEAF: HeaderName = HeaderName::from_static("keyward-audit-leaf");
+
+/// Answers a call; neither a leaving client nor a panic loses its record.
+pub(super) async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
+    let answering = async move {
+        let witness = call.witness();
+        match AssertUnwindSafe(access::answer(Arc::clone(&gateway), call)).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(_) => access::record_fault(&gateway, witness).await,
+        }
+    };
+    Unstoppable::new(answering).await
+}
+
+/// Whether request line and headers are within their bound.
+///
+/// # Errors
+/// `RequestSizeLimitExceeded.HeaderTooLarge`, told to everybody.
+pub(super) fn check_size(http: &HttpRequest) -> Result<(), Fault> {
+    let bytes = http.headers().iter().fold(target_bytes(http.uri()), |sum, (name, value)| {
+        sum.saturating_add(name.as_str().len()).saturating_add(value.len())
+    });
+    if bytes > HEADER_BYTES_MAX {
+        let message = "request line and headers are over 32768 bytes";
+        return Err(Fault::Outer(ApiError::new(Code::HeaderTooLarge, message)));
+    }
+    Ok(())
+}
+
+/// Bytes of the request's target, in whichever form it came.
+fn target_bytes(uri: &Uri) -> usize {
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    uri.path_and_query().map_or(0, |target| target.as_str().len()).saturating_add(authority)
+}
+
+/// Whether the one Content-Type is JSON, with any parameters.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let text = only(headers, &header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// A header's value, if it stands there exactly once.
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The token of an Authorization header of the form `Bearer <token>`.
+pub(super) fn bearer(value: &str) -> Option<Zeroizing<String>> {
+    let (scheme, token) = value.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty();
+    is_bearer.then(|| Zeroizing::new(token.to_owned()))
+}
+
+/// How the caller's program names itself, in the first of these headers that is there.
+pub(super) fn user_agent(headers: &HeaderMap, names: &[HeaderName]) -> Option<String> {
+    let text = names.iter().find_map(|name| headers.get(name)?.to_str().ok())?;
+    let kept: String = text.chars().filter(|c| !c.is_control()).take(USER_AGENT_BYTES_MAX).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+/// Reads a body, bounded in size and time.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) async fn body(payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let limits = gateway.body_limits();
+    let read = payload.to_bytes_limited(limits.bytes);
+    let invalid = |message: &str| Err(Fault::Inner(ApiError::new(Code::InvalidRequest, message)));
+    match tokio::time::timeout(Duration::from_secs(limits.timeout_s), read).await {
+        Err(_) => invalid("the body did not come in time"),
+        Ok(Err(_)) => {
+            let message = format!("the body is over {} bytes", limits.bytes);
+            Err(Fault::Outer(ApiError::new(Code::RequestSizeLimitExceeded, message)))
+        }
+        Ok(Ok(Err(_))) => invalid("the body is not well-formed HTTP"),
+        Ok(Ok(Ok(bytes))) => Ok(Zeroizing::new(bytes.to_vec())),
+    }
+}
+
+/// The headers of every answer: that nobody keeps it, its request id, and where its record is.
+pub(super) fn say_where(response: &mut HttpResponseBuilder, answer: &Answer, request: &str) {
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    response.insert_header((&REQUEST_ID, request));
+    if let Some(locator) = answer.locator() {
+        response.insert_header((&AUDIT_INDEX, locator.index.to_string()));
+        response.insert_header((&AUDIT_LEAF, access::leaf_text(&locator)));
+    }
+}

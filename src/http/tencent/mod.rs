@@ -1,0 +1,194 @@
+//! The door of Tencent Cloud's API 3.0: `POST /` with a JSON object, or `GET /?...`, and the action in `X-TC-Action`, as the
+//! vendor's SDKs and tccli send it.
+//!
+//! It translates and decides nothing: every request is a [`Call`] like one of the native door, of the same catalogue. Answers are
+//! always 200 and exactly `application/json`, since the Python SDK loses an error that comes in any other form.
+//!
+//! INVARIANT I3: what it finds wrong is a fault of the call, which `access` records or counts. Before the credential is known to
+//! be good, nothing that is answered depends on the action. A client that hangs up cancels nothing ([`exchange::run`]).
+
+mod apis;
+mod messages;
+mod query;
+
+use super::exchange::{self, only};
+use super::tls::ClientCertificate;
+use crate::access::{Answer, Body, Call, Dialect, Fault, Gateway, Presented};
+use crate::config::Tencent;
+use crate::error::{ApiError, Code};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, web};
+use messages::Language;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The door's name in records and in `keyward:door`.
+const DOOR: &str = "tencent";
+/// Longest trace id of a client that is recorded, in characters.
+const TRACE_CHARACTERS_MAX: usize = 64;
+/// How long an answer that asks to slow down is held back: the SDKs repeat it at once, and then forget that they succeeded.
+const THROTTLE_PAUSE: Duration = Duration::from_millis(200);
+
+static ACTION: HeaderName = HeaderName::from_static("x-tc-action");
+static VERSION: HeaderName = HeaderName::from_static("x-tc-version");
+static REGION: HeaderName = HeaderName::from_static("x-tc-region");
+static TIMESTAMP: HeaderName = HeaderName::from_static("x-tc-timestamp");
+static LANGUAGE: HeaderName = HeaderName::from_static("x-tc-language");
+static CLIENT: HeaderName = HeaderName::from_static("x-tc-requestclient");
+static TRACE: HeaderName = HeaderName::from_static("x-tc-traceid");
+
+/// The door's one path. Whatever else it is served beside keeps all others.
+pub fn route(settings: Tencent) -> Resource {
+    web::resource("/").app_data(web::Data::new(settings)).to(serve)
+}
+
+async fn serve(
+    http: HttpRequest,
+    payload: web::Payload,
+    gateway: web::Data<Gateway>,
+    settings: web::Data<Tencent>,
+) -> HttpResponse {
+    let gateway = gateway.into_inner();
+    let language = Language::of(text(http.headers(), &LANGUAGE).as_deref());
+    let request = match gateway.request_id() {
+        Ok(request) => request,
+        Err(error) => return write(Answer::unrecorded(error), "", language),
+    };
+    let mut call = head(&http, request.clone(), gateway.region(), &settings);
+    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
+    if call.fault.is_none() {
+        call.known = gateway.known(&call.presented).await;
+    }
+    if call.known.is_some() {
+        match parameters(&http, payload, &gateway).await {
+            Ok(bytes) => call.body = Some(bytes),
+            Err(fault) => call.fault = Some(fault),
+        }
+    } else {
+        // As in the native door: a body that is not taken in ends the connection.
+        tokio::task::yield_now().await;
+    }
+    let answer = exchange::run(gateway, call).await;
+    if answer.error().is_some_and(|error| error.code == Code::RequestLimitExceeded) {
+        tokio::time::sleep(THROTTLE_PAUSE).await;
+    }
+    write(answer, &request, language)
+}
+
+/// The parameters as a JSON object: the body, or of a GET the query.
+async fn parameters(http: &HttpRequest, payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    if http.method() == Method::GET {
+        return query::to_json(http.query_string()).map_err(Fault::Inner);
+    }
+    exchange::body(payload, gateway).await
+}
+
+/// Everything of a request but its parameters.
+fn head(http: &HttpRequest, request: String, region: &str, settings: &Tencent) -> Call {
+    let headers = http.headers();
+    let action = text(headers, &ACTION);
+    let fault = check_head(http).and_then(|()| check_request(http, region, settings).map_err(Fault::Inner)).err();
+    Call {
+        request,
+        door: DOOR,
+        operation: action.filter(|action| apis::has(action)),
+        presented: credential(headers),
+        known: None,
+        body: None,
+        fault,
+        peer: http.peer_addr().map(|address| address.ip().to_canonical()),
+        user_agent: exchange::user_agent(headers, &[CLIENT.clone(), header::USER_AGENT]),
+        certificate: http.conn_data::<ClientCertificate>().map(|shown| shown.0.clone()),
+        secure_transport: http.app_config().secure(),
+        wants_checkpoint: false,
+        dialect: Dialect::Tencent,
+        trace: trace(headers),
+    }
+}
+
+/// A header's text, if the header stands there exactly once and is not empty.
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let text = only(headers, name)?.to_str().ok()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// What is told to everybody: size, method, and headers of which nobody could say which one counts.
+fn check_head(http: &HttpRequest) -> Result<(), Fault> {
+    exchange::check_size(http)?;
+    let outer = |code, message: &str| Err(Fault::Outer(ApiError::new(code, message)));
+    if ![Method::GET, Method::POST].contains(http.method()) {
+        return outer(Code::UnsupportedProtocol, "actions are called with POST or GET");
+    }
+    let headers = http.headers();
+    let is_repeated = |name: &HeaderName| headers.get_all(name).nth(1).is_some();
+    if [header::HOST, header::CONTENT_TYPE].iter().any(is_repeated) {
+        return outer(Code::InvalidAuthorization, "the headers Host and Content-Type may stand there once");
+    }
+    if headers.keys().any(|name| name.as_str().starts_with("x-tc-") && is_repeated(name)) {
+        return outer(Code::InvalidParameter, "a header X-TC-... stands there twice");
+    }
+    if text(headers, &TIMESTAMP).is_some_and(|stamp| stamp.len() > 18 || !stamp.bytes().all(|b| b.is_ascii_digit())) {
+        return outer(Code::InvalidParameter, "the header X-TC-Timestamp must be seconds since 1970 in decimal digits");
+    }
+    Ok(())
+}
+
+/// What is told to callers with a good credential only, in this order: version, action, region, form.
+fn check_request(http: &HttpRequest, region: &str, settings: &Tencent) -> Result<(), ApiError> {
+    let headers = http.headers();
+    let missing = |name: &str| ApiError::new(Code::MissingParameter, format!("the header {name} is missing"));
+    let action = text(headers, &ACTION).ok_or_else(|| missing("X-TC-Action"))?;
+    let version = text(headers, &VERSION).ok_or_else(|| missing("X-TC-Version"))?;
+    apis::check(&version, &action)?;
+    if text(headers, &REGION).is_some_and(|asked| asked != region) {
+        let message = format!("this gateway serves the region `{region}` and no other");
+        return Err(ApiError::new(Code::UnsupportedRegion, message));
+    }
+    if http.method() == Method::GET {
+        if apis::carries_value(&action) && !settings.values_over_get {
+            let message = "values are not taken over GET, where proxies log them; use POST";
+            return Err(ApiError::new(Code::UnsupportedOperation, message));
+        }
+        return Ok(());
+    }
+    let invalid = |message: &str| Err(ApiError::new(Code::InvalidRequest, message));
+    if !http.query_string().is_empty() {
+        return invalid("parameters of a POST belong in the body, not in the query");
+    }
+    if !exchange::is_json(headers) {
+        return invalid("the header Content-Type must be `application/json`");
+    }
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return invalid("an encoded body is not accepted");
+    }
+    Ok(())
+}
+
+/// What the Authorization header holds. SECURITY: the credential is taken from nowhere else.
+fn credential(headers: &HeaderMap) -> Presented {
+    let Some(value) = only(headers, &header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+        return if headers.contains_key(header::AUTHORIZATION) { Presented::Malformed } else { Presented::Nothing };
+    };
+    exchange::bearer(value).map_or(Presented::Malformed, Presented::Bearer)
+}
+
+/// The client's own id of the request: recorded as what it claims, and never used as the request's id.
+fn trace(headers: &HeaderMap) -> Option<String> {
+    let text = text(headers, &TRACE)?;
+    let kept: String = text.chars().filter(char::is_ascii_graphic).take(TRACE_CHARACTERS_MAX).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+/// Writes an answer in this door's form: 200, whatever it is.
+fn write(answer: Answer, request: &str, language: Language) -> HttpResponse {
+    let mut response = HttpResponseBuilder::new(StatusCode::OK);
+    exchange::say_where(&mut response, &answer, request);
+    match answer.with_error(|error| language.say(error)).into_body(request, Dialect::Tencent) {
+        Body::Json(bytes) => {
+            response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+            response.body(bytes)
+        }
+        Body::Stream(stream) => response.content_type("application/octet-stream").streaming(stream),
+    }
+}

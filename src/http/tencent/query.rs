@@ -1,0 +1,181 @@
+//! The parameters of a GET, which the SDKs write flat (`TagFilters.0.TagKey=env`), as the JSON object that they stand for.
+//!
+//! Each leaf is a text, which numbers may be; the vendor's few booleans are known by name. What two readers could read as two
+//! things is refused: a name twice, an index left out, a name that is a leaf and a branch.
+
+use crate::error::{ApiError, Code};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use zeroize::Zeroizing;
+
+/// The vendor's boolean parameters.
+const BOOLEANS: [&str; 2] = ["CleanSSHKey", "EnableRotation"];
+/// Highest index of a list.
+const INDEX_MAX: u64 = 99;
+/// Deepest nesting.
+const DEPTH_MAX: usize = 8;
+
+/// A parameter, or those below one name.
+enum Node {
+    Leaf(String),
+    Branch(BTreeMap<String, Self>),
+}
+
+/// The object that a query stands for.
+///
+/// # Errors
+/// `InvalidParameter` for everything that reads two ways.
+pub(super) fn to_json(query: &str) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    let mut root = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or_else(|| invalid("a parameter of the query has no `=`"))?;
+        let name = decode(name)?;
+        let path: Vec<&str> = name.split('.').collect();
+        if path.len() > DEPTH_MAX || path.iter().any(|part| part.is_empty()) {
+            return Err(invalid("a parameter's name has an empty part or too many of them"));
+        }
+        insert(&mut root, &path, decode(value)?)?;
+    }
+    let object = object(root)?;
+    serde_json::to_vec(&object).map(Zeroizing::new).map_err(|_| invalid("the query cannot be read"))
+}
+
+fn insert(branch: &mut BTreeMap<String, Node>, path: &[&str], value: String) -> Result<(), ApiError> {
+    let twice = || invalid("a parameter stands there twice, or is both a value and a list");
+    let Some((first, rest)) = path.split_first() else { return Ok(()) };
+    if rest.is_empty() {
+        return match branch.insert((*first).to_owned(), Node::Leaf(value)) {
+            None => Ok(()),
+            Some(_) => Err(twice()),
+        };
+    }
+    match branch.entry((*first).to_owned()).or_insert_with(|| Node::Branch(BTreeMap::new())) {
+        Node::Branch(below) => insert(below, rest, value),
+        Node::Leaf(_) => Err(twice()),
+    }
+}
+
+fn object(branch: BTreeMap<String, Node>) -> Result<Map<String, Value>, ApiError> {
+    let fields = branch.into_iter().map(|(name, node)| {
+        let value = node.value(&name)?;
+        Ok((name, value))
+    });
+    fields.collect()
+}
+
+impl Node {
+    fn value(self, name: &str) -> Result<Value, ApiError> {
+        match self {
+            Self::Leaf(text) if BOOLEANS.contains(&name) => match text.as_str() {
+                "True" | "true" => Ok(Value::Bool(true)),
+                "False" | "false" => Ok(Value::Bool(false)),
+                _ => Err(invalid(&format!("the parameter `{name}` must be true or false"))),
+            },
+            Self::Leaf(text) => Ok(Value::String(text)),
+            Self::Branch(below) if below.keys().any(|key| key.starts_with(|c: char| c.is_ascii_digit())) => list(below),
+            Self::Branch(below) => object(below).map(Value::Object),
+        }
+    }
+}
+
+/// A list, whose indices are all there from 0 on.
+fn list(mut below: BTreeMap<String, Node>) -> Result<Value, ApiError> {
+    let count = below.len() as u64;
+    let mut items = Vec::new();
+    for index in 0..count.min(INDEX_MAX + 1) {
+        let node =
+            below.remove(&index.to_string()).ok_or_else(|| invalid("a list of the query leaves an index out"))?;
+        items.push(node.value("")?);
+    }
+    if below.is_empty() { Ok(Value::Array(items)) } else { Err(invalid("a list of the query has an index over 99")) }
+}
+
+/// `%41` and `+`, which is a space, as UTF-8.
+fn decode(text: &str) -> Result<String, ApiError> {
+    let malformed = || invalid("the query is not percent-encoded UTF-8");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next().ok_or_else(malformed)?, rest.next().ok_or_else(malformed)?];
+                let mut decoded = [0];
+                hex::decode_to_slice(digits, &mut decoded).map_err(|_| malformed())?;
+                decoded[0]
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| malformed())
+}
+
+fn invalid(message: &str) -> ApiError {
+    ApiError::new(Code::InvalidParameter, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn read(query: &str) -> Option<Value> {
+        to_json(query).ok().map(|bytes| serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[test]
+    fn a_query_is_the_object_that_an_sdk_flattened() {
+        assert_eq!(read(""), Some(json!({})));
+        let query = "Limit=2&TagFilters.0.TagKey=env&TagFilters.0.TagValue.0=dev&TagFilters.0.TagValue.1=a+b%20c%2B";
+        let object = json!({"Limit": "2", "TagFilters": [{"TagKey": "env", "TagValue": ["dev", "a b c+"]}]});
+        assert_eq!(read(query), Some(object));
+        assert_eq!(
+            read("CleanSSHKey=True&Description=true"),
+            Some(json!({"CleanSSHKey": true, "Description": "true"}))
+        );
+        assert_eq!(read("A=%E2%82%AC&B="), Some(json!({"A": "\u{20ac}", "B": ""})));
+    }
+
+    #[test]
+    fn what_reads_two_ways_is_refused() {
+        let over = (0..=100).map(|index| format!("A.{index}=x")).collect::<Vec<_>>().join("&");
+        for query in [
+            "A=1&A=1",
+            "A.0=1&A.0=2",
+            "A=1&A.0=2",
+            "A.0=1&A=2",
+            "A.1=1",
+            "A.0=1&A.2=1",
+            "A.00=1",
+            "A.0=1&A.x=1",
+            "A.=1",
+            ".A=1",
+            "A",
+            "A=%",
+            "A=%4",
+            "A=%zz",
+            "A=%ff",
+            "CleanSSHKey=1",
+            "A.B.C.D.E.F.G.H.I=1",
+            &over,
+        ] {
+            assert_eq!(read(query), None, "{query}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn i10_any_query_is_read_or_refused(query in "[A-C.0-2=&%+a-f]{0,40}") {
+            if let Ok(bytes) = to_json(&query) {
+                prop_assert!(crate::parameters::Fields::parse(&bytes).is_ok());
+            }
+        }
+
+        #[test]
+        fn any_value_comes_through(value in "\\PC{0,20}") {
+            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            prop_assert_eq!(read(&format!("V={encoded}")), Some(json!({"V": value})));
+        }
+    }
+}
