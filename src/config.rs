@@ -69,6 +69,9 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
+    /// Traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// Who issues tokens.
     #[serde(default, rename = "issuer")]
     pub issuers: Vec<Issuer>,
@@ -134,8 +137,10 @@ section! {
 }
 
 mod keys;
+mod telemetry;
 
 pub use keys::Keys;
+pub use telemetry::Telemetry;
 
 impl Tls {
     /// Whether the listener is TLS.
@@ -410,6 +415,7 @@ impl Config {
         if self.storage.engine != "rocksdb" {
             return Err(self.wrong("storage.engine", "must be `rocksdb`"));
         }
+        self.telemetry.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
         self.keys.check().map_err(|(setting, rule)| self.wrong(&setting, rule))?;
         if !(1..=65_536).contains(&self.limits.value_bytes) {
             return Err(self.wrong("limits.value_bytes", "must be 1 to 65536"));

@@ -7,7 +7,9 @@ use super::problem;
 use super::tls::ClientCertificate;
 use super::unstoppable::Unstoppable;
 use crate::access::{self, Answer, Body, Call, Fault, Gateway, Presented};
+use crate::actions::{self, Action};
 use crate::error::{ApiError, Code};
+use crate::traces::{Arrival, Outcome, Trace};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -29,10 +31,12 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("keyward-request-id");
 static AUDIT_INDEX: HeaderName = HeaderName::from_static("keyward-audit-index");
 static AUDIT_LEAF: HeaderName = HeaderName::from_static("keyward-audit-leaf");
 static AUDIT_CHECKPOINT: HeaderName = HeaderName::from_static("keyward-audit-checkpoint");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// Serves every path that is not one of health, readiness, metrics and OpenAPI.
 pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<Gateway>) -> HttpResponse {
+    let arrival = Arrival::now();
     let gateway = gateway.into_inner();
     let request = match gateway.request_id() {
         Ok(request) => request,
@@ -43,6 +47,8 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
     if call.fault.is_none() {
         call.known = gateway.known(&call.presented).await;
     }
+    let trace = arrival.trace(call.known.is_some(), DOOR, || only(http.headers(), &TRACEPARENT)?.to_str().ok());
+    trace.name(|| action_name(call.operation.as_deref()));
     if call.known.is_some() {
         match body(payload, &gateway).await {
             Ok(bytes) => call.body = Some(bytes),
@@ -53,12 +59,13 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
         // the answer ends the connection, and a flood would then be one of connections too.
         tokio::task::yield_now().await;
     }
-    let answer = run(gateway, call).await;
+    let answer = run(gateway, call, &trace).await;
+    trace.end(|| outcome(&answer, &request));
     write(answer, &request)
 }
 
 /// Answers a call; neither a leaving client nor a panic loses its record.
-async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
+async fn run(gateway: Arc<Gateway>, call: Call, trace: &Trace) -> Answer {
     let answering = async move {
         let witness = call.witness();
         match AssertUnwindSafe(access::answer(Arc::clone(&gateway), call)).catch_unwind().await {
@@ -66,7 +73,24 @@ async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
             Err(_) => access::record_fault(&gateway, witness).await,
         }
     };
-    Unstoppable::new(answering).await
+    Unstoppable::new(trace.of(answering)).await
+}
+
+/// What a trace calls an operation: the catalogue's name, never the caller's text.
+fn action_name(operation: Option<&str>) -> String {
+    let bundled = operation.and_then(actions::bundle).and_then(|bundle| actions::row(bundle.of));
+    let action = bundled.or_else(|| operation.and_then(actions::by_name));
+    action.map_or_else(|| "keyward:Unknown".to_owned(), Action::full_name)
+}
+
+fn outcome<'a>(answer: &Answer, request: &'a str) -> Outcome<'a> {
+    let error = answer.error().map(|error| error.code);
+    Outcome {
+        request,
+        status: error.map_or(StatusCode::OK, problem::status).as_u16(),
+        code: error.map(Code::as_str),
+        index: answer.locator().map(|locator| locator.index),
+    }
 }
 
 /// Everything of a request but its body.
