@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test bench fmt lint doc fuzz crash deb fixture
+.PHONY: help setup build demo test bench fmt lint doc fuzz crash deb fixture otel
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -29,6 +29,10 @@ demo: build ## See the main job done over real HTTP, in a scratch directory
 
 test: setup ## Run every test, doctests included, and print the counts
 	@scripts/test.sh
+
+otel: setup ## Build with the feature `otel` (traces) and run what tests it; RocksDB is not compiled again
+	@cargo clippy $(CARGO_BUILD) --lib --bins --test otel --features keyward/otel -- -D warnings
+	@cargo test $(CARGO_BUILD) --features keyward/otel --test otel
 
 deb: build ## Build the Debian package into target/debian and install, use, upgrade, remove and purge it in an empty root
 	@scripts/deb.sh "$(CARGO_TARGET_DIR)/release" "$(CARGO_TARGET_DIR)/debian"

@@ -29,7 +29,14 @@ apt_like -i "$package"
 for file in usr/bin/keyward usr/bin/keyward-audit-verify usr/lib/systemd/system/keyward.service usr/share/doc/keyward/copyright etc/default/keyward; do
     has "$file"
 done
+for verb in keyward keyward-serve keyward-secret-get keyward-audit-verify keyward-key-rotate; do
+    has "usr/share/man/man1/$verb.1.gz"
+done
+for place in bash-completion/completions/keyward zsh/vendor-completions/_keyward fish/vendor_completions.d/keyward.fish; do
+    grep -q keyward "$root/usr/share/$place" || fail "usr/share/$place completes nothing"
+done
 mode usr/bin/keyward 755
+mode usr/share/man/man1/keyward.1.gz 644
 mode var/lib/keyward 700
 grep -q '^keyward:.*:/var/lib/keyward:/usr/sbin/nologin$' "$root/etc/passwd" || fail "no user keyward"
 ids=$(sed -n 's/^keyward:[^:]*:\([0-9]*\):\([0-9]*\):.*/\1:\2/p' "$root/etc/passwd")

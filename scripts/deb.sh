@@ -26,18 +26,14 @@ install -D -m 0644 "$root/policies/README.md" "$doc/POLICIES.md"
 gzip -9n <"$root/CHANGELOG.md" >"$doc/changelog.gz"
 chmod 0644 "$doc/changelog.gz"
 
-# Man pages and completions, if this program writes them.
-if "$binaries/keyward" man --help >/dev/null 2>&1; then
-    mkdir -p "$tree/usr/share/man/man1"
-    "$binaries/keyward" man --dir "$tree/usr/share/man/man1" >/dev/null
-    find "$tree/usr/share/man" -type f -exec gzip -9n {} +
-    find "$tree/usr/share/man" -type f -exec chmod 0644 {} +
-fi
-if "$binaries/keyward" completions bash >/dev/null 2>&1; then
-    for place in bash:bash-completion/completions/keyward zsh:zsh/vendor-completions/_keyward fish:fish/vendor_completions.d/keyward.fish; do
-        "$binaries/keyward" completions "${place%%:*}" | install -D -m 0644 /dev/stdin "$tree/usr/share/${place#*:}"
-    done
-fi
+# Man pages and completions.
+mkdir -p "$tree/usr/share/man/man1"
+"$binaries/keyward" man --dir "$tree/usr/share/man/man1" >/dev/null
+find "$tree/usr/share/man" -type f -exec gzip -9n {} +
+find "$tree/usr/share/man" -type f -exec chmod 0644 {} +
+for place in bash:bash-completion/completions/keyward zsh:zsh/vendor-completions/_keyward fish:fish/vendor_completions.d/keyward.fish; do
+    "$binaries/keyward" completions "${place%%:*}" | install -D -m 0644 /dev/stdin "$tree/usr/share/${place#*:}"
+done
 
 # The libraries that the programs are linked to, as packages of at least the versions here.
 depends=$(ldd "$tree/usr/bin/keyward" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | xargs -r realpath | sort -u |

@@ -21,6 +21,9 @@ has strace || packages+=(strace)
 has ssh-keygen || packages+=(openssh-client)
 has groff || packages+=(groff-base)
 has curl || packages+=(curl ca-certificates)
+# The identity provider that the tests run (tests/idp).
+has node || packages+=(nodejs)
+has npm || packages+=(npm)
 
 if ((${#packages[@]})); then
     as_root=()

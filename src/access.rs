@@ -72,6 +72,7 @@ pub use issuers::{Issuers, IssuersError};
 
 use crate::error::{ApiError, Code};
 use crate::floods::{Admission, Counted};
+use crate::traces::{self, Stage};
 use attempt::{Ask, Attempt};
 use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
@@ -113,7 +114,7 @@ fn over_rate(gateway: &Gateway, call: &Call) -> Option<Counted> {
 async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
     let mut last = None;
     for _ in 0..ATTEMPTS_MAX {
-        let committed = match attempt::run(gateway, ask).await {
+        let committed = match traces::during(Stage::Decide, attempt::run(gateway, ask)).await {
             Attempt::Value(grant, reads) => release(gateway, ask, grant, reads).await,
             Attempt::Done(grant, changes, reads) => {
                 commit_change(gateway, grant, changes, reads).await.map(Answer::done)
@@ -161,7 +162,8 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
 /// The answers to the items of a call, in their order. Each is decided, recorded and answered by itself; they go together, so
 /// that one write of the log serves many.
 async fn each(gateway: &Arc<Gateway>, items: Vec<Ask>) -> Vec<Answer> {
-    let tasks: Vec<_> = items.into_iter().map(|item| tokio::spawn(one(Arc::clone(gateway), item))).collect();
+    let tasks: Vec<_> =
+        items.into_iter().map(|item| tokio::spawn(traces::along(one(Arc::clone(gateway), item)))).collect();
     let mut answers = Vec::with_capacity(tasks.len());
     for task in tasks {
         answers.push(task.await.unwrap_or_else(|_| Answer::lost_item()));
@@ -187,7 +189,7 @@ async fn commit<E: Event>(
     changes: Changes,
     reads: ReadSet,
 ) -> Result<Committed<E>, Stopped> {
-    gateway.log().commit(event, changes, reads).await.map_err(|error| match error {
+    traces::during(Stage::Commit, gateway.log().commit(event, changes, reads)).await.map_err(|error| match error {
         CommitError::Conflict(event) => Stopped::Conflict(Box::new(event.draft().clone())),
         CommitError::TooLarge(event) => Stopped::TooLarge(Box::new(event.draft().clone())),
         CommitError::Unavailable(_, refused) => Stopped::Unrecorded(Unrecorded::Log(refused)),
@@ -230,7 +232,7 @@ fn unrecorded(cause: Unrecorded) -> Answer {
 /// names the read that said `ok`.
 async fn release(gateway: &Gateway, ask: &Ask, grant: Grant<Read>, reads: ReadSet) -> Result<Answer, Stopped> {
     let committed = commit(gateway, grant, Changes::default(), reads).await?;
-    match gateway.engine().open(committed) {
+    match traces::stage(Stage::Open, || gateway.engine().open(committed)) {
         Ok((value, grant, locator)) => Ok(Answer::value(value, grant, locator)),
         Err(error) => {
             let (grant, locator) = error.into_parts();

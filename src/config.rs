@@ -72,6 +72,9 @@ pub struct Config {
     /// The door of the vendor's wire.
     #[serde(default)]
     pub tencent: Tencent,
+    /// Traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// Who issues tokens.
     #[serde(default, rename = "issuer")]
     pub issuers: Vec<Issuer>,
@@ -137,9 +140,11 @@ section! {
 }
 
 mod keys;
+mod telemetry;
 mod tencent;
 
 pub use keys::Keys;
+pub use telemetry::Telemetry;
 pub use tencent::Tencent;
 
 impl Tls {
@@ -415,6 +420,7 @@ impl Config {
         if self.storage.engine != "rocksdb" {
             return Err(self.wrong("storage.engine", "must be `rocksdb`"));
         }
+        self.telemetry.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
         self.keys.check().map_err(|(setting, rule)| self.wrong(&setting, rule))?;
         if !(1..=65_536).contains(&self.limits.value_bytes) {
             return Err(self.wrong("limits.value_bytes", "must be 1 to 65536"));

@@ -21,6 +21,7 @@ pub mod resource;
 pub mod secret;
 pub mod state;
 pub mod telemetry;
+pub mod traces;
 
 /// A request makes and drops a few hundred small objects; the system's allocator took a fifth of its processor time.
 #[global_allocator]

@@ -17,7 +17,7 @@ use super::recording;
 use super::replay::ReplayError;
 use crate::actions::{self, Action, ConditionKey, Effect, Operation};
 use crate::authz::{
-    Caller, Context, CredentialForm, DecidingStatement, Decision, PolicySet, Question, Target, Verdict,
+    Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, PolicySet, Question, Target, Verdict,
 };
 use crate::error::{ApiError, Code};
 use crate::keys::KeyId;
@@ -80,6 +80,19 @@ impl KeyUser {
         Context { values }
     }
 
+    /// Puts the question whether it may use a key to `ask`.
+    fn question<R>(
+        &self,
+        usage: &'static Action,
+        key: &str,
+        place: &Place,
+        now: String,
+        ask: impl FnOnce(&Question<'_>) -> R,
+    ) -> R {
+        let (context, target) = (self.context(place, now), Target::Key { id: key });
+        ask(&Question { caller: self.caller(), action: usage, target, context: &context, session_policy: None })
+    }
+
     /// Decides.
     fn ask(&self, set: &PolicySet, usage: Operation, key: &str, place: &Place, now: String) -> Ruling {
         match set.role_trusts(&self.role, &Principal::engine()) {
@@ -88,10 +101,7 @@ impl KeyUser {
             Some(true) => {}
         }
         let Some(action) = actions::row(usage) else { return Ruling::NoRole };
-        let context = self.context(place, now);
-        let target = Target::Key { id: key };
-        let question = Question { caller: self.caller(), action, target, context: &context, session_policy: None };
-        Ruling::Decided(set.decide(&question))
+        Ruling::Decided(self.question(action, key, place, now, |question| set.decide(question)))
     }
 }
 
@@ -231,21 +241,49 @@ fn role_missing() -> ApiError {
 /// # Errors
 /// [`ReplayError::Incomplete`] if the record does not hold what the decision needs.
 pub(super) fn differs(draft: &Draft, set: &PolicySet, place: &Place) -> Result<Option<String>, ReplayError> {
-    let Some(recorded) = draft.parameters.get(PARAMETER) else { return Ok(None) };
-    let incomplete = ReplayError::Incomplete;
-    let said = recorded.as_object().ok_or(incomplete("`kms` as an object"))?;
-    let text = |name: &str| said.get(name).and_then(Value::as_text);
-    let key = text("key").ok_or(incomplete("the key's id"))?;
-    let uin = text("uin").and_then(|text| text.parse().ok()).and_then(CreatorNumber::new);
-    let uin = uin.ok_or(incomplete("the role's number"))?;
-    let name = draft.action.split_once(':').map_or("", |(_, name)| name);
-    let action = actions::by_name(name).ok_or(incomplete("a known action"))?;
-    let conditions = draft.context.as_ref().map(|context| &context.conditions).ok_or(incomplete("context"))?;
-    let now = conditions.get(ConditionKey::CurrentTime.name()).and_then(|values| values.first());
-    let now = now.ok_or(incomplete("qcs:current_time"))?.clone();
-    let again = KeyUser::new(uin).ask(set, operation(action), key, place, now).written(key, uin);
-    let differ = again != *recorded;
-    Ok(differ.then(|| format!("the use of its key, decided again, is {again:?}, recorded is {recorded:?}")))
+    let Some(used) = Used::of(draft)? else { return Ok(None) };
+    let again = KeyUser::new(used.uin).ask(set, used.usage, used.key, place, used.now).written(used.key, used.uin);
+    let differ = again != *used.recorded;
+    Ok(differ.then(|| format!("the use of its key, decided again, is {again:?}, recorded is {:?}", used.recorded)))
+}
+
+/// Every statement that is attached to the engine, as it came out for the use of a key that a record holds, under its own
+/// revision. None if the record holds no such use.
+///
+/// # Errors
+/// [`ReplayError`] if the record does not hold what the decision needs, or it cannot be decided.
+pub(super) fn explain(draft: &Draft, set: &PolicySet, place: &Place) -> Result<Vec<Explanation>, ReplayError> {
+    let Some(used) = Used::of(draft)? else { return Ok(Vec::new()) };
+    let usage = actions::row(used.usage).ok_or(ReplayError::Incomplete("a known action"))?;
+    let user = KeyUser::new(used.uin);
+    Ok(user.question(usage, used.key, place, used.now, |question| set.explain(question))?)
+}
+
+/// The use of a key, as a record holds it.
+struct Used<'a> {
+    recorded: &'a Value,
+    usage: Operation,
+    key: &'a str,
+    uin: CreatorNumber,
+    now: String,
+}
+
+impl<'a> Used<'a> {
+    fn of(draft: &'a Draft) -> Result<Option<Self>, ReplayError> {
+        let Some(recorded) = draft.parameters.get(PARAMETER) else { return Ok(None) };
+        let incomplete = ReplayError::Incomplete;
+        let said = recorded.as_object().ok_or(incomplete("`kms` as an object"))?;
+        let text = |name: &str| said.get(name).and_then(Value::as_text);
+        let key = text("key").ok_or(incomplete("the key's id"))?;
+        let uin = text("uin").and_then(|text| text.parse().ok()).and_then(CreatorNumber::new);
+        let uin = uin.ok_or(incomplete("the role's number"))?;
+        let name = draft.action.split_once(':').map_or("", |(_, name)| name);
+        let action = actions::by_name(name).ok_or(incomplete("a known action"))?;
+        let conditions = draft.context.as_ref().map(|context| &context.conditions).ok_or(incomplete("context"))?;
+        let now = conditions.get(ConditionKey::CurrentTime.name()).and_then(|values| values.first());
+        let now = now.ok_or(incomplete("qcs:current_time"))?.clone();
+        Ok(Some(Self { recorded, usage: operation(action), key, uin, now }))
+    }
 }
 
 #[cfg(test)]

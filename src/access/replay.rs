@@ -131,6 +131,8 @@ pub struct Explained {
     pub record: Record,
     /// Every attached statement and why it did not apply, if it did not.
     pub statements: Vec<Explanation>,
+    /// The same of the gateway itself, in whose role the request used a key; none if it used none.
+    pub key_use: Vec<Explanation>,
 }
 
 /// Explains the decision that the record at `index` holds.
@@ -146,7 +148,8 @@ pub fn explain(store: &dyn Store, origin: &str, index: u64) -> Result<Explained,
     let set = stored_revision(&revision, &mut |key| store::read(store, |rows| rows.get(Family::Texts, key)))?;
     let settings = Settings::of_revision(set.config_frame()).ok_or(ReplayError::Differs(revision))?;
     let statements = ask_again(&record, &settings.place, |question| set.explain(question))??;
-    Ok(Explained { record, statements })
+    let key_use = key_use::explain(record.draft(), &set, &settings.place)?;
+    Ok(Explained { record, statements, key_use })
 }
 
 /// Puts the question that a record holds to `ask`.

@@ -199,9 +199,9 @@ fn show(context: &Context, mut records: Vec<Value>) {
     let columns = [
         Column::whole("index", "/index"),
         Column::whole("time", "/shown_time"),
-        ("principal", "/principal").into(),
-        ("action", "/shown_action").into(),
-        ("secret", "/shown_name").into(),
+        Column::name("principal", "/principal"),
+        Column::name("action", "/shown_action"),
+        Column::name("secret", "/shown_name"),
         Column::spare("version", "/secret_version"),
         ("result", "/shown_result").into(),
     ];

@@ -1,7 +1,7 @@
 //! `keyward key ...`: the key-encryption keys of a running gateway.
 
 use super::client::Client;
-use super::{Context, Failure, output};
+use super::{Context, Failure, instant, output};
 use clap::Subcommand;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -113,32 +113,64 @@ impl Key {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let client = Client::new(context)?;
         let of = |key: &str| json!({"KeyId": key});
-        let answer = match &self {
-            Self::List { offset, limit } => return list(context, &client, *offset, *limit),
-            Self::Describe { key } => return describe(context, &client.call("DescribeKey", &of(key))?),
-            Self::Create { key } => client.call("CreateKey", &of(key))?,
-            Self::Enable { key } => client.call("EnableKey", &of(key))?,
-            Self::Disable { key } => client.call("DisableKey", &of(key))?,
-            Self::ScheduleDeletion { key, window } => {
-                client.call("ScheduleKeyDeletion", &json!({"KeyId": key, "PendingWindowInDays": window}))?
-            }
-            Self::CancelDeletion { key } => client.call("CancelKeyDeletion", &of(key))?,
-            Self::Rotate { key } => client.call("RotateKey", &of(key))?,
-            Self::Rewrap { key, wait } => rewrap(&client, &of(key), *wait)?,
-            Self::RotateRoot => return rotate_root(context, &client),
-            Self::Retire { key, generation } => {
-                client.call("RetireKeyGeneration", &json!({"KeyId": key, "Generation": generation}))?
-            }
+        let done = |answer: &Value, sentence: String| {
+            context.output.done(answer, &sentence);
+            Ok(())
         };
-        context.output.object(&answer);
-        Ok(())
+        let change =
+            |action: &str, key: &str, became: &str| done(&client.call(action, &of(key))?, format!("`{key}` {became}"));
+        match &self {
+            Self::List { offset, limit } => list(context, &client, *offset, *limit),
+            Self::Describe { key } => describe(context, &client.call("DescribeKey", &of(key))?),
+            Self::Create { key } => change("CreateKey", key, "is made and enabled"),
+            Self::Enable { key } => change("EnableKey", key, "is enabled"),
+            Self::Disable { key } => change("DisableKey", key, "is disabled: no value under it is read or written"),
+            Self::ScheduleDeletion { key, window } => {
+                let parameters = json!({"KeyId": key, "PendingWindowInDays": window});
+                let answer = client.call("ScheduleKeyDeletion", &parameters)?;
+                let at = instant::utc(number(&answer, "DeletionDate"));
+                done(
+                    &answer,
+                    format!("`{key}` is deleted at {at}; `keyward key cancel-deletion {key}` takes that back"),
+                )
+            }
+            Self::CancelDeletion { key } => change("CancelKeyDeletion", key, "is kept; it is disabled"),
+            Self::Rotate { key } => {
+                let answer = client.call("RotateKey", &of(key))?;
+                let newest = number(&answer, "Generation");
+                done(&answer, format!("`{key}` has generation {newest}, for values that are stored from now on"))
+            }
+            Self::Rewrap { key, wait } => {
+                let answer = rewrap(&client, &of(key), *wait)?;
+                done(&answer, rewrapped(key, &answer))
+            }
+            Self::RotateRoot => rotate_root(context, &client),
+            Self::Retire { key, generation } => {
+                let answer = client.call("RetireKeyGeneration", &json!({"KeyId": key, "Generation": generation}))?;
+                done(&answer, format!("generation {generation} of `{key}` is ended"))
+            }
+        }
     }
+}
+
+fn number(answer: &Value, name: &str) -> u64 {
+    answer.get(name).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// How far a re-wrapping is.
+fn rewrapped(key: &str, answer: &Value) -> String {
+    let [newest, total, left] = ["Generation", "Total", "Remaining"].map(|name| number(answer, name));
+    if answer.get("Running").and_then(Value::as_bool).unwrap_or_default() {
+        return format!(
+            "{left} of {total} data keys of `{key}` are still to be wrapped by generation {newest}; ask again"
+        );
+    }
+    format!("all data keys of `{key}` are wrapped by generation {newest}")
 }
 
 /// Starts a re-wrapping or asks how far it is; with `wait` until it is done, with a bar on a terminal.
 fn rewrap(client: &Client, of: &Value, wait: bool) -> Result<Value, Failure> {
     let mut answer = client.call("RewrapKeys", of)?;
-    let number = |answer: &Value, name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or_default();
     let bar = ProgressBar::new(number(&answer, "Total"));
     while wait && answer.get("Running").and_then(Value::as_bool).unwrap_or_default() {
         bar.set_position(number(&answer, "Total").saturating_sub(number(&answer, "Remaining")));

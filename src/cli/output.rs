@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// Spaces between two columns.
 const GAP: u16 = 2;
+/// Spaces before the further lines of a row that takes several.
+const INDENT: usize = 4;
 
 /// `--output`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,6 +38,7 @@ enum Fit {
     Wrapped,
     Whole,
     LeftOut,
+    Name,
 }
 
 /// A column of a table: its heading, and the field by its JSON pointer.
@@ -56,6 +59,11 @@ impl Column {
     /// Of short words, which are never broken.
     pub(super) const fn whole(head: &'static str, field: &'static str) -> Self {
         Self { head, field, fit: Fit::Whole }
+    }
+
+    /// Of names: where they would be broken, rows are shown without columns.
+    pub(super) const fn name(head: &'static str, field: &'static str) -> Self {
+        Self { head, field, fit: Fit::Name }
     }
 
     /// Left out where the terminal is too narrow.
@@ -130,6 +138,12 @@ impl Output {
         if !fits(&table) {
             let kept: Vec<Column> = columns.into_iter().filter(|column| column.fit != Fit::LeftOut).collect();
             table = self.grid(&kept, rows);
+            if let Some(width) =
+                table.width().filter(|_| !fits(&table) && kept.iter().any(|column| column.fit == Fit::Name))
+            {
+                rows.iter().for_each(|row| line(&flowing(kept.iter().map(|column| column.text(row)), width.into())));
+                return;
+            }
         }
         line(&table.trim_fmt());
     }
@@ -147,6 +161,17 @@ impl Output {
     fn head(&self, text: &str) -> Cell {
         let cell = Cell::new(text);
         if self.bold { cell.add_attribute(Attribute::Bold) } else { cell }
+    }
+
+    /// What somebody must know before the error that follows, on standard error.
+    pub(super) fn note(&self, text: &str) {
+        let mut to = std::io::stderr().lock();
+        let text = printable(text);
+        let _closed_pipe = if self.is_json() {
+            writeln!(to, "{}", serde_json::json!({"note": text}))
+        } else {
+            writeln!(to, "note: {text}")
+        };
     }
 
     /// An error, in one line on standard error, and what to do about it in another.
@@ -193,6 +218,32 @@ fn fits(table: &Table) -> bool {
     let widths = table.column_max_content_widths();
     let needed: u32 = widths.iter().map(|width| u32::from(*width) + u32::from(GAP)).sum();
     table.width().is_none_or(|width| needed <= u32::from(width))
+}
+
+/// The fields of a row one behind the other, in as many lines as it takes: a line ends between two fields, and within one
+/// only if that is longer than a line.
+fn flowing(fields: impl Iterator<Item = String>, width: usize) -> String {
+    let (mut shown, mut used) = (String::new(), 0_usize);
+    let next_line = format!("\n{}", " ".repeat(INDENT));
+    for field in fields.filter(|field| !field.is_empty()) {
+        let behind = used.saturating_add(usize::from(GAP));
+        if used > 0 && behind.saturating_add(field.chars().count()) <= width {
+            shown.push_str(&" ".repeat(GAP.into()));
+            used = behind;
+        } else if used > 0 {
+            shown.push_str(&next_line);
+            used = INDENT;
+        }
+        for character in field.chars() {
+            if used >= width.max(INDENT.saturating_add(1)) {
+                shown.push_str(&next_line);
+                used = INDENT;
+            }
+            shown.push(character);
+            used = used.saturating_add(1);
+        }
+    }
+    shown
 }
 
 /// Writes a line; a reader that has left is no failure.
@@ -261,6 +312,20 @@ mod tests {
         assert_eq!(named("ExpiresAt", &json!(0)), "");
         assert_eq!(named("CreateUin", &json!(1_795_313_400)), "1795313400");
         assert_eq!(named("NextRotationTime", &json!("soon")), "soon");
+    }
+
+    #[test]
+    fn a_row_without_columns_breaks_no_name_that_fits_a_line() {
+        let fields =
+            |secret: &str| ["12", "2026-11-22 02:10:00Z", "user/dev/app", "", secret, "allow"].map(str::to_owned);
+        let shown = |secret: &str, width| flowing(fields(secret).into_iter(), width);
+        assert_eq!(shown("demo/db", 60), "12  2026-11-22 02:10:00Z  user/dev/app  demo/db  allow");
+        assert_eq!(shown("demo/db", 40), "12  2026-11-22 02:10:00Z  user/dev/app\n    demo/db  allow");
+        let long = "a/".repeat(30);
+        let text = shown(&long, 40);
+        assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
+        assert_eq!(text.lines().nth(1).map(str::len), Some(40), "{text}");
+        assert_eq!(text.replace("\n    ", "").matches("a/").count(), 30);
     }
 
     #[test]

@@ -29,7 +29,8 @@ Without a folder it checks the configured one. Nothing goes live by it; the lang
   keyward audit query --decision deny --limit 10      # finds indexes
   keyward policy explain 4711
 
-It reads the store's files and needs no token.")]
+It reads the store's files and needs no token. Statements of role/local/SSM_QCSRole are those by which the gateway
+itself used the key of the value.")]
     Explain {
         /// The record's index
         index: u64,
@@ -102,8 +103,14 @@ fn explain(context: &Context, index: u64) -> Result<(), Failure> {
     let explained = replay::explain(&rows, &config.audit.origin, index).map_err(|error| {
         anyhow::Error::new(error).context(format!("the record at index {index} cannot be explained"))
     })?;
-    let statements: Vec<Value> = explained.statements.iter().map(statement_row).collect();
+    let draft = explained.record.draft();
+    let caller = draft.principal.as_deref().unwrap_or("nobody");
+    let engine = Principal::engine_role();
+    let asked = explained.statements.iter().map(|statement| statement_row(caller, statement));
+    let used = explained.key_use.iter().map(|statement| statement_row(engine.as_str(), statement));
+    let statements: Vec<Value> = asked.chain(used).collect();
     let columns = [
+        ("of", "/of"),
         ("layer", "/layer"),
         ("document", "/document"),
         ("statement", "/statement"),
@@ -112,19 +119,19 @@ fn explain(context: &Context, index: u64) -> Result<(), Failure> {
         ("why not", "/why_not"),
     ];
     context.output.rows(&columns, &statements);
-    let draft = explained.record.draft();
     let decision = draft.decision.map_or("none", |decision| decision.word());
     context.output.say(&format!(
         "{} asked for {}: {decision}{}",
-        draft.principal.as_deref().unwrap_or("nobody"),
+        caller,
         draft.action,
         draft.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default()
     ));
     Ok(())
 }
 
-fn statement_row(explanation: &Explanation) -> Value {
+fn statement_row(of: &str, explanation: &Explanation) -> Value {
     json!({
+        "of": of,
         "layer": explanation.layer.name(),
         "document": explanation.document,
         "statement": explanation.statement,

@@ -111,7 +111,8 @@ The editor is $VISUAL, else $EDITOR, else vi. It gets a file of mode 0600 in a d
 ($XDG_RUNTIME_DIR or /dev/shm, used only if it is a tmpfs), which is wiped and removed when the editor ends, also on
 signals; its TMPDIR is the same, and core dumps are off. What is in memory can still reach the disk by swap: switch
 it off or encrypt it. Text that is left as it was stores nothing. Text is stored only while the version that was
-edited is still the current one, with the value that was edited; else nothing is stored and exit is 1.")]
+edited is still the current one, with the value that was edited; else exit is 1, and the text is kept in that
+directory: it is said where, and how to store it.")]
     Edit {
         /// The secret
         name: String,

@@ -6,7 +6,7 @@
 use super::{Context, Failure, core_dumps};
 use crate::access::Gateway;
 use crate::clock;
-use crate::{authn, http, telemetry};
+use crate::{authn, http, telemetry, traces};
 use anyhow::Context as _;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     telemetry::start_logs();
     let metrics = telemetry::start_metrics()?;
     authn::self_test()?;
+    // Outlives the threads that serve: what is left is sent when it is dropped.
+    let _traces = traces::start(&config)?;
     actix_web::rt::System::new().block_on(async {
         let gateway = Gateway::open(&config, clock::system()).await?;
         let listen = config.server.listen;

@@ -1,11 +1,14 @@
 //! What every door does with HTTP alike: bounds on what is read, the headers of every answer, and a call that neither a leaving
 //! client nor a panic takes its record from ([`Unstoppable`], invariant I3).
 
+use super::problem;
 use super::unstoppable::Unstoppable;
 use crate::access::{self, Answer, Call, Fault, Gateway};
+use crate::actions::{self, Action};
 use crate::error::{ApiError, Code};
-use actix_web::http::Uri;
+use crate::traces::{Arrival, Outcome, Trace};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponseBuilder, web};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -22,9 +25,42 @@ const USER_AGENT_BYTES_MAX: usize = 128;
 static REQUEST_ID: HeaderName = HeaderName::from_static("keyward-request-id");
 static AUDIT_INDEX: HeaderName = HeaderName::from_static("keyward-audit-index");
 static AUDIT_LEAF: HeaderName = HeaderName::from_static("keyward-audit-leaf");
+/// By which a caller's own trace goes on here (W3C Trace Context).
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Answers a call; neither a leaving client nor a panic loses its record.
-pub(super) async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
+/// Answers a call of whose request the head was read; `parameters` reads the rest.
+pub(super) async fn answer(
+    gateway: &Arc<Gateway>,
+    mut call: Call,
+    http: &HttpRequest,
+    arrival: Arrival,
+    parameters: impl Future<Output = Result<Zeroizing<Vec<u8>>, Fault>>,
+) -> Answer {
+    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
+    if call.fault.is_none() {
+        call.known = gateway.known(&call.presented).await;
+    }
+    let parent = || only(http.headers(), &TRACEPARENT)?.to_str().ok();
+    let trace = arrival.trace(call.known.is_some(), call.door, parent);
+    trace.name(|| action_name(call.operation.as_deref()));
+    if call.known.is_some() {
+        match parameters.await {
+            Ok(bytes) => call.body = Some(bytes),
+            Err(fault) => call.fault = Some(fault),
+        }
+    } else {
+        // One turn for the connection to take in what came along with the head: a body that is not read by the time of
+        // the answer ends the connection, and a flood would then be one of connections too.
+        tokio::task::yield_now().await;
+    }
+    let request = call.request.clone();
+    let answer = run(Arc::clone(gateway), call, &trace).await;
+    trace.end(|| outcome(&answer, &request));
+    answer
+}
+
+/// Neither a leaving client nor a panic loses the record of a call.
+async fn run(gateway: Arc<Gateway>, call: Call, trace: &Trace) -> Answer {
     let answering = async move {
         let witness = call.witness();
         match AssertUnwindSafe(access::answer(Arc::clone(&gateway), call)).catch_unwind().await {
@@ -32,7 +68,25 @@ pub(super) async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
             Err(_) => access::record_fault(&gateway, witness).await,
         }
     };
-    Unstoppable::new(answering).await
+    Unstoppable::new(trace.of(answering)).await
+}
+
+/// What a trace calls an operation: the catalogue's name, never the caller's text.
+fn action_name(operation: Option<&str>) -> String {
+    let bundled = operation.and_then(actions::bundle).and_then(|bundle| actions::row(bundle.of));
+    let action = bundled.or_else(|| operation.and_then(actions::by_name));
+    action.map_or_else(|| "keyward:Unknown".to_owned(), Action::full_name)
+}
+
+/// The status is that of the native door.
+fn outcome<'a>(answer: &Answer, request: &'a str) -> Outcome<'a> {
+    let error = answer.error().map(|error| error.code);
+    Outcome {
+        request,
+        status: error.map_or(StatusCode::OK, problem::status).as_u16(),
+        code: error.map(Code::as_str),
+        index: answer.locator().map(|locator| locator.index),
+    }
 }
 
 /// Whether request line and headers are within their bound.

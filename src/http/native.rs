@@ -1,13 +1,14 @@
 //! The native door: `POST /v1/<Action>` with a JSON object and a bearer token.
 //!
 //! It refuses what is malformed as HTTP, hands everything else to `access` as a [`Call`] and writes the [`Answer`].
-//! A client that hangs up cancels nothing ([`Unstoppable`]); a panic is answered 500 and recorded.
+//! A client that hangs up cancels nothing ([`exchange::answer`]); a panic is answered 500 and recorded.
 
 use super::exchange::{self, only};
 use super::problem;
 use super::tls::ClientCertificate;
 use crate::access::{Answer, Body, Call, Dialect, Fault, Gateway, Presented};
 use crate::error::{ApiError, Code};
+use crate::traces::Arrival;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -21,27 +22,14 @@ static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appl
 
 /// Serves every path that is not one of health, readiness, metrics and OpenAPI.
 pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<Gateway>) -> HttpResponse {
+    let arrival = Arrival::now();
     let gateway = gateway.into_inner();
     let request = match gateway.request_id() {
         Ok(request) => request,
         Err(error) => return write(Answer::unrecorded(error), ""),
     };
-    let mut call = head(&http, request.clone());
-    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
-    if call.fault.is_none() {
-        call.known = gateway.known(&call.presented).await;
-    }
-    if call.known.is_some() {
-        match exchange::body(payload, &gateway).await {
-            Ok(bytes) => call.body = Some(bytes),
-            Err(fault) => call.fault = Some(fault),
-        }
-    } else {
-        // One turn for the connection to take in what came along with the head: a body that is not read by the time of
-        // the answer ends the connection, and a flood would then be one of connections too.
-        tokio::task::yield_now().await;
-    }
-    let answer = exchange::run(gateway, call).await;
+    let call = head(&http, request.clone());
+    let answer = exchange::answer(&gateway, call, &http, arrival, exchange::body(payload, &gateway)).await;
     write(answer, &request)
 }
 

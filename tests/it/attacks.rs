@@ -70,6 +70,6 @@ fn check_done(export: &Export, what: &str, reply: &Reply) {
     assert_eq!(said, (&json!("access"), &json!("allow"), &json!("ok"), &Value::Null), "{what}");
 }
 
-fn read(gateway: &TestGateway, token: &str, name: &str) -> Reply {
+pub(crate) fn read(gateway: &TestGateway, token: &str, name: &str) -> Reply {
     gateway.call(token, "GetSecretValue", &json!({"SecretName": name}))
 }

@@ -393,7 +393,11 @@ fn a_recorded_decision_is_explained_statement_by_statement_under_its_own_revisio
     let said = |document: &str, why: Option<&str>| (document.to_owned(), why.map(str::to_owned));
     assert_eq!(why(asked[0]), [said("demo-read", None), said("two", None)]);
     let untagged = "its condition is on `qcs:resource_tag`, which the request does not have";
-    assert_eq!(why(asked[1]), [said("demo-read", None), said("two", Some(untagged))]);
+    // A value was released: by the caller's statements, and by those of the gateway on its key.
+    let engine = said("QcloudAccessForSSMRole", None);
+    assert_eq!(why(asked[1]), [said("demo-read", None), said("two", Some(untagged)), engine]);
+    let of: Vec<Value> = explained(asked[1]).into_iter().map(|row| row["of"].clone()).collect();
+    assert_eq!(of, [json!("user/dev/app"), json!("user/dev/app"), json!("role/local/SSM_QCSRole")]);
     // What is unknown holds for a deny.
     assert_eq!(why(asked[2]), [said("demo-read", Some("no resource of it fits")), said("two", None)]);
     let table = done(gateway.installation().run(&["policy", "explain", &asked[0].to_string()]));

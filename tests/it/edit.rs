@@ -128,13 +128,48 @@ fn what_was_stored_while_the_editor_was_open_is_neither_overwritten_nor_hidden()
     };
     let failed = ran(edit(&gateway, &verb("put demo/db v2"), &[]));
     assert!(failed.code == 1 && failed.err.contains("version `v1` is not the current one"), "{failed:?}");
+    remove(&kept(&failed));
     assert_eq!(current(&gateway), ("v2".to_owned(), "theirs".to_owned()));
     // In place, the version's id is the same.
     let put = json!({"SecretName": "demo/db", "VersionId": "v3", "SecretString": "one"});
     gateway.call(gateway.admin(), "PutSecretValue", &put).ok();
     let failed = ran(edit(&gateway, &verb("update demo/db v3"), &[]));
     assert!(failed.code == 1 && failed.err.contains("`v3` was replaced meanwhile"), "{failed:?}");
+    remove(&kept(&failed));
     assert_eq!((current(&gateway), versions(&gateway)), (("v3".to_owned(), "theirs".to_owned()), 3));
+    gateway.finish();
+}
+
+/// Where a text lies that could not be stored.
+fn kept(failed: &Ran) -> PathBuf {
+    let note = failed.err.lines().find(|line| line.starts_with("note: ")).unwrap_or_else(|| panic!("{failed:?}"));
+    PathBuf::from(note.split('`').nth(1).unwrap())
+}
+
+fn remove(kept: &std::path::Path) {
+    fs::remove_dir_all(kept.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn attack_s04_a_text_that_could_not_be_stored_is_kept_in_memory_alone_and_can_be_stored_then() {
+    let gateway = scene();
+    // Exactly what was written: the end of line is the editor's. A version of that id is there already.
+    let script = "cp \"$1\" \"$1.bak\"; printf 'mine\\n' >\"$1\"";
+    let mut command = edit(&gateway, script, &["--version", "v1"]);
+    command.env_remove("XDG_RUNTIME_DIR");
+    let failed = ran(command);
+    assert!(failed.code == 1 && !failed.err.contains("mine"), "{failed:?}");
+    let file = kept(&failed);
+    let dir = file.parent().unwrap();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&file), mode(dir), fs::read_dir(dir).unwrap().count()), (0o600, 0o700, 1));
+    assert!(dir.starts_with("/dev/shm"), "{file:?}");
+    let mut put = gateway.installation().command(&["secret", "put", "demo/db", "v2", "--from", file.to_str().unwrap()]);
+    put.env("KEYWARD_ADDR", format!("http://{}", gateway.address())).env("KEYWARD_TOKEN", gateway.admin());
+    let done = ran(put);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(current(&gateway), ("v2".to_owned(), "mine".to_owned()));
+    remove(&file);
     gateway.finish();
 }
 

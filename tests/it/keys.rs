@@ -245,8 +245,18 @@ fn keys_are_run_from_the_command_line() {
     ok(&["key", "create", "spare"]);
     ok(&["key", "disable", "spare"]);
     let scheduled = ok(&["key", "schedule-deletion", "spare", "--window", "7"]);
-    assert!(scheduled.contains("DeletionDate") && scheduled.contains("Z\n"), "{scheduled}");
-    ok(&["key", "cancel-deletion", "spare"]);
+    assert!(scheduled.starts_with("`spare` is deleted at 2") && scheduled.contains("Z; "), "{scheduled}");
+    let sentences = [
+        (["key", "cancel-deletion", "spare"], "`spare` is kept; it is disabled\n"),
+        (["key", "rotate", "team"], "`team` has generation 3, for values that are stored from now on\n"),
+        (["key", "enable", "spare"], "`spare` is enabled\n"),
+        (["key", "disable", "spare"], "`spare` is disabled: no value under it is read or written\n"),
+    ];
+    for (verb, sentence) in sentences {
+        assert_eq!(ok(&verb), sentence);
+    }
+    assert_eq!(ok(&["key", "rewrap", "team", "--wait"]), "all data keys of `team` are wrapped by generation 3\n");
+    assert_eq!(ok(&["key", "retire", "team", "1"]), "generation 1 of `team` is ended\n");
     let json: Value = serde_json::from_str(&ok(&["--output", "json", "key", "describe", "spare"])).unwrap();
     assert_eq!((&json["Status"], &json["DeletionDate"]), (&json!("Disabled"), &json!(0)));
     gateway.finish();

@@ -39,6 +39,7 @@ mod lifecycle;
 mod load;
 mod openapi;
 mod pairs;
+mod provider;
 mod rewrap;
 mod root_keys;
 mod run;

@@ -1,6 +1,6 @@
 //! The dependency tree against `deny.toml`: advisory floors, bans, licences, sources.
 
-use super::{read, root};
+use super::{read, root, rust_files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -23,6 +23,7 @@ fn packages() -> Vec<Package> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let asked = Command::new(cargo)
         .args(["tree", "--workspace", "--edges", "normal,build,dev", "--target", "x86_64-unknown-linux-gnu"])
+        .arg("--all-features")
         .args(["--prefix", "none", "--no-dedupe", "--format", "{p}|{l}", "--locked", "--offline"])
         .current_dir(root())
         .output()
@@ -184,8 +185,23 @@ fn attack_k02_there_is_one_generation_of_each_crypto_crate() {
 
 #[test]
 fn attack_k04_the_program_has_no_features_that_could_switch_a_defence_off() {
-    for manifest in ["Cargo.toml", "audit/Cargo.toml", "audit/verify/Cargo.toml"] {
+    for manifest in ["audit/Cargo.toml", "audit/verify/Cargo.toml"] {
         let manifest: toml::Table = read(manifest).parse().expect("toml");
         assert!(!manifest.contains_key("features"), "a feature is another program than the one that was tested");
+    }
+    let manifest: toml::Table = read("Cargo.toml").parse().expect("toml");
+    let features = manifest["features"].as_table().expect("a table");
+    assert!(features.keys().eq(["otel"]), "there are features besides traces, or one of them is on by default");
+    let brought = features["otel"].as_array().expect("a list");
+    assert!(
+        brought.iter().all(|what| what.as_str().is_some_and(|what| what.starts_with("dep:opentelemetry"))),
+        "the feature changes what the program has without it"
+    );
+    for (path, text) in rust_files() {
+        let asks = path.starts_with("src/") && text.contains("feature = \"");
+        assert!(
+            !asks || ["src/traces.rs", "src/config/telemetry.rs"].contains(&path.as_str()),
+            "{path} asks for a feature"
+        );
     }
 }

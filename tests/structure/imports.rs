@@ -4,7 +4,7 @@ use super::rust_files;
 use std::collections::BTreeMap;
 
 /// For each part of `src/`, the parts it may name by `crate::`.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     (
         "access",
         &[
@@ -22,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "resource",
             "secret",
             "state",
+            "traces",
             "PROGRAM",
         ],
     ),
@@ -42,6 +43,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "principal",
             "secret",
             "telemetry",
+            "traces",
             "PROGRAM",
         ],
     ),
@@ -50,7 +52,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("encoding", &[]),
     ("error", &[]),
     ("floods", &[]),
-    ("http", &["access", "actions", "config", "error", "PROGRAM"]),
+    ("http", &["access", "actions", "config", "error", "traces", "PROGRAM"]),
     ("json", &[]),
     ("keys", &["clock", "encoding", "principal", "resource", "state"]),
     ("lib", &[]),
@@ -61,6 +63,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("secret", &["clock", "encoding", "keys", "principal", "resource", "state"]),
     ("state", &["encoding"]),
     ("telemetry", &[]),
+    ("traces", &["config"]),
 ];
 
 /// Files that are compiled into the program or the library, tests aside.

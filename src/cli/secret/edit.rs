@@ -4,6 +4,8 @@
 //! edited still is (`ExpectedCurrent`, checked by the gateway in the same commit), and still has the value that was edited
 //! (read again just before: a value that is replaced in place keeps its version id).
 //!
+//! A text that could not be stored is kept, in memory as before, and it is said where.
+//!
 //! If the process is killed while the editor runs (SIGKILL), the file stays in memory until logout or the next start of
 //! the machine; every other end wipes and removes it.
 
@@ -47,7 +49,7 @@ pub(super) fn edit(context: &Context, client: &Client, name: &str, version: Opti
         return Err(Failure::Failed(anyhow!(text)));
     }
     core_dumps::forbid_in_children().context("cannot switch core dumps off")?;
-    let edited = edited(&base.value)?;
+    let (scratch, edited) = edited(&base.value)?;
     if edited == base.value {
         context.output.say(&format!("`{name}` is as it was; nothing was stored"));
         return Ok(());
@@ -55,7 +57,14 @@ pub(super) fn edit(context: &Context, client: &Client, name: &str, version: Opti
     if edited.is_empty() {
         return Err(Failure::Failed(anyhow!("the text is empty; nothing was stored")));
     }
-    let answer = store(client, name, &base, version, &edited)?;
+    let answer = match store(client, name, &base, version, &edited) {
+        Ok(answer) => answer,
+        Err(failure) => {
+            context.output.note(&kept(scratch, name, &edited));
+            return Err(failure);
+        }
+    };
+    drop(scratch);
     let stored = answer.get("VersionId").and_then(Value::as_str).unwrap_or_default();
     context.output.done(&answer, &format!("stored version `{stored}` of `{name}`; it is the current one"));
     Ok(())
@@ -81,13 +90,25 @@ fn store(client: &Client, name: &str, base: &Base, version: Option<String>, text
     client.call("PutSecretValue", &parameters)
 }
 
+/// Leaves the text where it is, and says how to get on.
+fn kept(scratch: Scratch, name: &str, text: &[u8]) -> String {
+    match scratch.keep(text) {
+        Ok(file) => format!(
+            "your text is kept in `{file}`, in memory alone: `keyward secret put {name} VERSION --from {file}` stores it; then \
+             remove the file",
+            file = file.display()
+        ),
+        Err(error) => format!("your text could not be kept: {error:#}"),
+    }
+}
+
 fn version_of_now(now_s: u64) -> String {
     let now = i64::try_from(now_s).ok().and_then(|now_s| chrono::DateTime::from_timestamp(now_s, 0));
     now.map(|now| now.format("edit-%Y%m%d-%H%M%S").to_string()).unwrap_or_default()
 }
 
-/// What the editor made of `text`.
-fn edited(text: &[u8]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+/// What the editor made of `text`, and where it lies.
+fn edited(text: &[u8]) -> anyhow::Result<(Scratch, Zeroizing<Vec<u8>>)> {
     let scratch = Scratch::new(&*clock::system().random)?;
     let file = scratch.file(text)?;
     let status = run_editor(&file, scratch.dir())?;
@@ -99,7 +120,7 @@ fn edited(text: &[u8]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     if !text.ends_with(b"\n") && edited.ends_with(b"\n") {
         edited.pop();
     }
-    Ok(edited)
+    Ok((scratch, edited))
 }
 
 /// Runs the editor to its end. A signal that would end this process ends the editor instead, so that the file is wiped.

@@ -5,7 +5,7 @@
 //! always 200 and exactly `application/json`, since the Python SDK loses an error that comes in any other form.
 //!
 //! INVARIANT I3: what it finds wrong is a fault of the call, which `access` records or counts. Before the credential is known to
-//! be good, nothing that is answered depends on the action. A client that hangs up cancels nothing ([`exchange::run`]).
+//! be good, nothing that is answered depends on the action. A client that hangs up cancels nothing ([`exchange::answer`]).
 
 mod apis;
 mod messages;
@@ -16,6 +16,7 @@ use super::tls::ClientCertificate;
 use crate::access::{Answer, Body, Call, Dialect, Fault, Gateway, Presented};
 use crate::config::Tencent;
 use crate::error::{ApiError, Code};
+use crate::traces::Arrival;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, web};
@@ -49,27 +50,15 @@ async fn serve(
     gateway: web::Data<Gateway>,
     settings: web::Data<Tencent>,
 ) -> HttpResponse {
+    let arrival = Arrival::now();
     let gateway = gateway.into_inner();
     let language = Language::of(text(http.headers(), &LANGUAGE).as_deref());
     let request = match gateway.request_id() {
         Ok(request) => request,
         Err(error) => return write(Answer::unrecorded(error), "", language),
     };
-    let mut call = head(&http, request.clone(), gateway.region(), &settings);
-    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
-    if call.fault.is_none() {
-        call.known = gateway.known(&call.presented).await;
-    }
-    if call.known.is_some() {
-        match parameters(&http, payload, &gateway).await {
-            Ok(bytes) => call.body = Some(bytes),
-            Err(fault) => call.fault = Some(fault),
-        }
-    } else {
-        // As in the native door: a body that is not taken in ends the connection.
-        tokio::task::yield_now().await;
-    }
-    let answer = exchange::run(gateway, call).await;
+    let call = head(&http, request.clone(), gateway.region(), &settings);
+    let answer = exchange::answer(&gateway, call, &http, arrival, parameters(&http, payload, &gateway)).await;
     if answer.error().is_some_and(|error| error.code == Code::RequestLimitExceeded) {
         tokio::time::sleep(THROTTLE_PAUSE).await;
     }

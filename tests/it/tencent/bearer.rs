@@ -27,7 +27,7 @@ fn attack_l08_every_answer_is_200_and_json_with_a_request_id() {
         headers.push((name.to_owned(), value.to_owned()));
         headers
     };
-    let cases: Vec<(&str, Vec<(String, String)>, Vec<u8>, &str)> = vec![
+    let cases = [
         ("POST /", with("X-Other", "1"), b"{}".to_vec(), "MissingParameter"),
         ("POST /", with("X-Other", "1"), b"{".to_vec(), "InvalidParameter"),
         ("POST /", with("X-Other", "1"), body(1 << 20), "RequestSizeLimitExceeded"),

@@ -1,4 +1,5 @@
-//! A directory in memory, for one file and what an editor puts beside it (swap and backup files); wiped when dropped.
+//! A directory in memory, for one file and what an editor puts beside it (swap and backup files); wiped when dropped,
+//! unless the text is to be kept.
 
 use crate::cli::output;
 use anyhow::{Context as _, bail};
@@ -21,6 +22,7 @@ const BLOCK: [u8; 4_096] = [0; 4_096];
 /// Mode 0700, of an odd name.
 pub(super) struct Scratch {
     dir: PathBuf,
+    is_kept: bool,
 }
 
 impl Scratch {
@@ -36,7 +38,7 @@ impl Scratch {
             if DirBuilder::new().mode(0o700).create(&dir).is_err() {
                 continue;
             }
-            let made = Self { dir };
+            let made = Self { dir, is_kept: false };
             // What was asked about before was the place; this is what was made.
             if is_in_memory(&made.dir) {
                 return Ok(made);
@@ -56,6 +58,14 @@ impl Scratch {
         Ok(path)
     }
 
+    /// Leaves `text` behind, in a file of mode 0600 and nothing beside it, for whoever wrote it.
+    pub(super) fn keep(mut self, text: &[u8]) -> anyhow::Result<PathBuf> {
+        wipe_within(&self.dir);
+        let path = self.file(text)?;
+        self.is_kept = true;
+        Ok(path)
+    }
+
     /// What the file holds now; editors may have put another one in its place.
     pub(super) fn read(&self, path: &Path, bytes_max: u64) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         let mut text = Zeroizing::new(Vec::with_capacity(8_192));
@@ -67,7 +77,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        wipe(&self.dir);
+        if !self.is_kept {
+            wipe(&self.dir);
+        }
     }
 }
 
@@ -75,9 +87,15 @@ fn is_in_memory(path: &Path) -> bool {
     statfs(path).is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|kind| IN_MEMORY.contains(&kind)))
 }
 
-/// Overwrites and removes all files below `dir`, then `dir`. Links are removed, not followed. What cannot be wiped is
-/// removed all the same.
+/// Wipes all files below `dir`, then removes `dir`.
 fn wipe(dir: &Path) {
+    wipe_within(dir);
+    let _gone = fs::remove_dir(dir);
+}
+
+/// Overwrites and removes all files below `dir`. Links are removed, not followed. What cannot be wiped is removed all the
+/// same.
+fn wipe_within(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         match entry.file_type() {
@@ -91,7 +109,6 @@ fn wipe(dir: &Path) {
             }
         }
     }
-    let _gone = fs::remove_dir(dir);
 }
 
 fn overwrite(path: &Path) -> std::io::Result<()> {
@@ -121,6 +138,19 @@ mod tests {
         assert!(is_in_memory(Path::new(SHARED)));
         assert!(!is_in_memory(Path::new(env!("CARGO_MANIFEST_DIR"))));
         assert!(!is_in_memory(Path::new("/proc")));
+    }
+
+    #[test]
+    fn what_is_kept_lies_alone_in_a_private_file() {
+        let scratch = Scratch::new(&*environment().random).unwrap();
+        let file = scratch.file(b"before").unwrap();
+        fs::write(scratch.dir().join(".secret.swp"), "before").unwrap();
+        let kept = scratch.keep(b"after").unwrap();
+        assert_eq!((&kept, fs::read(&kept).unwrap().as_slice()), (&file, b"after".as_slice()));
+        assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+        let dir = kept.parent().unwrap();
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
+        wipe(dir);
     }
 
     #[test]
