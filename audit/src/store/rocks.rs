@@ -45,6 +45,8 @@ const TEXT_LOG_BYTES: usize = 4 * MIB;
 const ROW_BYTES: usize = 16;
 /// The family that RocksDB insists on; nothing is kept in it.
 const UNUSED_FAMILY: &str = "default";
+/// How often a reader opens a store that another process is changing, before it takes what it gets.
+const READ_ONLY_TRIES: usize = 50;
 
 /// What to do about a write-ahead log whose end does not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,9 +117,23 @@ impl RocksStore {
     /// synced by now is seen, what it writes later is not. Every write fails, and no file is changed. A log that ends in
     /// half a record is read up to there; whether that is too little, only the high-water mark can tell.
     ///
+    /// The other process may have moved rows from its log into tables, or tables together, while this reads which files there
+    /// are: what was opened then lacks what was moved, or a file, and is opened again.
+    ///
     /// # Errors
     /// [`StoreError`] if it does not read.
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        for _ in 1..READ_ONLY_TRIES {
+            let before = structure(path);
+            let opened = Self::open_as_it_is(path);
+            if structure(path) == before {
+                return opened;
+            }
+        }
+        Self::open_as_it_is(path)
+    }
+
+    fn open_as_it_is(path: &Path) -> Result<Self, StoreError> {
         let options = database_options(Recovery::PointInTime);
         let engine = DB::open_cf_descriptors_read_only(&options, path, descriptors(), false);
         Ok(Self {
@@ -389,6 +405,14 @@ fn database_options(recovery: Recovery) -> Options {
     options.set_keep_log_file_num(TEXT_LOG_FILES);
     options.set_max_log_file_size(TEXT_LOG_BYTES);
     options
+}
+
+/// Which list of files is in force, and how long it is: it grows with each change of what the files hold, before any file is
+/// removed for it.
+fn structure(path: &Path) -> Option<(String, u64)> {
+    let current = fs::read_to_string(path.join("CURRENT")).ok()?;
+    let length = fs::metadata(path.join(current.trim_end())).ok()?.len();
+    Some((current, length))
 }
 
 fn descriptors() -> Vec<ColumnFamilyDescriptor> {

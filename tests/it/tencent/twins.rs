@@ -68,6 +68,7 @@ fn told(mut record: Value, name: &str) -> Value {
     if let Some(parameters) = record["parameters"].as_object_mut() {
         parameters.remove("delete_time");
         parameters.remove("claimed_trace");
+        parameters.remove("ssh_key");
     }
     if record["parameters"] == json!({}) {
         record.as_object_mut().unwrap().remove("parameters");

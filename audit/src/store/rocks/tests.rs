@@ -1,4 +1,5 @@
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::*;
@@ -74,6 +75,35 @@ fn a_reader_changes_no_file_and_reads_up_to_a_torn_end() {
     drop(reader);
     assert!(files(&path) == torn, "evidence was changed");
     assert!(matches!(RocksStore::open(&path, Recovery::Absolute), Err(StoreError::Damaged(_))));
+}
+
+#[test]
+fn a_reader_sees_all_that_was_synced_before_whatever_the_writer_moves_meanwhile() {
+    let (_directory, path) = fresh();
+    let store = RocksStore::create(&path).unwrap();
+    let committed = AtomicU64::new(0);
+    let (begin, begun) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let (store, committed, path) = (&store, &committed, &path);
+        scope.spawn(move || {
+            // A few changes while the reader opens, and none once it has found out: it would never be done.
+            for () in begun {
+                for _ in 0..5 {
+                    let index = committed.load(Ordering::Acquire);
+                    assert!(matches!(store.commit(&put(index, vec![b'v'; 500]), &[]), Commit::Committed));
+                    committed.store(index + 1, Ordering::Release);
+                    store.begin_flush();
+                }
+            }
+        });
+        for _ in 0..40 {
+            begin.send(()).unwrap();
+            let before = committed.load(Ordering::Acquire);
+            let seen = rows(&RocksStore::open_read_only(path).unwrap());
+            assert!(seen >= before, "{seen} of {before}");
+        }
+        drop(begin);
+    });
 }
 
 #[test]
