@@ -47,8 +47,9 @@ impl Otlp {
 impl SpanExporter for Otlp {
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/x-protobuf");
-        // The thread that asks has no runtime of its own.
-        let sent = self.runtime.spawn(request.body(encode::request(&batch)).send());
+        let request = request.body(encode::request(&batch));
+        // The thread that asks has no runtime, and a client needs one as soon as it is told to send.
+        let sent = self.runtime.spawn(async move { request.send().await });
         async move {
             let outcome = match sent.await {
                 Ok(Ok(answer)) if answer.status().is_success() => "ok",

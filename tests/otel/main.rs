@@ -99,7 +99,7 @@ fn i04_a_request_is_a_span_with_its_stages_and_holds_no_name_value_caller_or_tok
     let unknown = traced(&gateway, &reader, "GetZebra", "{}");
     let refused = traced(&gateway, &format!("{reader}zebra"), "GetSecretValue", &named);
     let list = gateway.call(gateway.admin(), "ListSecrets", &json!({"SearchSecretName": "zebra"})).ok();
-    let batch = json!({"SecretNameList": ["zebra/db", "zebra/none"]}).to_string();
+    let batch = json!({"Secrets": [{"SecretName": "zebra/db"}, {"SecretName": "zebra/none"}]}).to_string();
     let batch = traced(&gateway, &reader, "BatchGetSecretValue", &batch);
     let tokens = [reader.clone(), stranger.clone(), gateway.admin().to_owned()];
     gateway.finish();
