@@ -19,6 +19,7 @@ pub mod parameters;
 pub mod principal;
 pub mod resource;
 pub mod secret;
+pub mod state;
 pub mod telemetry;
 
 /// A request makes and drops a few hundred small objects; the system's allocator took a fifth of its processor time.

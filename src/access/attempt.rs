@@ -89,11 +89,15 @@ impl Ask {
             None => call.operation.as_deref().and_then(actions::by_name),
         };
         let action = action.filter(|action| action.served != Served::Internal);
-        let request = match (inner, bundle, action) {
-            (Some(error), ..) => Err(error),
-            (None, Some(bundle), _) => Request::parse_bundle(bundle, &call.body),
-            (None, None, None) => Err(ApiError::new(Code::InvalidAction, "there is no such action")),
-            (None, None, Some(action)) => Request::parse(action.operation, &call.body, &gateway.rules(call.dialect)),
+        let request = match (inner, &call.body) {
+            (Some(error), _) => Err(error),
+            // Told to nobody, unless the token became good since the door looked.
+            (None, None) => Err(ApiError::new(Code::ServiceUnavailable, "the token was not accepted yet; try again")),
+            (None, Some(body)) => match (bundle, action) {
+                (Some(bundle), _) => Request::parse_bundle(bundle, body),
+                (None, None) => Err(ApiError::new(Code::InvalidAction, "there is no such action")),
+                (None, Some(action)) => Request::parse(action.operation, body, &gateway.rules(call.dialect)),
+            },
         };
         Self { call, action, outer, item: None, request }
     }

@@ -57,8 +57,8 @@ pub struct Call {
     pub presented: Presented,
     /// Whom the credential spoke for when the door asked, if it was good: it is asked again at the decision.
     pub known: Option<Arc<Authenticated>>,
-    /// The body.
-    pub body: Zeroizing<Vec<u8>>,
+    /// The body; none if it was not read, since nobody was known.
+    pub body: Option<Zeroizing<Vec<u8>>>,
     /// What the door found wrong, if anything.
     pub fault: Option<Fault>,
     /// The peer's address.
@@ -107,7 +107,7 @@ impl Call {
                 Presented::Bearer(token) => Presented::Bearer(token.clone()),
             },
             known: self.known.clone(),
-            body: Zeroizing::default(),
+            body: None,
             fault: None,
             peer: self.peer,
             certificate: self.certificate.clone(),

@@ -5,7 +5,7 @@
 
 use super::gateway::Gateway;
 use crate::secret::row::SecretRow;
-use crate::secret::state::State;
+use crate::state::State;
 use arc_swap::ArcSwap;
 use keyward_audit::log::CLOCK;
 use keyward_audit::{Log, ReadSet};

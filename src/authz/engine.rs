@@ -5,7 +5,7 @@
 //! condition against the request; how allow and deny combine is casbin's alone (`policies/model.conf`, compiled in).
 //!
 //! Frames are built on first use and kept in a bounded cache, one for each list of statements; what is kept depends on
-//! the policy set only, never on a request. The request reaches the registered function, which can capture nothing,
+//! the policy set only, never on a request: a frame keeps what casbin answered where the same rows held. The request reaches the registered function, which can capture nothing,
 //! through a slot of the thread that is filled for the time of one call and guarded by a serial number.
 //!
 //! INVARIANT I5: an error or a panic in here is a [`Fault`], which denies; no row is ever skipped.
@@ -15,7 +15,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 
 use casbin::function_map::OperatorFunction;
@@ -35,6 +35,8 @@ const CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Measured size of a frame without rows, and of a row, in bytes.
 const FRAME_BYTES: u32 = 14 * 1024;
 const ROW_BYTES: u32 = 640;
+/// Most answers that a frame keeps: most callers meet one or two of them.
+const ANSWERS_MAX: usize = 16;
 
 /// One statement of a layer.
 #[derive(Clone, Debug)]
@@ -78,7 +80,13 @@ pub(super) struct Engine {
 struct Frame {
     enforcer: Enforcer,
     rows: Arc<[Row]>,
+    /// casbin's answers so far, by which of the rows hold.
+    known: RwLock<Vec<(Holding, Answer)>>,
 }
+
+/// Which of the rows of a frame hold for a request: one bit for each, the first row's the lowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Holding(u64);
 
 impl Engine {
     /// casbin with the model of this program, probed: it must allow, deny and default to deny as it should.
@@ -154,12 +162,41 @@ impl Engine {
         if !enforcer.is_enabled() {
             return Err(Fault::Frame);
         }
-        Ok(Frame { enforcer, rows: rows.into() })
+        Ok(Frame { enforcer, rows: rows.into(), known: RwLock::default() })
     }
 }
 
 impl Frame {
+    /// casbin's answer: a given one, if the same rows held before. Statements are held against each request anew.
     fn ask(&self, facts: &Rc<Facts>) -> Result<Answer, Fault> {
+        let Some(holding) = caught(|| Ok(self.holding(facts)))? else { return self.ask_casbin(facts) };
+        if let Some(answer) = self.known_answer(holding) {
+            return Ok(answer);
+        }
+        let answer = self.ask_casbin(facts)?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < ANSWERS_MAX {
+            known.push((holding, answer.clone()));
+        }
+        Ok(answer)
+    }
+
+    /// None if there are more rows than bits, or a row fails.
+    fn holding(&self, facts: &Facts) -> Option<Holding> {
+        if self.rows.len() > u64::BITS as usize {
+            return None;
+        }
+        let each = self.rows.iter().rev().map(|row| row.statement.holds(facts));
+        let bits = each.map(|holds| holds.map(|holds| u64::from(holds == Match::Matches)));
+        bits.reduce(|bits, bit| Ok((bits? << 1) | bit?)).unwrap_or(Ok(0)).ok().map(Holding)
+    }
+
+    fn known_answer(&self, holding: Holding) -> Option<Answer> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(seen, _)| *seen == holding).map(|(_, answer)| answer.clone())
+    }
+
+    fn ask_casbin(&self, facts: &Rc<Facts>) -> Result<Answer, Fault> {
         let call = Call::enter(self.rows.clone(), facts.clone());
         let allowed = caught(|| self.enforcer.enforce((call.serial,)).map_err(|_| Fault::Frame));
         let state = call.leave()?;

@@ -97,6 +97,31 @@ fn the_first_matching_statement_of_each_effect_is_named() {
 }
 
 #[test]
+fn what_a_frame_keeps_is_what_casbin_answers_and_is_bounded() {
+    let engine = Engine::new().unwrap();
+    for count in [0, 1, 3, 63, 64, 65, 200] {
+        let frame = engine.build(rows(&vec![(Allow, true); count])).unwrap();
+        for _ in 0..3 {
+            assert_eq!(frame.ask(&facts()).unwrap().allowed, count > 0);
+        }
+        assert_eq!(frame.known.read().unwrap().len(), usize::from(count <= 64), "{count}");
+    }
+    let list = [(Deny, false), (Allow, true), (Allow, true), (Deny, false)];
+    let frame = engine.build(rows(&list)).unwrap();
+    assert_eq!(frame.holding(&facts()), Some(Holding(0b0110)));
+    let first = frame.ask_casbin(&facts()).unwrap();
+    frame.ask(&facts()).unwrap();
+    let kept = frame.known_answer(Holding(0b0110)).unwrap();
+    assert_eq!((kept.allowed, kept.allow.unwrap().place), (first.allowed, first.allow.unwrap().place));
+    assert!(frame.known_answer(Holding(0b0111)).is_none(), "another pattern is another question");
+    let full = engine.build(rows(&list)).unwrap();
+    let other = Answer { allowed: true, allow: None, deny: None };
+    full.known.write().unwrap().resize(ANSWERS_MAX, (Holding(u64::MAX), other));
+    assert!(full.ask(&facts()).unwrap().allowed);
+    assert_eq!(full.known.read().unwrap().len(), ANSWERS_MAX, "what does not fit is asked each time");
+}
+
+#[test]
 fn a_frame_is_built_once_for_a_key() {
     let engine = Engine::new().unwrap();
     let builds = Cell::new(0);
@@ -241,7 +266,8 @@ fn a_call_outside_its_time_or_with_anothers_serial_is_a_fault() {
 fn attack_d07_a_row_that_cannot_be_decided_fails_the_whole_call() {
     let engine = Engine::new().unwrap();
     let frame = engine.build(rows(&[(Allow, true), (Allow, true)])).unwrap();
-    let short = Frame { enforcer: frame.enforcer, rows: frame.rows.iter().take(1).cloned().collect() };
+    let rows = frame.rows.iter().take(1).cloned().collect();
+    let short = Frame { enforcer: frame.enforcer, rows, known: RwLock::default() };
     assert_eq!(short.ask(&facts()).map(|answer| answer.allowed), Err(Fault::Frame));
 }
 
@@ -294,5 +320,6 @@ fn an_answer_of_casbins_that_is_turned_round_turns_the_decision_round() {
     let mut frame = Engine::new().unwrap().build(rows(&[(Allow, true), (Deny, true)])).unwrap();
     assert!(!frame.ask(&facts()).unwrap().allowed);
     frame.enforcer.set_effector(Box::new(Contrary));
+    frame.known = RwLock::default();
     assert!(frame.ask(&facts()).unwrap().allowed);
 }

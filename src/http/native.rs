@@ -11,7 +11,6 @@ use crate::error::{ApiError, Code};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use zeroize::Zeroizing;
 
 /// The door's name in records and in `keyward:door`.
 pub const DOOR: &str = "native";
@@ -34,7 +33,7 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
     }
     if call.known.is_some() {
         match exchange::body(payload, &gateway).await {
-            Ok(bytes) => call.body = bytes,
+            Ok(bytes) => call.body = Some(bytes),
             Err(fault) => call.fault = Some(fault),
         }
     } else {
@@ -56,7 +55,7 @@ fn head(http: &HttpRequest, request: String) -> Call {
         operation: http.path().strip_prefix("/v1/").map(str::to_owned),
         presented: credential(headers),
         known: None,
-        body: Zeroizing::new(Vec::new()),
+        body: None,
         fault,
         peer: http.peer_addr().map(|address| address.ip().to_canonical()),
         user_agent: exchange::user_agent(headers, &[header::USER_AGENT]),

@@ -9,11 +9,12 @@
 use keyward_audit::Random;
 use keyward_audit::store::{Key, Write};
 
-use super::id::{KeyGeneration, KeyId, KeyState};
+use super::id::{KeyGeneration, KeyId};
 use super::keyring::{Entry, Keyring, wrapped};
 use super::material::{KeyMaterial, SealError};
 use super::root::RootKey;
 use super::row::{KeyRow, deletion_row, generation_row, key_row};
+use crate::state::State;
 
 /// Keys that an installation can have: all of them are unwrapped whenever one changes.
 pub const KEYS_MAX: usize = 1_000;
@@ -86,7 +87,7 @@ impl Keyring {
         if self.keys.len() >= KEYS_MAX {
             return Err(KeyError::KeysLimit);
         }
-        let row = KeyRow { state: KeyState::Enabled, created_at_s: maker.at_s, newest: KeyGeneration::FIRST };
+        let row = KeyRow { state: State::Enabled, created_at_s: maker.at_s, newest: KeyGeneration::FIRST };
         Ok(vec![self.new_generation(id, row.newest, maker)?, self.key_write(id, &row)])
     }
 
@@ -107,7 +108,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::NotFound`], [`KeyError::WrongState`].
     pub fn enable(&self, id: &KeyId) -> Result<Vec<Write>, KeyError> {
-        self.switch(id, KeyState::Enabled)
+        self.switch(id, State::Enabled)
     }
 
     /// Makes a key unusable; a disabled one stays as it is.
@@ -115,7 +116,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::NotFound`], [`KeyError::WrongState`].
     pub fn disable(&self, id: &KeyId) -> Result<Vec<Write>, KeyError> {
-        self.switch(id, KeyState::Disabled)
+        self.switch(id, State::Disabled)
     }
 
     /// Has a disabled key that wraps none of `data_keys` wait for its deletion; answers the writes and the row that is to
@@ -134,11 +135,11 @@ impl Keyring {
             return Err(KeyError::Default);
         }
         match entry.row.state {
-            KeyState::Enabled => Err(wrong_state(entry, "DisableKey")),
-            KeyState::PendingDelete { .. } => Err(wrong_state(entry, "CancelKeyDeletion")),
-            KeyState::Disabled if data_keys > 0 => Err(KeyError::Used(data_keys)),
-            KeyState::Disabled => {
-                let row = KeyRow { state: KeyState::PendingDelete { delete_at_s }, ..entry.row.clone() };
+            State::Enabled => Err(wrong_state(entry, "DisableKey")),
+            State::PendingDelete { .. } => Err(wrong_state(entry, "CancelKeyDeletion")),
+            State::Disabled if data_keys > 0 => Err(KeyError::Used(data_keys)),
+            State::Disabled => {
+                let row = KeyRow { state: State::PendingDelete { delete_at_s }, ..entry.row.clone() };
                 Ok((vec![self.key_write(id, &row)], deletion_row(id)))
             }
         }
@@ -150,10 +151,10 @@ impl Keyring {
     /// [`KeyError::NotFound`], [`KeyError::WrongState`].
     pub fn cancel_deletion(&self, id: &KeyId) -> Result<Vec<Write>, KeyError> {
         let entry = self.entry(id)?;
-        let KeyState::PendingDelete { .. } = entry.row.state else {
+        let State::PendingDelete { .. } = entry.row.state else {
             return Err(wrong_state(entry, "ScheduleKeyDeletion"));
         };
-        let row = KeyRow { state: KeyState::Disabled, ..entry.row.clone() };
+        let row = KeyRow { state: State::Disabled, ..entry.row.clone() };
         Ok(vec![self.key_write(id, &row), gone(deletion_row(id))])
     }
 
@@ -163,7 +164,7 @@ impl Keyring {
     /// [`KeyError::NotFound`], [`KeyError::WrongState`], [`KeyError::Used`].
     pub fn purge(&self, id: &KeyId, data_keys: u64) -> Result<Vec<Write>, KeyError> {
         let entry = self.entry(id)?;
-        let KeyState::PendingDelete { .. } = entry.row.state else {
+        let State::PendingDelete { .. } = entry.row.state else {
             return Err(wrong_state(entry, "ScheduleKeyDeletion"));
         };
         if data_keys > 0 {
@@ -203,9 +204,9 @@ impl Keyring {
     fn in_use(&self, id: &KeyId) -> Result<&Entry, KeyError> {
         let entry = self.entry(id)?;
         match entry.row.state {
-            KeyState::Enabled => Ok(entry),
-            KeyState::Disabled => Err(wrong_state(entry, "EnableKey")),
-            KeyState::PendingDelete { .. } => Err(wrong_state(entry, "CancelKeyDeletion")),
+            State::Enabled => Ok(entry),
+            State::Disabled => Err(wrong_state(entry, "EnableKey")),
+            State::PendingDelete { .. } => Err(wrong_state(entry, "CancelKeyDeletion")),
         }
     }
 
@@ -213,10 +214,10 @@ impl Keyring {
         self.keys.get(id).ok_or(KeyError::NotFound)
     }
 
-    fn switch(&self, id: &KeyId, state: KeyState) -> Result<Vec<Write>, KeyError> {
+    fn switch(&self, id: &KeyId, state: State) -> Result<Vec<Write>, KeyError> {
         let entry = self.entry(id)?;
         match entry.row.state {
-            KeyState::PendingDelete { .. } => Err(wrong_state(entry, "CancelKeyDeletion")),
+            State::PendingDelete { .. } => Err(wrong_state(entry, "CancelKeyDeletion")),
             before if before == state => Ok(Vec::new()),
             _ => Ok(vec![self.key_write(id, &KeyRow { state, ..entry.row.clone() })]),
         }

@@ -9,8 +9,9 @@ use keyward_audit::{Random, RandomError};
 use super::material::KeyMaterial;
 use super::root::{FileProvider, RootKey};
 use super::row::{GenerationRow, KeyRow, generation_row, key_row};
-use super::{KeyGeneration, KeyId, KeyState, Keyring, RootKeyProvider as _};
+use super::{KeyGeneration, KeyId, Keyring, RootKeyProvider as _};
 use crate::clock::SystemRandom;
+use crate::state::State;
 
 /// Rows in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,7 +85,7 @@ pub(crate) fn installed() -> (Keyring, RootKey, MemoryRows) {
 }
 
 /// Adds a generation of `id`, wrapped as a rotation would, and sets the key's state and newest generation.
-pub(crate) fn add_generation(rows: &mut MemoryRows, root: &RootKey, id: &KeyId, number: u32, state: KeyState) {
+pub(crate) fn add_generation(rows: &mut MemoryRows, root: &RootKey, id: &KeyId, number: u32, state: State) {
     let keyring = Keyring::load(rows, root).unwrap();
     let installation = keyring.installation().id();
     let generation = KeyGeneration::new(number).unwrap();

@@ -1,4 +1,4 @@
-//! What names a key-encryption key: its id, its generation, its state.
+//! What names a key-encryption key: its id, its generation.
 
 use std::fmt;
 
@@ -78,41 +78,6 @@ impl KeyGeneration {
 impl fmt::Display for KeyGeneration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// Whether a key may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyState {
-    /// It wraps and unwraps.
-    Enabled,
-    /// Neither a new value nor a read may use it.
-    Disabled,
-    /// As disabled, and gone once its deletion is carried out; until then that can be taken back.
-    PendingDelete {
-        /// When it is due, in epoch seconds, above 0.
-        delete_at_s: u64,
-    },
-}
-
-impl KeyState {
-    /// The status text of replies.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "Enabled",
-            Self::Disabled => "Disabled",
-            Self::PendingDelete { .. } => "PendingDelete",
-        }
-    }
-
-    /// DeletionDate of replies: epoch seconds, 0 unless pending.
-    #[must_use]
-    pub const fn delete_at_s(self) -> u64 {
-        match self {
-            Self::PendingDelete { delete_at_s } => delete_at_s,
-            Self::Enabled | Self::Disabled => 0,
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use keyward_audit::Random;
 use keyward_audit::store::{Family, Key, Snapshot, StoreError, Write};
 
 use super::authentic::RowKey;
-use super::id::{KeyGeneration, KeyId, KeyState};
+use super::id::{KeyGeneration, KeyId};
 use super::installation::{Installation, InstallationId};
 use super::material::{KeyMaterial, SealError};
 use super::replace::opened;
@@ -25,6 +25,7 @@ use super::row::{
 use crate::encoding::{Damaged, Writer};
 use crate::principal::Principal;
 use crate::resource::CreatorNumber;
+use crate::state::State;
 
 const LABEL: &[u8] = b"keyward/key-encryption-key/v1";
 
@@ -109,7 +110,7 @@ pub struct KeyInfo<'a> {
     /// Its id.
     pub id: &'a KeyId,
     /// Whether it may be used.
-    pub state: KeyState,
+    pub state: State,
     /// When it was made, in epoch seconds.
     pub created_at_s: u64,
     /// The generation that wraps new data keys.
@@ -127,7 +128,7 @@ impl Keyring {
         let installation = Installation::random(created_at_s, random)?;
         let (id, newest) = (KeyId::default_key(), KeyGeneration::FIRST);
         let key = KeyMaterial::random(random)?;
-        let row = KeyRow { state: KeyState::Enabled, created_at_s, newest };
+        let row = KeyRow { state: State::Enabled, created_at_s, newest };
         let wrapped = wrapped(&installation, (&id, newest), &key, created_at_s, root, random)?;
         let authentic = |key: Key, row| (installation.row_key().authenticate(&key, row), key);
         let rows = [
@@ -229,9 +230,9 @@ impl Keyring {
     fn enabled(&self, id: &KeyId) -> Result<&Entry, KeyUnusable> {
         let entry = self.keys.get(id).ok_or(KeyUnusable::Unknown)?;
         match entry.row.state {
-            KeyState::Enabled => Ok(entry),
-            KeyState::Disabled => Err(KeyUnusable::Disabled),
-            KeyState::PendingDelete { .. } => Err(KeyUnusable::PendingDelete),
+            State::Enabled => Ok(entry),
+            State::Disabled => Err(KeyUnusable::Disabled),
+            State::PendingDelete { .. } => Err(KeyUnusable::PendingDelete),
         }
     }
 }

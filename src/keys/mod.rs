@@ -31,7 +31,7 @@ mod root;
 mod row;
 
 pub use authentic::RowKey;
-pub use id::{KeyGeneration, KeyId, KeyIdError, KeyState};
+pub use id::{KeyGeneration, KeyId, KeyIdError};
 pub use installation::{Installation, InstallationId};
 pub use keyring::{KeyInfo, KeyUnusable, Keyring, KeysError};
 pub use material::{

@@ -1,8 +1,8 @@
 //! Files that only their owner may read: they hold root keys, passphrases, or what a root key is made from.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -32,7 +32,8 @@ pub(super) fn read(path: &Path, bytes_max: usize, forbidden: u32) -> Result<Zero
     Ok(bytes)
 }
 
-/// Writes a file that is not there yet, mode 0600, synced to disk with its folder.
+/// Writes a file that is not there yet, mode 0600, synced to disk with its folder. It is there whole or not at all: a process
+/// that dies meanwhile leaves at most a file of another name, `.keyward-…`, that nothing reads.
 pub(super) fn write_new(path: &Path, text: &str) -> Result<(), RootKeyError> {
     write(path, text).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => RootKeyError::Exists(path.display().to_string()),
@@ -41,9 +42,11 @@ pub(super) fn write_new(path: &Path, text: &str) -> Result<(), RootKeyError> {
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let owner_only = Permissions::from_mode(0o600);
+    let mut file = tempfile::Builder::new().prefix(".keyward-").permissions(owner_only).tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    File::open(folder)?.sync_all()
 }

@@ -17,10 +17,11 @@
 
 use keyward_audit::store::{Family, Key};
 
-use super::id::{KeyGeneration, KeyId, KeyState};
+use super::id::{KeyGeneration, KeyId};
 use super::material::Wrapped;
 use super::root::RootKeyId;
 use crate::encoding::{Damaged, Reader, Writer};
+use crate::state::State;
 
 const VERSION: u8 = 1;
 /// Of rows of keys that wait for their deletion.
@@ -173,7 +174,7 @@ impl RootRow {
 /// A key: its state, when it was made, its newest generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyRow {
-    pub(super) state: KeyState,
+    pub(super) state: State,
     pub(super) created_at_s: u64,
     pub(super) newest: KeyGeneration,
 }
@@ -181,35 +182,29 @@ pub(super) struct KeyRow {
 impl KeyRow {
     /// The row without its code.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let (version, state) = match self.state {
-            KeyState::Enabled => (VERSION, 1),
-            KeyState::Disabled => (VERSION, 2),
-            KeyState::PendingDelete { .. } => (PENDING_VERSION, 3),
-        };
+        let (state, delete_at_s) = self.state.code();
+        let version = if delete_at_s == 0 { VERSION } else { PENDING_VERSION };
         let row = Writer::new().u8(version).u8(state).u64(self.created_at_s).u32(self.newest.get());
-        match self.state {
-            KeyState::Enabled | KeyState::Disabled => row.finish(),
-            KeyState::PendingDelete { delete_at_s } => row.u64(delete_at_s).finish(),
-        }
+        if delete_at_s == 0 { row.finish() } else { row.u64(delete_at_s).finish() }
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut reader = Reader::new(bytes);
-        let form = (reader.u8()?, reader.u8()?);
+        let (version, state) = (reader.u8()?, reader.u8()?);
         let (created_at_s, newest) = (reader.u64()?, generation(reader.u32()?)?);
-        let state = match form {
-            (VERSION, 1) => KeyState::Enabled,
-            (VERSION, 2) => KeyState::Disabled,
-            (PENDING_VERSION, 3) => match reader.u64()? {
-                0 => return Err(Damaged("key state")),
-                delete_at_s => KeyState::PendingDelete { delete_at_s },
-            },
-            (VERSION | PENDING_VERSION, _) => return Err(Damaged("key state")),
+        let delete_at_s = match version {
+            VERSION => 0,
+            PENDING_VERSION => pending(reader.u64()?)?,
             _ => return Err(Damaged("row version")),
         };
         reader.finish()?;
-        Ok(Self { state, created_at_s, newest })
+        Ok(Self { state: State::from_code(state, delete_at_s)?, created_at_s, newest })
     }
+}
+
+/// When a deletion is due that a key waits for.
+const fn pending(delete_at_s: u64) -> Result<u64, Damaged> {
+    if delete_at_s == 0 { Err(Damaged("state")) } else { Ok(delete_at_s) }
 }
 
 /// One generation of a key, wrapped.
@@ -241,9 +236,9 @@ mod tests {
 
     fn key_rows() -> impl Strategy<Value = KeyRow> {
         let states = prop_oneof![
-            Just(KeyState::Enabled),
-            Just(KeyState::Disabled),
-            (1_u64..).prop_map(|delete_at_s| KeyState::PendingDelete { delete_at_s }),
+            Just(State::Enabled),
+            Just(State::Disabled),
+            (1_u64..).prop_map(|delete_at_s| State::PendingDelete { delete_at_s }),
         ];
         (states, any::<u64>(), 1_u32..).prop_map(|(state, created_at_s, newest)| KeyRow {
             state,

@@ -18,9 +18,10 @@ use super::lookup::CreationView;
 use super::metadata::{Description, Tags};
 use super::row::{SecretKind, SecretRow, VersionMeta};
 use super::seal::Sealed;
-use super::state::{SecretError, State};
+use super::state::SecretError;
 use crate::keys::{KeyId, RowKey};
 use crate::principal::Principal;
+use crate::state::State;
 
 /// A change, decided but not yet committed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -67,10 +67,11 @@ impl DataKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Keyring;
     use crate::keys::fixture::{MemoryRows, add_generation, installed};
-    use crate::keys::{KeyState, Keyring};
     use crate::secret::fixture::{at, created, engine_over, sealed_for};
     use crate::secret::{Limits, change};
+    use crate::state::State;
 
     #[test]
     fn each_stored_value_is_counted_under_the_generation_that_wraps_it() {
@@ -86,7 +87,7 @@ mod tests {
         let made = created(&before, "a");
         rows.apply(&made.writes(before.row_key()));
         assert_eq!((count(&rows, None).of(&id, first), count(&rows, None).of_key(&id)), (1, 1));
-        add_generation(&mut rows, &root, &id, 2, KeyState::Enabled);
+        add_generation(&mut rows, &root, &id, 2, State::Enabled);
         let after = engine_over(load(&rows));
         let put = change::put(made.row.clone(), &sealed_for(&after, &made.row, "v2"), at(false, 2), &Limits::default());
         rows.apply(&put.unwrap().writes(after.row_key()));

@@ -40,4 +40,4 @@ pub use metadata::{Description, MetadataError, Tag, Tags};
 pub use plaintext::{Form, Plaintext, PlaintextError};
 pub use seal::{Binding, RewrapError, Sealed, SealedValue};
 pub use servable::{Servable, Servables};
-pub use state::{SecretError, State};
+pub use state::SecretError;

@@ -12,11 +12,11 @@ use super::id::{SecretId, SshKeyId, ValueId, VersionId};
 use super::metadata::{Description, Tag, Tags};
 use super::plaintext::Form;
 use super::seal::Binding;
-use super::state::State;
 use crate::encoding::{Damaged, Reader, Writer};
 use crate::keys::KeyId;
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, SecretName};
+use crate::state::State;
 
 /// Rows of custom secrets none of whose versions expires: all there was at first.
 const ROW_VERSION: u8 = 1;

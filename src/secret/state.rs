@@ -3,61 +3,7 @@
 use super::id::VersionId;
 use super::metadata::MetadataError;
 use super::row::{SecretKind, SecretRow, VersionMeta};
-use crate::encoding::Damaged;
-
-/// The state of a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Readable.
-    Enabled,
-    /// Not readable; everything else goes on.
-    Disabled,
-    /// Gone from `delete_at_s` on; until then it can be restored. It keeps its name and its place in the quota.
-    PendingDelete {
-        /// Epoch seconds, above 0.
-        delete_at_s: u64,
-    },
-}
-
-impl State {
-    /// The status text of replies.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "Enabled",
-            Self::Disabled => "Disabled",
-            Self::PendingDelete { .. } => "PendingDelete",
-        }
-    }
-
-    /// DeleteTime of replies: epoch seconds, 0 unless pending.
-    #[must_use]
-    pub const fn delete_at_s(self) -> u64 {
-        match self {
-            Self::PendingDelete { delete_at_s } => delete_at_s,
-            Self::Enabled | Self::Disabled => 0,
-        }
-    }
-
-    /// Its form in a row.
-    pub(super) const fn code(self) -> (u8, u64) {
-        match self {
-            Self::Enabled => (1, 0),
-            Self::Disabled => (2, 0),
-            Self::PendingDelete { delete_at_s } => (3, delete_at_s),
-        }
-    }
-
-    /// The state of that form.
-    pub(super) const fn from_code(code: u8, delete_at_s: u64) -> Result<Self, Damaged> {
-        match (code, delete_at_s) {
-            (1, 0) => Ok(Self::Enabled),
-            (2, 0) => Ok(Self::Disabled),
-            (3, 1..) => Ok(Self::PendingDelete { delete_at_s }),
-            _ => Err(Damaged("state")),
-        }
-    }
-}
+use crate::state::State;
 
 /// Why a call that policy allows does nothing. Each has one code; in the record: decision `allow`, outcome `failed`,
 /// reason the code.
@@ -166,7 +112,7 @@ impl SecretRow {
     /// Whether it waits for a deletion that is due at `now_s`: it is gone then in every answer.
     #[must_use]
     pub const fn is_due(&self, now_s: u64) -> bool {
-        matches!(self.state, State::PendingDelete { delete_at_s } if delete_at_s <= now_s)
+        self.state.is_due(now_s)
     }
 
     /// Whether versions, metadata and state may be changed at all.

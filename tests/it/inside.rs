@@ -124,7 +124,7 @@ impl Inside {
             operation: Some(action.to_owned()),
             presented: Presented::Bearer(issuer.sign(&claims).into()),
             known: None,
-            body: parameters.to_string().into_bytes().into(),
+            body: Some(parameters.to_string().into_bytes().into()),
             fault: None,
             certificate: None,
             peer: None,

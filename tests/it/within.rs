@@ -100,7 +100,7 @@ pub(crate) async fn ask(gateway: Arc<Gateway>, token: String) -> Answer {
         operation: Some("GetSecretValue".to_owned()),
         presented,
         known,
-        body: Zeroizing::new(json!({"SecretName": "demo/db"}).to_string().into_bytes()),
+        body: Some(Zeroizing::new(json!({"SecretName": "demo/db"}).to_string().into_bytes())),
         fault: None,
         peer: Some("127.0.0.1".parse().unwrap()),
         user_agent: None,

@@ -4,7 +4,7 @@ use super::rust_files;
 use std::collections::BTreeMap;
 
 /// For each part of `src/`, the parts it may name by `crate::`.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     (
         "access",
         &[
@@ -21,6 +21,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "principal",
             "resource",
             "secret",
+            "state",
             "PROGRAM",
         ],
     ),
@@ -51,13 +52,14 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("floods", &[]),
     ("http", &["access", "actions", "config", "error", "PROGRAM"]),
     ("json", &[]),
-    ("keys", &["clock", "encoding", "principal", "resource"]),
+    ("keys", &["clock", "encoding", "principal", "resource", "state"]),
     ("lib", &[]),
     ("main", &[]),
     ("parameters", &["error", "json"]),
     ("principal", &[]),
     ("resource", &["principal"]),
-    ("secret", &["clock", "encoding", "keys", "principal", "resource"]),
+    ("secret", &["clock", "encoding", "keys", "principal", "resource", "state"]),
+    ("state", &["encoding"]),
     ("telemetry", &[]),
 ];
 

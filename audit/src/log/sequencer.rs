@@ -178,13 +178,12 @@ impl Sequencer {
         let now_us = clock.monotonic_us();
         let reading = self.clock.read(clock.wall_us(), now_us);
         let mut batch = Batch::new(self.log.id, reading.time_us);
+        let submissions = self.take_own(drained);
         if let Err(error) = self.step_clock(&reading, &mut batch) {
-            drained.submissions.into_iter().for_each(|submission| submission.refuse(Refused::Store));
-            self.own.extend(drained.own);
-            self.own_unheard(drained.unheard);
+            submissions.into_iter().for_each(|submission| submission.refuse(Refused::Store));
             return Err(error);
         }
-        self.take_in(&mut batch, drained, now_us);
+        self.take_in(&mut batch, submissions, now_us);
         if now_us.saturating_sub(self.sealed_at_us) >= micros(self.log.limits.seal_every) {
             self.seal(&mut batch);
         }
@@ -198,16 +197,22 @@ impl Sequencer {
             return;
         }
         let drained = self.log.lanes.drain_more(room);
-        self.take_in(batch, drained, self.log.environment.clock.monotonic_us());
+        let submissions = self.take_own(drained);
+        self.take_in(batch, submissions, self.log.environment.clock.monotonic_us());
     }
 
-    fn take_in(&mut self, batch: &mut Batch, drained: Drained, now_us: u64) {
+    /// Keeps what the log itself has to say for the next batch that can be made; what callers submitted is left.
+    fn take_own(&mut self, drained: Drained) -> Vec<Submission> {
         self.own.extend(drained.own);
         self.own_unheard(drained.unheard);
+        drained.submissions
+    }
+
+    fn take_in(&mut self, batch: &mut Batch, submissions: Vec<Submission>, now_us: u64) {
         for entry in std::mem::take(&mut self.own) {
             self.place(batch, entry, None);
         }
-        for submission in drained.submissions {
+        for submission in submissions {
             self.admit(batch, submission, now_us);
         }
     }

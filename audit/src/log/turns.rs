@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::sequencer::{Next, Open, Sequencer, Turn};
 use super::shared::Shared;
 use super::sync::lock;
-use super::write::{self, Failed};
+use super::write::{self, Built, Failed};
 
 struct Turns {
     log: Arc<Shared>,
@@ -26,7 +26,7 @@ struct Turns {
     ended: AtomicBool,
 }
 
-/// Both threads have left, in order or not.
+/// Says, when it is dropped, that its thread has left: in order, or in a panic.
 struct Ended<'a>(&'a AtomicBool);
 
 impl Drop for Ended<'_> {
@@ -94,14 +94,9 @@ impl Turns {
     }
 
     /// Writes the batch, with all that has come meanwhile, while the other thread goes on with the sequencer.
-    fn write_behind(&self, mut sequencer: MutexGuard<'_, Sequencer>, mut open: Box<Open>) -> Option<()> {
+    fn write_behind(&self, mut sequencer: MutexGuard<'_, Sequencer>, open: Box<Open>) -> Option<()> {
         let writing = self.writing.lock().ok()?;
-        if let Some(failed) = lock(&self.failed).take() {
-            sequencer.break_off_below(*failed, *open);
-            return Some(());
-        }
-        sequencer.extend(&mut open.batch);
-        let built = sequencer.close(*open);
+        let Some(built) = self.close(&mut sequencer, *open) else { return Some(()) };
         drop(sequencer);
         let written = write::write(&self.log, built);
         self.log.lanes.answered();
@@ -121,14 +116,21 @@ impl Turns {
     /// Writes the batch and keeps the sequencer.
     fn write_alone(&self, sequencer: &mut Sequencer, open: Box<Open>) -> Option<()> {
         let _writing = self.writing.lock().ok()?;
-        match lock(&self.failed).take() {
-            Some(failed) => sequencer.break_off_below(*failed, *open),
-            None => {
-                let built = sequencer.close(*open);
-                sequencer.write(built);
-            }
+        if let Some(built) = self.close(sequencer, *open) {
+            sequencer.write(built);
         }
         Some(())
+    }
+
+    /// Completes the batch with all that has come meanwhile, while nothing is written. None if the write below it failed:
+    /// both are taken apart.
+    fn close(&self, sequencer: &mut Sequencer, mut open: Open) -> Option<Built> {
+        if let Some(failed) = lock(&self.failed).take() {
+            sequencer.break_off_below(*failed, open);
+            return None;
+        }
+        sequencer.extend(&mut open.batch);
+        Some(sequencer.close(open))
     }
 
     /// One turn that puts right what went wrong, while nothing is written.

@@ -5,38 +5,13 @@ use super::Found;
 use super::said::At;
 use crate::actions::Operation;
 use crate::keys::{KeyId, KeyInfo, Keyring};
+use crate::state::State;
 use keyward_audit::record::{Draft, Value};
 use std::collections::BTreeMap;
 
-/// The state that records left a key in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stands {
-    Enabled,
-    Disabled,
-    /// It waits for its deletion, due at this time in epoch seconds.
-    Waiting(u64),
-}
-
-impl Stands {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "Enabled",
-            Self::Disabled => "Disabled",
-            Self::Waiting(_) => "PendingDelete",
-        }
-    }
-
-    const fn due_s(self) -> u64 {
-        match self {
-            Self::Waiting(due_s) => due_s,
-            Self::Enabled | Self::Disabled => 0,
-        }
-    }
-}
-
 /// A key, as the records made it. The default key was made before the first of them.
 struct Life {
-    state: At<Stands>,
+    state: At<State>,
     newest: At<u64>,
     /// Each generation that there was: whether it still is, and the record that made or retired it.
     generations: BTreeMap<u64, At<bool>>,
@@ -45,7 +20,7 @@ struct Life {
 impl Life {
     fn made_at(index: u64) -> Self {
         Self {
-            state: At { what: Stands::Enabled, index },
+            state: At { what: State::Enabled, index },
             newest: At { what: 1, index },
             generations: BTreeMap::from([(1, At { what: true, index })]),
         }
@@ -89,12 +64,12 @@ impl KeysSaid {
         }
         let Some(life) = self.keys.get_mut(id) else { return };
         match operation {
-            Operation::EnableKey => life.state = At { what: Stands::Enabled, index },
+            Operation::EnableKey => life.state = At { what: State::Enabled, index },
             Operation::DisableKey | Operation::CancelKeyDeletion => {
-                life.state = At { what: Stands::Disabled, index };
+                life.state = At { what: State::Disabled, index };
             }
             Operation::ScheduleKeyDeletion => {
-                life.state = At { what: Stands::Waiting(number("delete_time")), index };
+                life.state = At { what: State::PendingDelete { delete_at_s: number("delete_time") }, index };
             }
             Operation::RotateKey => {
                 life.newest = At { what: number("generation"), index };
@@ -110,7 +85,7 @@ impl KeysSaid {
 
     /// A due deletion that was carried out: of a key that waited for it, by that ScheduleKeyDeletion.
     pub(super) fn purge(&mut self, index: u64, id: &str, asked: (u64, u64), found: &mut Found) {
-        let waited = self.keys.remove(id).map(|life| (life.state.what.due_s(), life.state.index));
+        let waited = self.keys.remove(id).map(|life| (life.state.what.delete_at_s(), life.state.index));
         if waited != Some(asked) {
             found.add(index, format!("key `{id}`: it was purged and did not wait for this deletion"));
         }
@@ -118,7 +93,7 @@ impl KeysSaid {
 
     /// The record by which a key may not be used, if it may not.
     pub(super) fn unusable_since(&self, id: &str) -> Option<u64> {
-        self.keys.get(id).map(|life| &life.state).filter(|state| state.what != Stands::Enabled).map(|state| state.index)
+        self.keys.get(id).map(|life| &life.state).filter(|state| state.what != State::Enabled).map(|state| state.index)
     }
 
     /// Says how the keys of the store differ from what was said of them.
@@ -150,7 +125,7 @@ impl Life {
             found.add(index, format!("key `{}`: {what}: an older row was put back, or it was altered", key.id));
         };
         let state = self.state.what;
-        if (key.state.name(), key.state.delete_at_s()) != (state.name(), state.due_s()) {
+        if key.state != state {
             let (stored, said) = (key.state.name(), state.name());
             differ(self.state.index, format!("it is {stored} in the store and {said} by this record"));
         }

@@ -8,6 +8,7 @@ use crate::authn::Selector;
 use crate::keys::KeyId;
 use crate::resource::SecretName;
 use crate::secret::row::{SecretRow, VersionMeta};
+use crate::state::State;
 use keyward_audit::record::{Context, Decision, Draft, Kind, Outcome, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,33 +24,6 @@ struct Version {
     staged: bool,
 }
 
-/// The state that records left a secret in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stands {
-    Enabled,
-    Disabled,
-    /// It waits for its deletion, due at this time in epoch seconds.
-    Waiting(u64),
-}
-
-impl Stands {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "Enabled",
-            Self::Disabled => "Disabled",
-            Self::Waiting(_) => "PendingDelete",
-        }
-    }
-
-    /// When its deletion is due; 0 if it waits for none.
-    const fn due_s(self) -> u64 {
-        match self {
-            Self::Waiting(due_s) => due_s,
-            Self::Enabled | Self::Disabled => 0,
-        }
-    }
-}
-
 /// A secret, as the records made it.
 struct Life {
     made: u64,
@@ -57,7 +31,7 @@ struct Life {
     key: String,
     creator: String,
     tags: At<BTreeSet<String>>,
-    state: At<Stands>,
+    state: At<State>,
     current: At<String>,
     versions: BTreeMap<String, At<Version>>,
 }
@@ -103,7 +77,7 @@ impl Said {
             return self.keys.purge(index, id, asked, found);
         }
         let Some((_, name)) = secret_of(resource) else { return };
-        let waited = self.secrets.remove(name).map(|life| (life.state.what.due_s(), life.state.index));
+        let waited = self.secrets.remove(name).map(|life| (life.state.what.delete_at_s(), life.state.index));
         if waited != Some(asked) {
             found.add(index, format!("secret `{name}`: it was purged and did not wait for this deletion"));
         }
@@ -166,11 +140,11 @@ impl Said {
                     life.current = At { what: current.to_owned(), index };
                 }
             }
-            Operation::EnableSecret => life.state = At { what: Stands::Enabled, index },
-            Operation::DisableSecret | Operation::RestoreSecret => life.state = At { what: Stands::Disabled, index },
+            Operation::EnableSecret => life.state = At { what: State::Enabled, index },
+            Operation::DisableSecret | Operation::RestoreSecret => life.state = At { what: State::Disabled, index },
             Operation::DeleteSecret => {
-                let due_s = draft.parameters.get("delete_time").and_then(Value::as_integer).unwrap_or_default();
-                life.state = At { what: Stands::Waiting(due_s), index };
+                let delete_at_s = draft.parameters.get("delete_time").and_then(Value::as_integer).unwrap_or_default();
+                life.state = At { what: State::PendingDelete { delete_at_s }, index };
                 if conditions(draft, "keyward:recovery_window").contains("0") {
                     self.secrets.remove(name);
                 }
@@ -193,7 +167,7 @@ impl Said {
             key: key_of(draft),
             creator: creator.to_owned(),
             tags: At { what: conditions(draft, "qcs:request_tag"), index },
-            state: At { what: Stands::Enabled, index },
+            state: At { what: State::Enabled, index },
             current: At { what: id.clone(), index },
             versions: BTreeMap::from([(id, At { what: version, index })]),
         };
@@ -257,7 +231,7 @@ impl Life {
         let now = context.conditions.get("qcs:current_time").and_then(|values| values.first());
         let now_s = now.and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok()).map(|now| now.timestamp());
         let now_s = now_s.and_then(|now_s| u64::try_from(now_s).ok()).unwrap_or_default();
-        matches!(self.state.what, Stands::Waiting(due_s) if due_s <= now_s)
+        self.state.what.is_due(now_s)
     }
 
     /// Takes off what has the keys of `texts` (`key&value`), and puts them in its place if they are to be added.
@@ -283,7 +257,7 @@ impl Life {
             ),
             None => found.add(index, format!("secret `{name}`: version `{id}` was read and no record made it")),
         }
-        if self.state.what != Stands::Enabled {
+        if self.state.what != State::Enabled {
             let disabled = self.state.index;
             found.add(index, format!("secret `{name}`: a value was read although index {disabled} disabled it"));
         }
@@ -302,7 +276,7 @@ impl Life {
             differ(self.tags.index, "the store holds another creator or other tags than this record".to_owned());
         }
         let state = self.state.what;
-        if (row.state.name(), row.state.delete_at_s()) != (state.name(), state.due_s()) {
+        if row.state != state {
             let (stored, said) = (row.state.name(), state.name());
             differ(self.state.index, format!("it is {stored} in the store and {said} by this record"));
         }

@@ -10,8 +10,9 @@
 use super::KEYS;
 use crate::access::gateway::{Gateway, Own};
 use crate::access::purger;
-use crate::keys::{KeyId, KeyState, deletion_row};
+use crate::keys::{KeyId, deletion_row};
 use crate::secret::DataKeys;
+use crate::state::State;
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::{Family, StoreError};
 use keyward_audit::{Changes, Lane, ReadSet};
@@ -28,8 +29,8 @@ impl Gateway {
     pub(in crate::access) async fn purge_keys(&self) -> usize {
         let due_by_s = self.steadiness().due_by_s(self.now_us() / 1_000_000);
         let keyring = self.engine().keyring();
-        let is_due = |state| matches!(state, KeyState::PendingDelete { delete_at_s } if delete_at_s <= due_by_s);
-        let due: Vec<KeyId> = keyring.keys().filter(|key| is_due(key.state)).map(|key| key.id.clone()).collect();
+        let due: Vec<KeyId> =
+            keyring.keys().filter(|key| key.state.is_due(due_by_s)).map(|key| key.id.clone()).collect();
         let mut purged = 0;
         for id in due {
             purged += usize::from(self.purge_key(&id).await);
@@ -65,7 +66,7 @@ impl Gateway {
         let (clock, keyring) = (self.steadiness(), self.engine().keyring());
         reads.generations.push((KEYS, keyring.as_of()));
         let state = keyring.key(id).map(|key| key.state);
-        let Some(KeyState::PendingDelete { delete_at_s }) = state else { return Ok(None) };
+        let Some(State::PendingDelete { delete_at_s }) = state else { return Ok(None) };
         if !clock.is_due(delete_at_s, self.now_us() / 1_000_000, &mut reads) {
             return Ok(None);
         }

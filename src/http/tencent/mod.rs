@@ -62,7 +62,7 @@ async fn serve(
     }
     if call.known.is_some() {
         match parameters(&http, payload, &gateway).await {
-            Ok(bytes) => call.body = bytes,
+            Ok(bytes) => call.body = Some(bytes),
             Err(fault) => call.fault = Some(fault),
         }
     } else {
@@ -95,7 +95,7 @@ fn head(http: &HttpRequest, request: String, region: &str, settings: &Tencent) -
         operation: action.filter(|action| apis::has(action)),
         presented: credential(headers),
         known: None,
-        body: Zeroizing::new(Vec::new()),
+        body: None,
         fault,
         peer: http.peer_addr().map(|address| address.ip().to_canonical()),
         user_agent: exchange::user_agent(headers, &[CLIENT.clone(), header::USER_AGENT]),

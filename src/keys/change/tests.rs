@@ -81,14 +81,14 @@ fn a_key_is_made_used_switched_and_ended_by_its_rows_alone() {
     assert_eq!(keys.keyring().newest(&team()), Err(KeyUnusable::Disabled));
     assert_eq!(keys.rotate(&team()), Err(KeyError::WrongState { state: "Disabled", first: "EnableKey" }));
     keys.schedule(&team(), 0).unwrap();
-    assert_eq!(keys.keyring().key(&team()).unwrap().state, KeyState::PendingDelete { delete_at_s: 100 });
+    assert_eq!(keys.keyring().key(&team()).unwrap().state, State::PendingDelete { delete_at_s: 100 });
     assert_eq!(keys.keyring().newest(&team()), Err(KeyUnusable::PendingDelete));
     let pending = |first| Err(KeyError::WrongState { state: "PendingDelete", first });
     assert_eq!(keys.switch(&team(), true), pending("CancelKeyDeletion"));
     assert_eq!(keys.schedule(&team(), 0), pending("CancelKeyDeletion"));
     assert_eq!(keys.create(&team()), Err(KeyError::Exists));
     keys.call(|keys, _| Ok(((), keys.cancel_deletion(&team())?))).unwrap();
-    assert_eq!(keys.keyring().key(&team()).unwrap().state, KeyState::Disabled);
+    assert_eq!(keys.keyring().key(&team()).unwrap().state, State::Disabled);
     keys.switch(&team(), true).unwrap();
     assert_eq!(keys.rows, enabled, "as it was, byte for byte");
     keys.switch(&team(), false).unwrap();

@@ -18,7 +18,7 @@ fn a_new_keyring_loads_as_it_was_made() {
     assert_eq!(again.installation().created_at_s(), 1_767_225_600);
     let expected = KeyInfo {
         id: &KeyId::default_key(),
-        state: KeyState::Enabled,
+        state: State::Enabled,
         created_at_s: 1_767_225_600,
         newest: KeyGeneration::FIRST,
         generations: vec![(KeyGeneration::FIRST, 1_767_225_600)],
@@ -77,8 +77,8 @@ fn i08_any_flipped_bit_of_any_key_row_keeps_the_keyring_from_loading() {
 fn i08_a_wrapped_key_moved_to_another_installation_key_or_generation_does_not_open() {
     let (_, root, mut rows) = installed();
     let (id, other) = (KeyId::default_key(), KeyId::parse("other").unwrap());
-    add_generation(&mut rows, &root, &id, 2, KeyState::Enabled);
-    add_generation(&mut rows, &root, &other, 1, KeyState::Enabled);
+    add_generation(&mut rows, &root, &id, 2, State::Enabled);
+    add_generation(&mut rows, &root, &other, 1, State::Enabled);
     assert!(loaded(&rows, &root).is_ok());
     let at = |id: &KeyId, number| generation_row(id, KeyGeneration::new(number).unwrap());
     let (foreign, writes) = Keyring::initial(&root, 0, &SystemRandom).unwrap();
@@ -102,8 +102,8 @@ fn i08_a_wrapped_key_moved_to_another_installation_key_or_generation_does_not_op
 fn i08_a_disabled_key_cannot_be_enabled_in_the_store() {
     let (_, root, mut rows) = installed();
     let (team, other) = (KeyId::parse("team").unwrap(), KeyId::parse("other").unwrap());
-    add_generation(&mut rows, &root, &team, 1, KeyState::Disabled);
-    add_generation(&mut rows, &root, &other, 1, KeyState::Enabled);
+    add_generation(&mut rows, &root, &team, 1, State::Disabled);
+    add_generation(&mut rows, &root, &other, 1, State::Enabled);
     let mut forged = rows.clone();
     forged.0.get_mut(&(Family::Keys, key_row(&team).bytes)).unwrap()[1] = 1;
     let expected = "the key rows of the store are damaged: key `team`: it is not authentic: altered or moved";
@@ -118,7 +118,7 @@ fn i08_a_disabled_key_cannot_be_enabled_in_the_store() {
 fn a_key_is_used_by_its_newest_generation_and_read_by_any() {
     let (_, root, mut rows) = installed();
     let id = KeyId::default_key();
-    add_generation(&mut rows, &root, &id, 2, KeyState::Enabled);
+    add_generation(&mut rows, &root, &id, 2, State::Enabled);
     let keyring = loaded(&rows, &root).unwrap();
     let second = KeyGeneration::new(2).unwrap();
     assert_eq!(keyring.newest(&id), Ok(second));
@@ -132,7 +132,7 @@ fn a_key_is_used_by_its_newest_generation_and_read_by_any() {
 fn a_disabled_key_is_refused_before_anything_is_committed_and_still_finishes_what_was() {
     let (_, root, mut rows) = installed();
     let id = KeyId::parse("team").unwrap();
-    add_generation(&mut rows, &root, &id, 1, KeyState::Disabled);
+    add_generation(&mut rows, &root, &id, 1, State::Disabled);
     let keyring = loaded(&rows, &root).unwrap();
     assert_eq!(keyring.newest(&id), Err(KeyUnusable::Disabled));
     assert_eq!(keyring.usable(&id, KeyGeneration::FIRST), Err(KeyUnusable::Disabled));

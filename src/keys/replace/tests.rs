@@ -1,8 +1,9 @@
+use super::super::SealError;
 use super::super::fixture::{MemoryRows, NoRandom, add_generation, installed, root_key};
-use super::super::{KeyState, SealError};
 use super::*;
 use crate::clock::SystemRandom;
 use crate::principal::Principal;
+use crate::state::State;
 
 fn loaded(rows: &MemoryRows, root: &RootKey) -> Result<Keyring, String> {
     Keyring::load(rows, root).map_err(|error| error.to_string())
@@ -11,8 +12,8 @@ fn loaded(rows: &MemoryRows, root: &RootKey) -> Result<Keyring, String> {
 /// A store with two keys, one of them with two generations.
 fn store() -> (RootKey, MemoryRows) {
     let (_, root, mut rows) = installed();
-    add_generation(&mut rows, &root, &KeyId::default_key(), 2, KeyState::Enabled);
-    add_generation(&mut rows, &root, &KeyId::parse("team").unwrap(), 1, KeyState::Disabled);
+    add_generation(&mut rows, &root, &KeyId::default_key(), 2, State::Enabled);
+    add_generation(&mut rows, &root, &KeyId::parse("team").unwrap(), 1, State::Disabled);
     (root, rows)
 }
 

@@ -7,7 +7,8 @@ use super::{Change, Row, pointers, rows_of};
 use crate::secret::address;
 use crate::secret::id::VersionId;
 use crate::secret::row::{SecretKind, SecretRow};
-use crate::secret::state::{SecretError, State};
+use crate::secret::state::SecretError;
+use crate::state::State;
 
 /// Longest recovery window, in days.
 pub const WINDOW_DAYS_MAX: u64 = 30;

@@ -5,8 +5,9 @@ use super::super::{Form, Limits, SecretId, ValueId};
 use super::*;
 use crate::clock::SystemRandom;
 use crate::keys::fixture::{NoRandom, NoRepeat, add_generation, installed};
-use crate::keys::{KeyGeneration, KeyState, NONCE_BYTES, TAG_BYTES};
+use crate::keys::{KeyGeneration, NONCE_BYTES, TAG_BYTES};
 use crate::resource::SecretName;
+use crate::state::State;
 
 const VALUE: &str = "correct horse battery staple";
 
@@ -158,7 +159,7 @@ fn attack_h04_old_generations_still_open_and_new_values_use_the_newest() {
     let id = KeyId::default_key();
     let before = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
     let (old, old_binding) = sealed(&before);
-    add_generation(&mut rows, &root, &id, 2, KeyState::Enabled);
+    add_generation(&mut rows, &root, &id, 2, State::Enabled);
     let after = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
     assert!(opened(&after, old.value(), &old_binding).is_ok());
     let (new, _) = sealed(&after);
@@ -171,7 +172,7 @@ fn i08_a_data_key_wrapped_anew_opens_the_same_ciphertext_and_nothing_else_change
     let id = KeyId::default_key();
     let before = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
     let (old, binding) = sealed(&before);
-    add_generation(&mut rows, &root, &id, 2, KeyState::Enabled);
+    add_generation(&mut rows, &root, &id, 2, State::Enabled);
     let after = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
     let new = after.rewrap(&after.keyring(), old.value(), &binding).unwrap();
     assert_eq!((new.key(), new.generation().get()), (&id, 2));
@@ -190,7 +191,7 @@ fn i08_a_data_key_wrapped_anew_opens_the_same_ciphertext_and_nothing_else_change
     assert_eq!(after.rewrap(&after.keyring(), &altered, &binding), refused);
     let other = Binding { version: version("v2"), ..binding.clone() };
     assert_eq!(after.rewrap(&after.keyring(), old.value(), &other), refused);
-    add_generation(&mut rows, &root, &id, 2, KeyState::Disabled);
+    add_generation(&mut rows, &root, &id, 2, State::Disabled);
     let disabled = Arc::new(Keyring::load(&rows, &root).unwrap());
     assert_eq!(after.rewrap(&disabled, old.value(), &binding), Err(RewrapError::Key(KeyUnusable::Disabled)));
 }
@@ -199,7 +200,7 @@ fn i08_a_data_key_wrapped_anew_opens_the_same_ciphertext_and_nothing_else_change
 fn attack_h04_a_key_that_is_disabled_or_gone_is_known_before_the_commit() {
     let (_, root, mut rows) = installed();
     let team = KeyId::parse("team").unwrap();
-    add_generation(&mut rows, &root, &team, 1, KeyState::Disabled);
+    add_generation(&mut rows, &root, &team, 1, State::Disabled);
     let engine = Engine::new(Arc::new(Keyring::load(&rows, &root).unwrap()), Arc::new(SystemRandom));
     let (keyring, first) = (engine.keyring(), KeyGeneration::FIRST);
     assert_eq!(keyring.usable(&team, first), Err(KeyUnusable::Disabled));
