@@ -5,6 +5,9 @@ use crate::gateway::TestGateway;
 use crate::wire::Reply;
 use serde_json::{Value, json};
 
+/// A request line, headers, a body, and the code that they come to.
+type Case = (&'static str, Vec<(String, String)>, Vec<u8>, &'static str);
+
 /// A GET with a bearer token.
 fn get(gateway: &TestGateway, action: &str, query: &str) -> Reply {
     let authorization = format!("Bearer {}", gateway.admin());
@@ -27,7 +30,7 @@ fn attack_l08_every_answer_is_200_and_json_with_a_request_id() {
         headers.push((name.to_owned(), value.to_owned()));
         headers
     };
-    let cases = [
+    let cases: Vec<Case> = vec![
         ("POST /", with("X-Other", "1"), b"{}".to_vec(), "MissingParameter"),
         ("POST /", with("X-Other", "1"), b"{".to_vec(), "InvalidParameter"),
         ("POST /", with("X-Other", "1"), body(1 << 20), "RequestSizeLimitExceeded"),

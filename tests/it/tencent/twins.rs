@@ -66,9 +66,9 @@ fn told(mut record: Value, name: &str) -> Value {
         conditions.remove("qcs:current_time").unwrap();
     }
     if let Some(parameters) = record["parameters"].as_object_mut() {
-        parameters.remove("delete_time");
-        parameters.remove("claimed_trace");
-        parameters.remove("ssh_key");
+        for own in ["claimed_trace", "delete_time", "ssh_key"] {
+            parameters.remove(own);
+        }
     }
     if record["parameters"] == json!({}) {
         record.as_object_mut().unwrap().remove("parameters");
