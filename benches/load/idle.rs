@@ -18,6 +18,7 @@ const CONNECTIONS: usize = 32;
 /// What the callers ask for a second.
 const RATE: f64 = 500.0;
 const PHASE: Duration = Duration::from_secs(8);
+const SETTLE: Duration = Duration::from_secs(3);
 /// Secrets of the largest values, for readers that take nothing.
 const LARGE: usize = 20;
 const LARGE_BYTES: usize = 60_000;
@@ -83,6 +84,8 @@ fn beside(at: &Scene, kinds: &[(&str, usize, &Slow)], callers: impl Fn() -> Driv
             let stop = &stop;
             slow.extend((0..*count).map(|number| scope.spawn(move || act(at, number, stop))));
         }
+        // What the slow ask for is served first: here it is their slowness that counts.
+        thread::sleep(SETTLE);
         let driven = callers();
         stop.store(true, Ordering::Relaxed);
         let mut tally = Tally::default();

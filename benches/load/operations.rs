@@ -13,13 +13,15 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Pauses between two of a kind.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 const ROTATION_PAUSE: Duration = Duration::from_millis(40);
 const KEY_PAUSE: Duration = Duration::from_secs(3);
 const BACKUP_PAUSE: Duration = Duration::from_secs(10);
+/// How often a pause is looked at whether it is over.
+const STOP_LOOK: Duration = Duration::from_millis(50);
 /// How often it is asked whether a re-wrapping is done.
 const REWRAP_LOOK: Duration = Duration::from_millis(200);
 
@@ -74,7 +76,10 @@ impl<'a> Operations<'a> {
         while !stop.load(Ordering::Relaxed) {
             act(&mut client);
             self.done(kind);
-            thread::sleep(pause);
+            let next = Instant::now() + pause;
+            while Instant::now() < next && !stop.load(Ordering::Relaxed) {
+                thread::sleep(STOP_LOOK.min(pause));
+            }
         }
     }
 
