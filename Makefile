@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test bench fmt lint doc fuzz crash deb fixture otel
+.PHONY: help setup build demo test bench fmt lint doc fuzz crash load soak deb fixture otel
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -65,3 +65,9 @@ fuzz: setup ## Mutate the corpora of fuzz/corpus for FUZZ_SECONDS (60) per parse
 
 crash: setup ## Kill the gateway under load CRASH_ROUNDS (20) times and account for every value
 	@KEYWARD_CRASH_ROUNDS="$${CRASH_ROUNDS:-20}" cargo test $(CARGO_BUILD) --test it -- --nocapture crash
+
+load: setup ## Soak, flood, idle connections and many secrets, each for a short time: about two minutes
+	@cargo bench --locked --bench load -- ci
+
+soak: setup ## Read at 70 % of the capacity for SOAK_SECONDS (1800) while operators work
+	@cargo bench --locked --bench load -- soak "$${SOAK_SECONDS:-1800}"

@@ -65,7 +65,7 @@ mod tokens;
 mod trail;
 
 pub use call::{Answer, Body, Call, Dialect, Fault, Presented, Unrecorded, Witness, leaf_text};
-pub use export::ExportStream;
+pub use export::{Blocks, ExportStream};
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 pub use issuers::{Issuers, IssuersError};

@@ -218,7 +218,7 @@ impl Answer {
     /// An export.
     pub(super) fn export(committed: Committed<Grant<Exported>>) -> Self {
         let locator = committed.locator();
-        Self::new(Some(locator), Content::Stream(Box::new(committed.into_event().into_act().0)))
+        Self::new(Some(locator), Content::Stream(Box::new(committed.into_event().into_act().0.stream())))
     }
 
     /// 401 or 403.

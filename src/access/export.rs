@@ -22,20 +22,35 @@ const LOOKS_MAX: u32 = 12_000;
 
 type Block = io::Result<Bytes>;
 
+/// A file that is not on its way yet. Whoever drops it gives back at once what it holds, a backup's copy above all: a call that is
+/// decided again makes another one.
+pub struct Blocks(Box<dyn Iterator<Item = Block> + Send>);
+
+impl Blocks {
+    pub(super) fn new<E>(blocks: impl Iterator<Item = Result<Vec<u8>, E>> + Send + 'static) -> Self
+    where
+        E: Error + Send + Sync + 'static,
+    {
+        Self(Box::new(blocks.map(|block| block.map(Bytes::from).map_err(io::Error::other))))
+    }
+
+    /// Sends it on its way.
+    pub(super) fn stream(self) -> ExportStream {
+        ExportStream::new(self.0)
+    }
+}
+
 /// The blocks of a file.
 pub struct ExportStream(mpsc::Receiver<Block>);
 
 impl ExportStream {
     /// Streams `blocks`; reading runs a few blocks ahead of the client and stops when the stream is dropped, or when the client
     /// takes nothing any more.
-    pub(super) fn new<E>(blocks: impl Iterator<Item = Result<Vec<u8>, E>> + Send + 'static) -> Self
-    where
-        E: Error + Send + Sync + 'static,
-    {
+    fn new(blocks: Box<dyn Iterator<Item = Block> + Send>) -> Self {
         let (sender, receiver) = mpsc::channel(BLOCKS_AHEAD);
         tokio::task::spawn_blocking(move || {
             for block in blocks {
-                if !hand_over(&sender, block.map(Bytes::from).map_err(io::Error::other)) {
+                if !hand_over(&sender, block) {
                     return;
                 }
             }
@@ -70,5 +85,39 @@ impl Stream for ExportStream {
             Some(block) => Some(block),
             None => broken(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Counts how often it was asked for a block, and those that live.
+    struct Held {
+        asked: Arc<AtomicU32>,
+        _lives: Arc<()>,
+    }
+
+    impl Iterator for Held {
+        type Item = io::Result<Vec<u8>>;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            (self.asked.fetch_add(1, Ordering::SeqCst) == 0).then(|| Ok(b"block".to_vec()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_nobody_asked_for_in_the_end_is_not_read_and_given_back_before_another_one_is_made() {
+        let (asked, lives) = (Arc::new(AtomicU32::new(0)), Arc::new(()));
+        let blocks = || Blocks::new(Held { asked: Arc::clone(&asked), _lives: Arc::clone(&lives) });
+        drop(blocks());
+        assert_eq!((asked.load(Ordering::SeqCst), Arc::strong_count(&lives)), (0, 1));
+        let mut stream = blocks().stream();
+        let first = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await;
+        assert_eq!(first.unwrap().unwrap(), "block");
+        let end = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await;
+        assert!(end.is_none());
     }
 }

@@ -20,7 +20,7 @@ use crate::floods::{Budget, By, Floods, Rate, RateLimits, Rates, Summary};
 use crate::keys::{KeysError, Opened, RootKeyError};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
-use crate::secret::{self, Engine, Servables};
+use crate::secret::{self, Engine, Held, Servables};
 use keyward_audit::disk::Level;
 use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
@@ -96,6 +96,7 @@ pub struct Gateway {
     leftovers: Leftovers,
     request_ids: RequestIds,
     servables: Servables,
+    held: Held,
     key_user: KeyUser,
 }
 
@@ -168,6 +169,7 @@ impl Gateway {
             certificates_refused: Mutex::new(None),
             request_ids: RequestIds::default(),
             servables: Servables::default(),
+            held: Held::default(),
             key_user,
             cursors: CursorKey::random(&*environment.random)?,
             steady_clock: SteadyClock::default(),
@@ -349,6 +351,11 @@ impl Gateway {
     /// Secrets that were read last.
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
+    }
+
+    /// How many secrets there may be.
+    pub(super) fn held(&self) -> &Held {
+        &self.held
     }
 
     /// The engine, as policy is asked about it.

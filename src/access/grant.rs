@@ -1,6 +1,6 @@
 //! What the pipeline commits: a [`Grant`], a [`Denial`] or a [`Failure`], each with the record that it leaves.
 
-use super::export::ExportStream;
+use super::export::Blocks;
 use crate::error::ApiError;
 use crate::keys::Keyring;
 use crate::secret::{Binding, Plaintext, Readable, SealedValue, Servable};
@@ -34,8 +34,8 @@ pub struct Done(pub Map<String, Value>);
 /// The act of a grant of a random password.
 pub struct Generated(pub Plaintext);
 
-/// The act of a grant to export the log.
-pub struct Exported(pub ExportStream);
+/// The act of a grant to export the log: its file goes out once it is recorded.
+pub struct Exported(pub Blocks);
 
 impl<A> Grant<A> {
     pub(super) fn new(draft: Draft, act: A, lane: Lane) -> Self {

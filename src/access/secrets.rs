@@ -79,7 +79,8 @@ impl Creation<'_> {
     ) -> Result<Carried, StoreError> {
         let limits = gateway.secret_limits();
         let (clock, now_s) = (asked.clock, asked.now_s());
-        let view = lookup::creation(snapshot, gateway.engine().row_key(), self.name, asked.creator())?;
+        let (row_key, target, as_of) = (gateway.engine().row_key(), (self.name, asked.creator()), asked.reads.as_of);
+        let view = gateway.held().creation(snapshot, row_key, target, as_of, &limits)?;
         asked.reads.rows.extend(view.reads(&limits));
         let view = view.without_gone(|row| clock.is_gone(row, now_s, &mut asked.reads));
         let purge = view.gone.as_ref().map(|gone| purger::draft(gateway, snapshot, gone)).transpose()?;

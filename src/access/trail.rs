@@ -2,7 +2,7 @@
 
 use super::attempt::Carried;
 use super::cursor::Position;
-use super::export::ExportStream;
+use super::export::Blocks;
 use super::gateway::Gateway;
 use super::grant::Exported;
 use super::question::Asked;
@@ -185,7 +185,7 @@ fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) -> Result<C
 fn export(gateway: &Gateway) -> Result<Carried, StoreError> {
     let export = tokio::runtime::Handle::current().block_on(gateway.log().export());
     Ok(match export {
-        Ok(blocks) => Carried::Export(Exported(ExportStream::new(blocks))),
+        Ok(blocks) => Carried::Export(Exported(Blocks::new(blocks))),
         Err(_) => {
             Carried::Failed(ApiError::new(Code::ServiceUnavailable, "no checkpoint can be signed now; try again"))
         }
@@ -202,7 +202,7 @@ fn backup(gateway: &Gateway, draft: &mut Draft) -> Result<Carried, StoreError> {
     match gateway.log().backup(&signed) {
         Ok(backup) => {
             draft.parameters.insert("size".to_owned(), RecordValue::from(backup.size()));
-            Ok(Carried::Export(Exported(ExportStream::new(backup))))
+            Ok(Carried::Export(Exported(Blocks::new(backup))))
         }
         Err(BackupError::Busy) => refused(Code::FailedOperation, "another backup is being taken"),
         Err(BackupError::Store(StoreError::Closed)) => Err(StoreError::Closed),

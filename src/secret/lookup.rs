@@ -18,7 +18,7 @@ use crate::resource::{CreatorNumber, SecretName};
 
 /// While at least this many creations are still within the quota, one creation does not ask whether another one
 /// came in between: fewer than this can be committed while one is being decided.
-const QUOTA_SLACK: u64 = 16_384;
+pub(super) const QUOTA_SLACK: u64 = 16_384;
 
 /// The secret `name`.
 ///
@@ -187,7 +187,7 @@ pub struct CreationView {
     pub creator_principal: Option<Principal>,
     /// Secrets counted in the shard of this name.
     pub in_shard: u64,
-    /// Secrets held in all.
+    /// Secrets held in all; far from the limit, at most.
     pub total: u64,
 }
 
@@ -225,14 +225,27 @@ pub fn creation(
     name: &SecretName,
     creator: CreatorNumber,
 ) -> Result<CreationView, StoreError> {
-    let (in_shard, total) = counts(snapshot, address::shard(name))?;
+    creation_among(snapshot, row_key, name, creator, secrets_held(snapshot)?)
+}
+
+/// The same among `total` secrets.
+///
+/// # Errors
+/// As [`creation`].
+pub fn creation_among(
+    snapshot: &dyn Snapshot,
+    row_key: &RowKey,
+    name: &SecretName,
+    creator: CreatorNumber,
+    total: u64,
+) -> Result<CreationView, StoreError> {
     Ok(CreationView {
         name: name.clone(),
         existing: secret(snapshot, row_key, name)?,
         gone: None,
         creator,
         creator_principal: holder(snapshot, row_key, creator)?,
-        in_shard,
+        in_shard: in_shard(snapshot, name)?,
         total,
     })
 }
@@ -242,24 +255,14 @@ pub fn creation(
 /// # Errors
 /// [`StoreError`] if a row cannot be read or is damaged.
 pub fn secrets_held(snapshot: &dyn Snapshot) -> Result<u64, StoreError> {
-    counts(snapshot, 0).map(|(_, total)| total)
-}
-
-/// The count of `shard`, and that of all.
-fn counts(snapshot: &dyn Snapshot, shard: u8) -> Result<(u64, u64), StoreError> {
     let (from, to) = address::counts();
-    let own = address::count(shard).bytes;
-    let (mut in_shard, mut total) = (0, Some(0_u64));
-    snapshot.scan(Family::Secrets, &from, &to, false, &mut |key, bytes| {
+    let mut total = Some(0_u64);
+    snapshot.scan(Family::Secrets, &from, &to, false, &mut |_, bytes| {
         let count = bytes.try_into().ok().map(u64::from_be_bytes);
         total = total.zip(count).and_then(|(total, count)| total.checked_add(count));
-        if key == own {
-            in_shard = count.unwrap_or_default();
-        }
         total.is_some()
     })?;
-    let total = total.ok_or_else(|| damaged("number of secrets", Damaged("count")))?;
-    Ok((in_shard, total))
+    total.ok_or_else(|| damaged("number of secrets", Damaged("count")))
 }
 
 /// Whose the number `creator` is, if anyone created under it.

@@ -20,6 +20,7 @@ mod engine;
 pub(crate) mod fixture;
 #[cfg(test)]
 mod golden;
+mod held;
 mod id;
 mod limits;
 pub mod lookup;
@@ -34,6 +35,7 @@ pub mod state;
 
 pub use data_keys::DataKeys;
 pub use engine::{Engine, OpenError, Readable, SealValueError};
+pub use held::Held;
 pub use id::{SecretId, SshKeyId, SshKeyIdError, ValueId, VersionId, VersionIdError};
 pub use limits::{Limits, VALUE_BYTES_MAX};
 pub use metadata::{Description, MetadataError, Tag, Tags};

@@ -1,0 +1,168 @@
+//! What a run measured: latencies, kinds of answers, memory and disk over time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often memory and disk are looked at.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Latencies in microseconds, every one of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Latencies(Vec<u32>);
+
+impl Latencies {
+    pub(crate) fn push(&mut self, latency: Duration) {
+        self.0.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+    }
+
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// Several percentiles in milliseconds; 0 of none.
+    pub(crate) fn percentiles<const N: usize>(&self, percents: [f64; N]) -> [f64; N] {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        percents.map(|percent| {
+            let place = (sorted.len() as f64 * percent / 100.0) as usize;
+            sorted.get(place.min(sorted.len().saturating_sub(1))).map_or(0.0, |micros| f64::from(*micros) / 1_000.0)
+        })
+    }
+
+    pub(crate) fn p99(&self) -> f64 {
+        self.percentiles([99.0])[0]
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.percentiles([50.0])[0]
+    }
+}
+
+impl fmt::Display for Latencies {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p90, p99, p999, most] = self.percentiles([50.0, 90.0, 99.0, 99.9, 100.0]);
+        write!(formatter, "p50 {p50:.2} p90 {p90:.2} p99 {p99:.2} p99.9 {p999:.2} max {most:.0} ms of {}", self.0.len())
+    }
+}
+
+/// How often each kind of answer came.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    expected: BTreeMap<&'static str, u64>,
+    retried: BTreeMap<String, u64>,
+    wrong: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    pub(crate) fn expected(&mut self, what: &'static str) {
+        *self.expected.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn retried(&mut self, why: &str) {
+        *self.retried.entry(why.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn wrong(&mut self, what: String) {
+        *self.wrong.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        for (what, count) in other.expected {
+            *self.expected.entry(what).or_default() += count;
+        }
+        for (why, count) in other.retried {
+            *self.retried.entry(why).or_default() += count;
+        }
+        for (what, count) in other.wrong {
+            *self.wrong.entry(what).or_default() += count;
+        }
+    }
+
+    /// How often `what` was answered as expected.
+    pub(crate) fn of(&self, what: &str) -> u64 {
+        self.expected.get(what).copied().unwrap_or_default()
+    }
+
+    /// Prints all kinds; fails if one came that nobody asked for.
+    pub(crate) fn settle(&self, title: &str) {
+        println!("{title}: as asked for {:?}", self.expected);
+        for (why, count) in &self.retried {
+            println!("{title}: tried again {count} times: {why}");
+        }
+        assert!(self.wrong.is_empty(), "{title}: nobody asked for {:#?}", self.wrong);
+    }
+}
+
+/// The bytes of all files below a folder.
+pub(crate) fn folder_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => folder_bytes(&entry.path()),
+        // A file that is gone by now counts no more.
+        metadata => metadata.map_or(0, |metadata| metadata.len()),
+    });
+    bytes.sum()
+}
+
+/// What a process holds in memory, in bytes.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the gateway lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+pub(crate) fn mib(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 20)
+}
+
+/// Memory of a process and bytes of its data folder, once a second.
+pub(crate) struct Samples(Mutex<Vec<[f64; 3]>>);
+
+impl Samples {
+    /// Looks until `stop`.
+    pub(crate) fn take(pid: u32, data: PathBuf, stop: &AtomicBool) -> Self {
+        let since = Instant::now();
+        let samples = Self(Mutex::default());
+        while !stop.load(Ordering::Relaxed) {
+            let sample = [since.elapsed().as_secs_f64(), resident_bytes(pid) as f64, folder_bytes(&data) as f64];
+            samples.0.lock().unwrap().push(sample);
+            thread::sleep(SAMPLE_EVERY);
+        }
+        samples
+    }
+
+    /// Prints both over time; by how many bytes the memory grew in the second half, by the line through it.
+    pub(crate) fn settle(&self) -> f64 {
+        let samples = self.0.lock().unwrap();
+        let (seconds, count) = (samples.last().map_or(0.0, |last| last[0]), samples.len());
+        let shown: Vec<String> = (0..=8)
+            .filter_map(|eighth| samples.get((count * eighth / 8).min(count.saturating_sub(1))))
+            .map(|[at, memory, disk]| format!("{at:.0} s {:.0}/{:.0}", mib(*memory), mib(*disk)))
+            .collect();
+        println!("memory/data folder in MiB at {}", shown.join(", "));
+        let half = &samples[count / 2..];
+        let (memory, disk) = (slope(half, 1), slope(half, 2));
+        println!(
+            "second half: memory {:+.2} MiB, data folder {:+.1} MiB a minute",
+            mib(memory * 60.0),
+            mib(disk * 60.0)
+        );
+        memory * seconds / 2.0
+    }
+}
+
+/// Least squares: by how much column `which` grows a second.
+fn slope(samples: &[[f64; 3]], which: usize) -> f64 {
+    let count = samples.len() as f64;
+    let mean = |of: usize| samples.iter().map(|sample| sample[of]).sum::<f64>() / count;
+    let (x, y) = (mean(0), mean(which));
+    let up: f64 = samples.iter().map(|sample| (sample[0] - x) * (sample[which] - y)).sum();
+    let down: f64 = samples.iter().map(|sample| (sample[0] - x).powi(2)).sum();
+    if down > 0.0 { up / down } else { 0.0 }
+}
