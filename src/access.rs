@@ -38,6 +38,7 @@
 //! }
 //! ```
 
+mod access_keys;
 mod attempt;
 mod call;
 mod changes;
@@ -59,7 +60,9 @@ mod request;
 mod request_ids;
 mod root_key;
 mod secrets;
+mod seen;
 pub mod setup;
+mod signed;
 mod steady;
 mod tokens;
 mod trail;
@@ -68,7 +71,9 @@ pub use call::{Answer, Body, Call, Dialect, Fault, Presented, Unrecorded, Witnes
 pub use export::ExportStream;
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
+pub use crate::authn::tc3;
 pub use issuers::{Issuers, IssuersError};
+pub use signed::{Checked, Rejected};
 
 use crate::error::{ApiError, Code};
 use crate::floods::{Admission, Counted};
@@ -83,7 +88,8 @@ const ATTEMPTS_MAX: usize = 5;
 
 /// Answers one call. Whoever drops it half-way loses the answer, and the record if it was not queued yet: doors see to it
 /// that nothing does.
-pub async fn answer(gateway: Arc<Gateway>, call: Call) -> Answer {
+pub async fn answer(gateway: Arc<Gateway>, mut call: Call) -> Answer {
+    signed::check(&gateway, &mut call);
     if let Some(counted) = over_rate(&gateway, &call) {
         let message = "too many requests, or too many that were denied; slow down and try again";
         return Answer::counted(counted, ApiError::new(Code::RequestLimitExceeded, message));
@@ -117,6 +123,9 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             Attempt::Value(grant, reads) => release(gateway, ask, grant, reads).await,
             Attempt::Done(grant, changes, reads) => {
                 commit_change(gateway, grant, changes, reads).await.map(Answer::done)
+            }
+            Attempt::Issued(grant, changes, reads) => {
+                commit(gateway, grant, changes, reads).await.map(Answer::issued)
             }
             Attempt::Generated(grant, reads) => {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::generated)

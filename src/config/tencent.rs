@@ -9,6 +9,14 @@ section! {
         enabled: bool = false,
         /// Whether values are also taken over GET, where they stand in the logs of proxies.
         values_over_get: bool = false,
+        /// Whether a signature must also cover action, version and region, which no stock SDK signs.
+        require_signed_action: bool = false,
+        /// Whether a client may leave the body unsigned.
+        unsigned_payload: bool = false,
+        /// Milliseconds in which one signature may be shown again, as a request of its own; 0: never.
+        repeat_window_ms: u64 = 2_000,
+        /// Signatures that are remembered; when there are so many, new ones are refused.
+        signatures: usize = 2_000_000,
     }
 }
 

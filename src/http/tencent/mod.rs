@@ -10,6 +10,7 @@
 mod apis;
 mod messages;
 mod query;
+mod signed;
 
 use super::exchange::{self, only};
 use super::tls::ClientCertificate;
@@ -20,6 +21,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, web};
 use messages::Language;
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -34,6 +36,7 @@ static ACTION: HeaderName = HeaderName::from_static("x-tc-action");
 static VERSION: HeaderName = HeaderName::from_static("x-tc-version");
 static REGION: HeaderName = HeaderName::from_static("x-tc-region");
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-tc-timestamp");
+static TOKEN: HeaderName = HeaderName::from_static("x-tc-token");
 static LANGUAGE: HeaderName = HeaderName::from_static("x-tc-language");
 static CLIENT: HeaderName = HeaderName::from_static("x-tc-requestclient");
 static TRACE: HeaderName = HeaderName::from_static("x-tc-traceid");
@@ -56,18 +59,10 @@ async fn serve(
         Err(error) => return write(Answer::unrecorded(error), "", language),
     };
     let mut call = head(&http, request.clone(), gateway.region(), &settings);
-    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
-    if call.fault.is_none() {
-        call.known = gateway.known(&call.presented).await;
-    }
-    if call.known.is_some() {
-        match parameters(&http, payload, &gateway).await {
-            Ok(bytes) => call.body = bytes,
-            Err(fault) => call.fault = Some(fault),
-        }
+    if matches!(call.presented, Presented::Signed(_)) {
+        read_signed(&http, payload, &gateway, &mut call).await;
     } else {
-        // As in the native door: a body that is not taken in ends the connection.
-        tokio::task::yield_now().await;
+        read_known(&http, payload, &gateway, &mut call).await;
     }
     let answer = exchange::run(gateway, call).await;
     if answer.error().is_some_and(|error| error.code == Code::RequestLimitExceeded) {
@@ -76,24 +71,64 @@ async fn serve(
     write(answer, &request, language)
 }
 
-/// The parameters as a JSON object: the body, or of a GET the query.
-async fn parameters(http: &HttpRequest, payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    if http.method() == Method::GET {
-        return query::to_json(http.query_string()).map_err(Fault::Inner);
+/// The parameters of a call whose caller is known, as a JSON object: the body, or of a GET the query.
+async fn read_known(http: &HttpRequest, payload: web::Payload, gateway: &Arc<Gateway>, call: &mut Call) {
+    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
+    if call.fault.is_none() {
+        call.known = gateway.known(&call.presented).await;
     }
-    exchange::body(payload, gateway).await
+    if call.known.is_none() {
+        // As in the native door: a body that is not taken in ends the connection.
+        tokio::task::yield_now().await;
+        return;
+    }
+    let parameters = if http.method() == Method::GET {
+        query::to_json(http.query_string()).map_err(Fault::Inner)
+    } else {
+        exchange::body(payload, gateway).await
+    };
+    match parameters {
+        Ok(bytes) => call.body = bytes,
+        Err(fault) => call.fault = Some(fault),
+    }
+}
+
+/// The same of a signed call, whose body is needed to know the caller. SECURITY: with a timestamp that is out of date it is
+/// refused without.
+async fn read_signed(http: &HttpRequest, payload: web::Payload, gateway: &Arc<Gateway>, call: &mut Call) {
+    if matches!(call.fault, Some(Fault::Outer(_))) || !gateway.may_be_signed(&call.presented) {
+        tokio::task::yield_now().await;
+        return;
+    }
+    if http.method() == Method::GET {
+        match query::to_json(http.query_string()) {
+            Ok(bytes) => call.body = bytes,
+            Err(error) => call.fault = call.fault.take().or(Some(Fault::Inner(error))),
+        }
+        return;
+    }
+    match exchange::body(payload, gateway).await {
+        Ok(bytes) => call.body = bytes,
+        // Without the body nobody is known: it is told to everybody.
+        Err(Fault::Inner(error) | Fault::Outer(error)) => call.fault = Some(Fault::Outer(error)),
+    }
 }
 
 /// Everything of a request but its parameters.
 fn head(http: &HttpRequest, request: String, region: &str, settings: &Tencent) -> Call {
     let headers = http.headers();
     let action = text(headers, &ACTION);
-    let fault = check_head(http).and_then(|()| check_request(http, region, settings).map_err(Fault::Inner)).err();
+    let presented = credential(http, settings);
+    let fault = match (check_head(http), &presented) {
+        (Err(fault), _) => Some(fault),
+        (Ok(()), Err(fault)) => Some(fault.clone()),
+        (Ok(()), Ok(presented)) => check_request(http, presented, region, settings).err().map(Fault::Inner),
+    };
     Call {
         request,
         door: DOOR,
         operation: action.filter(|action| apis::has(action)),
-        presented: credential(headers),
+        presented: presented.unwrap_or(Presented::Malformed),
         known: None,
         body: Zeroizing::new(Vec::new()),
         fault,
@@ -135,12 +170,21 @@ fn check_head(http: &HttpRequest) -> Result<(), Fault> {
 }
 
 /// What is told to callers with a good credential only, in this order: version, action, region, form.
-fn check_request(http: &HttpRequest, region: &str, settings: &Tencent) -> Result<(), ApiError> {
+fn check_request(
+    http: &HttpRequest,
+    presented: &Presented,
+    region: &str,
+    settings: &Tencent,
+) -> Result<(), ApiError> {
     let headers = http.headers();
+    let service = match presented {
+        Presented::Signed(request) => Some(request.authorization.service.as_str()),
+        _ => None,
+    };
     let missing = |name: &str| ApiError::new(Code::MissingParameter, format!("the header {name} is missing"));
     let action = text(headers, &ACTION).ok_or_else(|| missing("X-TC-Action"))?;
     let version = text(headers, &VERSION).ok_or_else(|| missing("X-TC-Version"))?;
-    apis::check(&version, &action)?;
+    apis::check(service, &version, &action)?;
     if text(headers, &REGION).is_some_and(|asked| asked != region) {
         let message = format!("this gateway serves the region `{region}` and no other");
         return Err(ApiError::new(Code::UnsupportedRegion, message));
@@ -166,11 +210,16 @@ fn check_request(http: &HttpRequest, region: &str, settings: &Tencent) -> Result
 }
 
 /// What the Authorization header holds. SECURITY: the credential is taken from nowhere else.
-fn credential(headers: &HeaderMap) -> Presented {
+fn credential(http: &HttpRequest, settings: &Tencent) -> Result<Presented, Fault> {
+    let headers = http.headers();
     let Some(value) = only(headers, &header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-        return if headers.contains_key(header::AUTHORIZATION) { Presented::Malformed } else { Presented::Nothing };
+        let is_there = headers.contains_key(header::AUTHORIZATION);
+        return Ok(if is_there { Presented::Malformed } else { Presented::Nothing });
     };
-    exchange::bearer(value).map_or(Presented::Malformed, Presented::Bearer)
+    match exchange::bearer(value) {
+        Some(token) => Ok(Presented::Bearer(token)),
+        None => signed::read(http, value, settings),
+    }
 }
 
 /// The client's own id of the request: recorded as what it claims, and never used as the request's id.
