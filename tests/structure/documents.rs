@@ -10,13 +10,14 @@ const ARCHITECTURE_LINES_MAX: usize = 200;
 const GROUPS: &str = "abcdefghjkls";
 const FILE_LINES_MAX: usize = 600;
 /// Documents with relative links and with names of tests.
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/CLI.md",
+    "docs/COMPATIBILITY.md",
     "docs/THREATS.md",
     "docs/DEPENDENCIES.md",
     "docs/OPERATIONS.md",
