@@ -416,6 +416,7 @@ impl Config {
             return Err(self.wrong("storage.engine", "must be `rocksdb`"));
         }
         self.keys.check().map_err(|(setting, rule)| self.wrong(&setting, rule))?;
+        self.tencent.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
         if !(1..=65_536).contains(&self.limits.value_bytes) {
             return Err(self.wrong("limits.value_bytes", "must be 1 to 65536"));
         }

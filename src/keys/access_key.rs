@@ -27,14 +27,14 @@ use crate::principal::Principal;
 /// Access keys of one principal at most.
 pub const KEYS_MAX: usize = 2;
 const ID_START: &str = "AKID";
-const ID_RANDOM: usize = 32;
+const ID_RANDOM: usize = 28;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const LABEL: &[u8] = b"keyward/access-key/v1";
 const VERSION: u8 = 1;
 const POINTER: u8 = b'a';
 const HOLDER: u8 = b'p';
 
-/// The id of an access key: `AKID` and 32 letters and digits.
+/// The id of an access key: `AKID` and 28 letters and digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AccessKeyId(String);
 

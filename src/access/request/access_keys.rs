@@ -61,7 +61,7 @@ fn holder(text: &str) -> Result<Principal, ApiError> {
 
 fn id(fields: &mut Fields) -> Result<AccessKeyId, ApiError> {
     let text = fields.required_text("AccessKeyId")?;
-    AccessKeyId::parse(&text).ok_or_else(|| invalid_value("AccessKeyId", "it is `AKID` and 32 letters and digits"))
+    AccessKeyId::parse(&text).ok_or_else(|| invalid_value("AccessKeyId", "it is `AKID` and 28 letters and digits"))
 }
 
 fn is_active(fields: &mut Fields) -> Result<bool, ApiError> {
