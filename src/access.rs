@@ -67,11 +67,11 @@ mod steady;
 mod tokens;
 mod trail;
 
+pub use crate::authn::tc3;
 pub use call::{Answer, Body, Call, Dialect, Fault, Presented, Unrecorded, Witness, leaf_text};
 pub use export::ExportStream;
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
-pub use crate::authn::tc3;
 pub use issuers::{Issuers, IssuersError};
 pub use signed::{Checked, Rejected};
 
@@ -124,9 +124,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             Attempt::Done(grant, changes, reads) => {
                 commit_change(gateway, grant, changes, reads).await.map(Answer::done)
             }
-            Attempt::Issued(grant, changes, reads) => {
-                commit(gateway, grant, changes, reads).await.map(Answer::issued)
-            }
+            Attempt::Issued(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::issued),
             Attempt::Generated(grant, reads) => {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::generated)
             }

@@ -101,7 +101,8 @@ fn check_holder(gateway: &Gateway, asked: &Asked<'_>, holder: &Principal) -> Res
         return Err(invalid_value("Principal", "its issuer is not configured"));
     };
     if limits.groups_required {
-        let message = "tokens of its issuer must say their groups, which only its own token proves: it makes its keys itself";
+        let message =
+            "tokens of its issuer must say their groups, which only its own token proves: it makes its keys itself";
         return Err(ApiError::new(Code::UnsupportedOperation, message));
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! One attempt at a request: authenticate, decide on a snapshot, and prepare what is to be committed.
 
+use super::access_keys::Issued;
 use super::call::{Call, Fault, Presented, Unrecorded, credential_error};
 use super::gateway::Gateway;
-use super::access_keys::Issued;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
-use super::signed::Rejected;
 use super::question::Asked;
 use super::request::Request;
+use super::signed::Rejected;
 use super::{access_keys, changes, issuers, keys, pairs, recording, root_key, secrets, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};

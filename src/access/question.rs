@@ -71,9 +71,7 @@ impl<'a> Asked<'a> {
             name: subject(request).cloned(),
             creator: gateway.creator_number(&caller.principal),
             target_uin: match request {
-                Request::AccessKey(of) => {
-                    Some(gateway.creator_number(of.holder.as_ref().unwrap_or(&caller.principal)))
-                }
+                Request::AccessKey(of) => Some(gateway.creator_number(of.holder.as_ref().unwrap_or(&caller.principal))),
                 _ => None,
             },
             place: gateway.place(),

@@ -83,7 +83,7 @@ impl Stamps {
 
 fn digest(request: &SignedRequest) -> Digest {
     let authorization = &request.authorization;
-    let whole = Sha256::new().chain_update(&authorization.key).chain_update([0]).chain_update(authorization.signature);
+    let whole = Sha256::new().chain_update(&authorization.key).chain_update([0_u8]).chain_update(authorization.signature);
     let [digest, _] = split(whole.finalize().into());
     digest
 }

@@ -82,7 +82,8 @@ impl Authorization {
 }
 
 fn is_key_id(text: &str) -> bool {
-    (1..=KEY_ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    (1..=KEY_ID_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// A header's name in lower case.
@@ -292,11 +293,7 @@ pub fn authenticate(
 ///
 /// # Errors
 /// [`KeyRefusal::Unknown`] if it is not there any more, or may not be used.
-pub fn again(
-    id: &str,
-    keys: &dyn AccessKeys,
-    revocations: &dyn Revocations,
-) -> Result<Arc<Authenticated>, KeyRefusal> {
+pub fn again(id: &str, keys: &dyn AccessKeys, revocations: &dyn Revocations) -> Result<Arc<Authenticated>, KeyRefusal> {
     let seen = Seen { revocations: revocations.generation(), issuers: keys.issuers_generation() };
     let found = keys.find(id)?.filter(|found| found.is_active).ok_or(KeyRefusal::Unknown)?;
     standing(found.holder, seen, keys, revocations)?.ok_or(KeyRefusal::Unknown)

@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn values_outside_their_rule_are_named() {
-        let with = |repeat_window_ms, signatures| Tencent { repeat_window_ms, signatures, ..Tencent::default() }.check();
+        let with =
+            |repeat_window_ms, signatures| Tencent { repeat_window_ms, signatures, ..Tencent::default() }.check();
         assert_eq!(with(0, 1), Ok(()));
         assert_eq!(with(300_001, 1).map_err(|(setting, _)| setting), Err("tencent.repeat_window_ms"));
         assert_eq!(with(0, 0).map_err(|(setting, _)| setting), Err("tencent.signatures"));

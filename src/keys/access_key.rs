@@ -182,7 +182,9 @@ impl AccessKeyRow {
     /// # Errors
     /// As [`AccessKeyRow::of`].
     pub fn with(snapshot: &dyn Snapshot, row_key: &RowKey, id: &AccessKeyId) -> Result<Option<Self>, StoreError> {
-        let Some(pointer) = snapshot.get(Family::Secrets, &address(POINTER, id.as_str()).bytes)? else { return Ok(None) };
+        let Some(pointer) = snapshot.get(Family::Secrets, &address(POINTER, id.as_str()).bytes)? else {
+            return Ok(None);
+        };
         let principal = std::str::from_utf8(&pointer).ok().and_then(|text| Principal::parse(text).ok());
         let principal = principal.ok_or_else(|| StoreError::Damaged("an access key: principal".to_owned()))?;
         let row = Self::of(snapshot, row_key, &principal)?;
@@ -270,11 +272,14 @@ impl AccessKeyRow {
     /// The row without its code.
     fn encode(&self) -> Vec<u8> {
         let count = u8::try_from(self.keys.len()).unwrap_or(u8::MAX);
-        self.keys.iter().fold(Writer::new().u8(VERSION).u8(count), |row, key| {
-            let row = row.bytes(key.id.as_str().as_bytes()).u64(key.created_at_s).u8(key.flags());
-            let row = row.raw(&key.secret.nonce).raw(&key.secret.body);
-            names(names(row, &key.groups), &key.roles)
-        }).finish()
+        self.keys
+            .iter()
+            .fold(Writer::new().u8(VERSION).u8(count), |row, key| {
+                let row = row.bytes(key.id.as_str().as_bytes()).u64(key.created_at_s).u8(key.flags());
+                let row = row.raw(&key.secret.nonce).raw(&key.secret.body);
+                names(names(row, &key.groups), &key.roles)
+            })
+            .finish()
     }
 
     fn decode(address: &[u8], row: &[u8]) -> Result<Self, Damaged> {

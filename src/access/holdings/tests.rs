@@ -489,7 +489,10 @@ fn attack_h10_an_access_key_that_was_put_back_is_found_and_so_is_what_was_asked_
     assert_eq!(check(&none, &off, &[&made, &by_key, &switched, &deleted]), Vec::<String>::new());
     let found = check(&row, &none, &[&made, &switched, &by_key]);
     assert!(found[0].starts_with("index 2: ") && found[0].ends_with("was not active"), "{found:?}");
-    assert!(found[1].starts_with("index 1: ") && found[1].ends_with("it is Active in the store and Inactive by this record"));
+    assert!(
+        found[1].starts_with("index 1: ")
+            && found[1].ends_with("it is Active in the store and Inactive by this record")
+    );
     let found = check(&row, &row, &[&made, &deleted, &by_key]);
     assert!(found[0].starts_with("index 2: "), "{found:?}");
     assert!(found[1].ends_with("is in the store and no record left it there"), "{found:?}");
@@ -503,12 +506,8 @@ fn every_write_of_cam_that_a_door_offers_is_understood() {
     let writes = ACTIONS
         .iter()
         .filter(|action| (action.service, action.effect, action.served) == (Service::Cam, Effect::Write, Served::Door));
-    let understood = [
-        Operation::RevokeToken,
-        Operation::CreateAccessKey,
-        Operation::UpdateAccessKey,
-        Operation::DeleteAccessKey,
-    ];
+    let understood =
+        [Operation::RevokeToken, Operation::CreateAccessKey, Operation::UpdateAccessKey, Operation::DeleteAccessKey];
     assert_eq!(writes.map(|action| action.operation).collect::<Vec<_>>(), understood);
 }
 

@@ -170,12 +170,7 @@ fn check_head(http: &HttpRequest) -> Result<(), Fault> {
 }
 
 /// What is told to callers with a good credential only, in this order: version, action, region, form.
-fn check_request(
-    http: &HttpRequest,
-    presented: &Presented,
-    region: &str,
-    settings: &Tencent,
-) -> Result<(), ApiError> {
+fn check_request(http: &HttpRequest, presented: &Presented, region: &str, settings: &Tencent) -> Result<(), ApiError> {
     let headers = http.headers();
     let service = match presented {
         Presented::Signed(request) => Some(request.authorization.service.as_str()),

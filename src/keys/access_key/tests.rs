@@ -88,7 +88,10 @@ fn i08_attack_h02_a_row_that_was_altered_or_moved_is_no_row_and_a_secret_opens_i
     let key = row.key(&id).unwrap().clone();
     let elsewhere = AccessKeyRow { principal: principal("user/dev/b"), keys: vec![key.clone()] };
     assert!(elsewhere.secret(installation, &key).is_err());
-    for changed in [AccessKey { created_at_s: 8, ..key.clone() }, AccessKey { id: AccessKeyId(format!("AKID{}", "a".repeat(28))), ..key.clone() }] {
+    for changed in [
+        AccessKey { created_at_s: 8, ..key.clone() },
+        AccessKey { id: AccessKeyId(format!("AKID{}", "a".repeat(28))), ..key.clone() },
+    ] {
         assert!(row.secret(installation, &changed).is_err());
     }
     let (other, _, _) = installed();

@@ -65,10 +65,8 @@ impl Ask {
 
     /// The headers that are signed, in their order.
     fn covered(&self) -> Vec<(String, String)> {
-        let mut covered = vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("host".to_owned(), self.host.clone()),
-        ];
+        let mut covered =
+            vec![("content-type".to_owned(), "application/json".to_owned()), ("host".to_owned(), self.host.clone())];
         covered.extend(self.signed.clone());
         covered.sort();
         covered
@@ -134,7 +132,8 @@ fn a_signed_request_has_the_rights_of_the_keys_principal_and_says_so_in_its_reco
     let stored = gateway.stop();
     let verified = stored.run(&["audit", "verify", "--decisions"]);
     assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
-    let written = std::fs::read_dir(stored.path("data/db")).unwrap().filter_map(|file| std::fs::read(file.unwrap().path()).ok());
+    let written =
+        std::fs::read_dir(stored.path("data/db")).unwrap().filter_map(|file| std::fs::read(file.unwrap().path()).ok());
     for bytes in written {
         assert!(!bytes.windows(key.secret.len()).any(|window| window == key.secret.as_bytes()), "a secret lies open");
     }
@@ -156,7 +155,10 @@ fn attack_l01_the_action_asked_for_is_decided_whatever_the_signature_was_made_fo
         let reply = swapped.send_with(&gateway, &authorization);
         assert_eq!(reply.code(), "UnauthorizedOperation", "{other}");
         let record = gateway.record_of(&reply);
-        assert_eq!((&record["action"], &record["parameters"]["duplicate"]), (&json!(format!("ssm:{other}")), &json!(true)));
+        assert_eq!(
+            (&record["action"], &record["parameters"]["duplicate"]),
+            (&json!(format!("ssm:{other}")), &json!(true))
+        );
     }
     gateway.finish();
     let gateway = with_door().policies(policies).set("tencent.require_signed_action", true).start();
@@ -181,9 +183,8 @@ fn attack_l02_a_signature_shown_again_is_flagged_within_the_window_and_refused_w
     let gateway = with_door().set("tencent.repeat_window_ms", 300_000).start();
     let key = scene(&gateway);
     let ask = Ask::new("DescribeSecret", &named("demo/db"));
-    let flags: Vec<Value> = (0..3)
-        .map(|_| gateway.record_of(&ask.send(&gateway, &key))["parameters"]["duplicate"].clone())
-        .collect();
+    let flags: Vec<Value> =
+        (0..3).map(|_| gateway.record_of(&ask.send(&gateway, &key))["parameters"]["duplicate"].clone()).collect();
     assert_eq!(flags, [Value::Null, json!(true), json!(true)]);
     gateway.finish();
     let gateway = with_door().set("tencent.repeat_window_ms", 0).record_every_refusal().start();
@@ -362,7 +363,8 @@ fn a_principal_has_two_keys_at_most_and_its_own_alone_unless_policy_says_more() 
     let third = call(&app, "CreateAccessKey", json!({}));
     assert_eq!((third.status, third.code()), (409, "OperationDenied.AccessKeyOverLimit"));
     let listed = call(&app, "ListAccessKeys", json!({}));
-    let ids: Vec<&Value> = listed.body["AccessKeys"].as_array().unwrap().iter().map(|key| &key["AccessKeyId"]).collect();
+    let ids: Vec<&Value> =
+        listed.body["AccessKeys"].as_array().unwrap().iter().map(|key| &key["AccessKeyId"]).collect();
     assert_eq!(ids, [&json!(one.id), &json!(two.id)]);
     assert!(!listed.body.to_string().contains(&one.secret));
     for (action, parameters) in [
