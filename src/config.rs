@@ -298,6 +298,7 @@ impl Config {
         }
         self.telemetry.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
         self.keys.check().map_err(|(setting, rule)| self.wrong(&setting, rule))?;
+        self.tencent.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
         if !(1..=65_536).contains(&self.limits.value_bytes) {
             return Err(self.wrong("limits.value_bytes", "must be 1 to 65536"));
         }

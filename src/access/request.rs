@@ -1,10 +1,12 @@
 //! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
 
+mod access_keys;
 mod keys;
 mod pairs;
 mod secrets;
 mod trail;
 
+pub(super) use access_keys::{AccessKeyRequest, KeyChange};
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
@@ -35,7 +37,7 @@ pub(super) struct Rules<'a> {
 }
 
 /// Parameters that keyward added to actions of the vendor's: callers of the vendor's wire do not know them.
-const ADDED_PARAMETERS: [&str; 4] = ["ExpectedCurrent", "ExpiresAt", "ExpiresBefore", "Stage"];
+const ADDED_PARAMETERS: [&str; 5] = ["ExpectedCurrent", "ExpiresAt", "ExpiresBefore", "Principal", "Stage"];
 
 /// A request that any caller can make, with its parameters.
 pub(super) enum Request {
@@ -98,6 +100,8 @@ pub(super) enum Request {
     CreateBackup,
     /// RevokeToken
     RevokeToken(RevokeToken),
+    /// Of access keys.
+    AccessKey(AccessKeyRequest),
     /// Of keys.
     Key(KeyRequest),
 }
@@ -169,6 +173,7 @@ impl Request {
             Operation::CreateBackup => Self::CreateBackup,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
             _ => KeyRequest::read(operation, fields)?
+                .or(AccessKeyRequest::read(operation, fields)?)
                 .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))?,
         })
     }
