@@ -375,7 +375,7 @@ fn signed(headers: &[(String, String)], query: &str, body: &[u8], timestamp: u64
 }
 
 /// Changes one bit of a part that is signed; `false` if that part is empty.
-fn change(request: &mut SignedRequest, body: &mut Vec<u8>, part: usize, at: &prop::sample::Index, bit: u8) -> bool {
+fn change(request: &mut SignedRequest, body: &mut [u8], part: usize, at: &prop::sample::Index, bit: u8) -> bool {
     let flip = |bytes: &mut [u8]| {
         if bytes.is_empty() {
             return false;
