@@ -61,6 +61,7 @@ mod request_ids;
 mod root_key;
 mod secrets;
 mod seen;
+mod sessions;
 pub mod setup;
 mod signed;
 mod steady;
@@ -73,7 +74,7 @@ pub use export::{Blocks, ExportStream};
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 pub use issuers::{Issuers, IssuersError};
-pub use signed::{Checked, Rejected};
+pub use signed::{Checked, Rejected, Signed};
 
 use crate::error::{ApiError, Code};
 use crate::floods::{Admission, Counted};
@@ -125,6 +126,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
                 commit_change(gateway, grant, changes, reads).await.map(Answer::done)
             }
             Attempt::Issued(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::issued),
+            Attempt::Begun(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::begun),
             Attempt::Generated(grant, reads) => {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::generated)
             }

@@ -3,7 +3,7 @@
 //! without code does not compile.
 
 /// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
-pub const CATALOGUE: u64 = 4;
+pub const CATALOGUE: u64 = 5;
 
 /// A service that owns actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +50,8 @@ pub enum Level {
     SecretOrOperation,
     /// A key-encryption key: `key/<key id>`.
     Key,
+    /// The role that it would take: an allow matches with `*` only, and the role's own trust policy must allow, too.
+    Role,
 }
 
 /// Whether an action changes anything.
@@ -86,6 +88,12 @@ pub enum ConditionKey {
     RecoveryWindow,
     /// `keyward:target_uin`
     TargetUin,
+    /// `oidc:aud`, in trust policies only, as the next two
+    OidcAudience,
+    /// `oidc:iss`
+    OidcIssuer,
+    /// `oidc:sub`
+    OidcSubject,
 }
 
 /// The type of a condition key's values; decides which operators fit.
@@ -105,11 +113,14 @@ pub enum ValueType {
 
 impl ConditionKey {
     /// Every key, in the order of their names' bytes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Door,
         Self::RecoveryWindow,
         Self::SecureTransport,
         Self::TargetUin,
+        Self::OidcAudience,
+        Self::OidcIssuer,
+        Self::OidcSubject,
         Self::CreateUin,
         Self::CurrentTime,
         Self::Ip,
@@ -134,6 +145,9 @@ impl ConditionKey {
             Self::SecureTransport => "keyward:secure_transport",
             Self::RecoveryWindow => "keyward:recovery_window",
             Self::TargetUin => "keyward:target_uin",
+            Self::OidcAudience => "oidc:aud",
+            Self::OidcIssuer => "oidc:iss",
+            Self::OidcSubject => "oidc:sub",
         }
     }
 
@@ -157,14 +171,24 @@ impl ConditionKey {
             | Self::OwnerUin
             | Self::CreateUin
             | Self::Door
-            | Self::TargetUin => ValueType::String,
+            | Self::TargetUin
+            | Self::OidcAudience
+            | Self::OidcIssuer
+            | Self::OidcSubject => ValueType::String,
         }
     }
 
-    /// Whether it may hold several values.
+    /// Whether it may hold several values, so that a condition says whether it means some or all of them. `oidc:aud`
+    /// may hold several, too, and bare means some.
     #[must_use]
     pub const fn is_many(self) -> bool {
         matches!(self, Self::ResourceTag | Self::RequestTag)
+    }
+
+    /// Whether only trust policies may name it.
+    #[must_use]
+    pub const fn is_of_trust(self) -> bool {
+        matches!(self, Self::OidcAudience | Self::OidcIssuer | Self::OidcSubject)
     }
 }
 
@@ -248,6 +272,9 @@ impl Action {
                     || matches!(self.operation, Operation::TagResource | Operation::UntagResource)
             }
             ConditionKey::RecoveryWindow => matches!(self.operation, Operation::DeleteSecret),
+            ConditionKey::OidcAudience | ConditionKey::OidcIssuer | ConditionKey::OidcSubject => {
+                matches!(self.operation, Operation::AssumeRoleWithWebIdentity)
+            }
             ConditionKey::TargetUin => matches!(
                 self.operation,
                 Operation::CreateAccessKey
@@ -406,14 +433,14 @@ catalogue! {
     GenerateDataKey Kms Key Write Internal;
     /// Unwraps a value's data key.
     Decrypt Kms Key Read Internal;
-    /// Takes a role.
-    AssumeRole Sts Operation Write Not;
-    /// Takes a role with a token.
-    AssumeRoleWithWebIdentity Sts Operation Write Not;
+    /// Takes a role: a temporary key, whose secret is shown this once.
+    AssumeRole Sts Role Write Door;
+    /// Takes a role with a token of an identity provider, which nothing but the role's trust policy decides.
+    AssumeRoleWithWebIdentity Sts Role Write Door;
     /// Who the caller is.
-    GetCallerIdentity Sts Operation Read Not;
-    /// Temporary keys for someone else.
-    GetFederationToken Sts Operation Write Not;
+    GetCallerIdentity Sts Operation Read Door;
+    /// A temporary key of the caller itself, narrowed by a policy.
+    GetFederationToken Sts Operation Write Door;
 }
 
 #[cfg(test)]

@@ -52,6 +52,20 @@ codes! {
     SignatureExpire = "AuthFailure.SignatureExpire";
     /// A signature that does not match.
     SignatureFailure = "AuthFailure.SignatureFailure";
+    /// A web identity that is not accepted, whatever the cause.
+    WebIdentityTokenError = "InvalidParameter.WebIdentityTokenError";
+    /// A session that would last too long, or too short.
+    OverTimeError = "InvalidParameter.OverTimeError";
+    /// A parameter of a session that is malformed.
+    ParamError = "InvalidParameter.ParamError";
+    /// A session policy that is no document at all.
+    StrategyFormatError = "InvalidParameter.StrategyFormatError";
+    /// A session policy that is no valid document.
+    StrategyInvalid = "InvalidParameter.StrategyInvalid";
+    /// A session policy that is too long.
+    PolicyTooLong = "InvalidParameter.PolicyTooLong";
+    /// A temporary key where none may be used.
+    TempKeyNotAllowed = "FailedOperation.TempKeyNotAllowed";
     /// Policy says no.
     UnauthorizedOperation = "UnauthorizedOperation";
     /// Secret, version, key or index missing; a path that is no route.

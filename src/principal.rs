@@ -105,6 +105,12 @@ impl Principal {
         self.0.split('/').nth(1)
     }
 
+    /// The part behind the issuer's name: a user's subject; nothing of a service.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.splitn(3, '/').nth(2).unwrap_or_default()
+    }
+
     /// The written form.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -3,6 +3,7 @@
 //! INVARIANT I6: the bytes checked here are the bytes that policy sees and the store is keyed by; nothing is
 //! normalised.
 
+use crate::principal::{Kind, LOCAL, Principal};
 use std::fmt;
 
 /// Longest secret name, in bytes.
@@ -116,6 +117,19 @@ impl Place {
     #[must_use]
     pub fn key(&self, id: &str) -> String {
         format!("qcs::kms:{}:uin/{}:key/{id}", self.region, self.account)
+    }
+
+    /// A role of the policy folder, in the vendor's form: it has no region.
+    #[must_use]
+    pub fn role(&self, role: &Principal) -> String {
+        format!("qcs::cam::uin/{}:roleName/{}", self.account, role.name())
+    }
+
+    /// The role that [`Place::role`] writes so.
+    #[must_use]
+    pub fn parse_role(&self, text: &str) -> Option<Principal> {
+        let name = text.strip_prefix(&format!("qcs::cam::uin/{}:roleName/", self.account))?;
+        Principal::qualified(Kind::Role, LOCAL, name).ok()
     }
 
     /// The id in a key's six segments.

@@ -12,6 +12,7 @@ use super::gateway::Gateway;
 use super::question::Asked;
 use super::request::{AccessKeyRequest, KeyChange};
 use super::secrets::internal;
+use super::sessions::of_session;
 use super::tokens::REVOCATIONS;
 use crate::error::{ApiError, Code};
 use crate::keys::{ACCESS_KEYS_MAX, AccessKey, AccessKeyId, AccessKeyRow, AccessKeySecret, NewAccessKey};
@@ -56,6 +57,9 @@ pub(super) fn carry_out(
 
 /// CreateAccessKey
 fn create(gateway: &Gateway, asked: &Asked<'_>, before: AccessKeyRow, draft: &mut Draft) -> Carried {
+    if asked.caller.session.is_some() {
+        return Carried::Failed(of_session());
+    }
     if let Err(error) = check_holder(gateway, asked, &before.principal) {
         return Carried::Failed(error);
     }

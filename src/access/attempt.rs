@@ -6,8 +6,9 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
+use super::sessions::Begun;
 use super::signed::Rejected;
-use super::{access_keys, changes, issuers, keys, pairs, recording, root_key, secrets, tokens, trail};
+use super::{access_keys, changes, issuers, keys, pairs, recording, root_key, secrets, sessions, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -40,6 +41,7 @@ pub(super) enum Attempt {
     Value(Grant<Read>, ReadSet),
     Done(Grant<Done>, Changes, ReadSet),
     Issued(Grant<Issued>, Changes, ReadSet),
+    Begun(Grant<Begun>, Changes, ReadSet),
     Generated(Grant<Generated>, ReadSet),
     /// The caller is known; what it asks for is several requests.
     Items(Vec<Ask>),
@@ -73,6 +75,8 @@ pub(super) enum Carried {
     Anew(Box<Draft>, Map<String, Value>, Changes),
     /// An access key, with the changes that ride in the batch.
     Issued(Issued, Changes),
+    /// A session, with its policy's text that rides in the batch.
+    Begun(Begun, Changes),
     /// A password.
     Generated(Plaintext),
     /// An export.
@@ -201,10 +205,12 @@ fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Re
         Refusal { reason, claimed, error, is_credential: true }
     };
     let token = match &call.presented {
-        Presented::Bearer(token) => token,
+        Presented::Bearer(token) | Presented::WebIdentity(token) => token,
         Presented::Nothing => return Err(refusal("no_credential", BTreeMap::new())),
         // One that was not looked at, since the call is wrong as such.
-        Presented::Malformed | Presented::Signed(_) => return Err(refusal("malformed", BTreeMap::new())),
+        Presented::Malformed | Presented::Signed(_) | Presented::InBody => {
+            return Err(refusal("malformed", BTreeMap::new()));
+        }
         Presented::Checked(checked) => {
             return gateway.holder_again(checked).map_err(|rejected| Refusal::of_signature(&rejected));
         }
@@ -233,6 +239,10 @@ fn decide(
     let as_of = gateway.log().as_of();
     let live = gateway.policies().live();
     let mut asked = Asked::new(gateway, ask, caller, action, request, Arc::clone(&live));
+    match gateway.session_policy(caller) {
+        Ok(policy) => asked.session_policy = policy,
+        Err(error) => return unreadable(&asked, &error),
+    }
     asked.reads.as_of = as_of;
     asked.reads.generations.extend(live.seen());
     asked.reads.generations.push((tokens::REVOCATIONS, caller.revocations_seen));
@@ -333,6 +343,7 @@ fn finish(asked: &mut Asked<'_>, carried: Carried, draft: Draft) -> Attempt {
         Carried::Issued(issued, changes) => {
             Attempt::Issued(Grant::new(recording::ok(draft), issued, lane), changes, reads)
         }
+        Carried::Begun(begun, changes) => Attempt::Begun(Grant::new(recording::ok(draft), begun, lane), changes, reads),
         Carried::Generated(password) => {
             Attempt::Generated(Grant::new(recording::ok(draft), Generated(password), lane), reads)
         }
@@ -381,6 +392,7 @@ fn carry_out(
         Request::RotateRootKey => root_key::rotate(gateway, asked, snapshot, draft)?,
         Request::Key(request) => keys::carry_out(gateway, asked, snapshot, request, draft)?,
         Request::AccessKey(request) => access_keys::carry_out(gateway, asked, snapshot, request, draft)?,
+        Request::Session(request) => sessions::carry_out(gateway, asked, request, draft),
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
         Request::GetRandomPassword(rules) => secrets::password(gateway, rules),
         // Divided before anything is decided.

@@ -8,9 +8,10 @@ mod items;
 use super::access_keys::{Issued, status};
 use super::export::ExportStream;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
-use super::signed::{Checked, Rejected, no_credential};
+use super::recording;
+use super::sessions::Begun;
+use super::signed::{Checked, Rejected, Signed, no_credential};
 use crate::authn::Authenticated;
-use crate::authn::tc3::SignedRequest;
 use crate::error::{ApiError, Code};
 use crate::floods::Counted;
 use crate::secret::row::SshKeyPair;
@@ -36,7 +37,11 @@ pub enum Presented {
     /// A bearer token, unverified.
     Bearer(Zeroizing<String>),
     /// A signature by an access key, unverified.
-    Signed(Box<SignedRequest>),
+    Signed(Box<Signed>),
+    /// A token that stands among the parameters, which are not read yet.
+    InBody,
+    /// A token out of the parameters, unverified.
+    WebIdentity(Zeroizing<String>),
     /// A signature that was verified; made by the pipeline alone.
     Checked(Checked),
     /// A signature that speaks for nobody; made by the pipeline alone.
@@ -113,6 +118,8 @@ impl Call {
                 Presented::Malformed => Presented::Malformed,
                 Presented::Bearer(token) => Presented::Bearer(token.clone()),
                 Presented::Signed(request) => Presented::Signed(request.clone()),
+                Presented::InBody => Presented::InBody,
+                Presented::WebIdentity(token) => Presented::WebIdentity(token.clone()),
                 Presented::Checked(checked) => Presented::Checked(checked.clone()),
                 Presented::Rejected(rejected) => Presented::Rejected(rejected.clone()),
             },
@@ -167,6 +174,7 @@ enum Content {
     Secret { servable: Arc<Servable>, value: Plaintext },
     Password(Plaintext),
     AccessKey(Issued),
+    Session(Begun),
     Items(Vec<Answer>),
     Stream(Box<ExportStream>),
     Error(ApiError),
@@ -214,6 +222,12 @@ impl Answer {
     pub(super) fn issued(committed: Committed<Grant<Issued>>) -> Self {
         let locator = committed.locator();
         Self::new(Some(locator), Content::AccessKey(committed.into_event().into_act()))
+    }
+
+    /// A session, whose key is in this answer alone.
+    pub(super) fn begun(committed: Committed<Grant<Begun>>) -> Self {
+        let locator = committed.locator();
+        Self::new(Some(locator), Content::Session(committed.into_event().into_act()))
     }
 
     /// The answers to the items of a call, in their order: its place in the log is that of the last one. If none of them
@@ -332,6 +346,7 @@ impl Answer {
             Content::Error(error) => error_body(&error, request, dialect),
             Content::Password(password) => password_body(&password, request, dialect),
             Content::AccessKey(issued) => access_key_body(&issued, request, dialect),
+            Content::Session(begun) => session_body(&begun, request, dialect),
             Content::Items(answers) => items::body(&answers, request, dialect),
             Content::Stream(stream) => return Body::Stream(stream),
         };
@@ -340,7 +355,7 @@ impl Answer {
 }
 
 /// Fields that keyward added to answers of the vendor's: who reads those does not know them.
-const ADDED_FIELDS: [&str; 5] = ["Current", "CurrentVersionId", "ExpiresAt", "Staged", "Tags"];
+const ADDED_FIELDS: [&str; 6] = ["Current", "CurrentVersionId", "ExpiresAt", "Principal", "Staged", "Tags"];
 
 /// Leaves out what keyward added, in the answer itself and in the objects that it lists.
 fn without_added(object: &mut Map<String, Value>) {
@@ -467,6 +482,31 @@ fn access_key_body(issued: &Issued, request: &str, dialect: Dialect) -> Vec<u8> 
     to_bytes(&Reply { access_key, request_id: request }, 512, dialect)
 }
 
+/// The reply of AssumeRole and its like.
+fn session_body(begun: &Begun, request: &str, dialect: Dialect) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Credentials<'a> {
+        token: &'a str,
+        tmp_secret_id: &'a str,
+        tmp_secret_key: &'a str,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Reply<'a> {
+        credentials: Credentials<'a>,
+        expired_time: u64,
+        expiration: String,
+        request_id: &'a str,
+    }
+    let secret = begun.key.secret.expose();
+    let credentials =
+        Credentials { token: &begun.key.token, tmp_secret_id: begun.key.id.as_str(), tmp_secret_key: &secret };
+    let expiration = recording::time_text(begun.expires_s);
+    let reply = Reply { credentials, expired_time: begun.expires_s, expiration, request_id: request };
+    to_bytes(&reply, 4_096, dialect)
+}
+
 fn error_body(error: &ApiError, request: &str, dialect: Dialect) -> Vec<u8> {
     let object = serde_json::json!({
         "Error": { "Code": error.code.as_str(), "Message": error.message },
@@ -497,6 +537,7 @@ fn to_bytes(value: &impl Serialize, capacity: usize, dialect: Dialect) -> Vec<u8
 pub(super) fn credential_error(presented: &Presented, dialect: Dialect) -> ApiError {
     match presented {
         Presented::Bearer(_) => ApiError::new(Code::TokenFailure, BAD_TOKEN),
+        Presented::WebIdentity(_) => ApiError::new(Code::WebIdentityTokenError, BAD_TOKEN),
         _ => ApiError::new(Code::InvalidAuthorization, no_credential(dialect)),
     }
 }

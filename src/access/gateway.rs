@@ -17,6 +17,7 @@ use super::tokens::LogRevocations;
 use crate::actions;
 use crate::authn::remote::FetchError;
 use crate::authn::{AuthenticateError, Authenticated};
+use crate::authz::SessionPolicy;
 use crate::config::{Config, Limits};
 use crate::floods::{Budget, By, Floods, Rate, RateLimits, Rates, Summary};
 use crate::keys::{KeysError, Opened, RootKeyError};
@@ -28,6 +29,7 @@ use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::StoreError;
 use keyward_audit::{Changes, CommitError, Environment, Event, Lane, Log, RandomError, ReadSet, Refused};
+use moka::sync::Cache;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why the gateway does not start.
@@ -102,7 +104,11 @@ pub struct Gateway {
     key_user: KeyUser,
     dummy_key: DummyKey,
     seen: Seen,
+    session_policies: Cache<String, Arc<SessionPolicy>>,
 }
+
+/// Most session policies that are kept, parsed.
+const SESSION_POLICIES_MAX: u64 = 1_000;
 
 /// A summary that may be durable or not: the store failed under it.
 struct Doubtful {
@@ -175,6 +181,7 @@ impl Gateway {
             servables: Servables::default(),
             held: Held::default(),
             key_user,
+            session_policies: Cache::new(SESSION_POLICIES_MAX),
             dummy_key: DummyKey::random(&*environment.random)?,
             seen: Seen::new(
                 config.tencent.repeat_window_ms,
@@ -376,6 +383,11 @@ impl Gateway {
     /// What signs in place of a key that is not there.
     pub(super) fn dummy_key(&self) -> &DummyKey {
         &self.dummy_key
+    }
+
+    /// Session policies that were read, by digest.
+    pub(super) fn session_policies(&self) -> &Cache<String, Arc<SessionPolicy>> {
+        &self.session_policies
     }
 
     /// The signatures that were seen.

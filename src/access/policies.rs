@@ -154,6 +154,11 @@ impl Policies {
         let _late = tokio::time::timeout(CATCH_UP, seen.wait_for(|now| *now >= generation)).await;
     }
 
+    /// The settings that the folder is read with.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
     /// Whether the folder as it is now would load with other settings.
     ///
     /// # Errors

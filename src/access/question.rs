@@ -11,10 +11,10 @@ use super::request::{PairName, Request};
 use super::steady::Steadiness;
 use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
-use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, Target};
+use crate::authz::{Caller, Context, CredentialForm, Decision, PolicySet, Question, SessionPolicy, Target};
 use crate::error::{ApiError, Code};
 use crate::keys::{KeyId, Keyring, RowKey};
-use crate::principal::Principal;
+use crate::principal::{Kind, Principal};
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
 use crate::secret::{Servable, SshKeyId, address, lookup};
@@ -46,6 +46,8 @@ pub(super) struct Asked<'a> {
     /// What is known of the clock that deletions are due by.
     pub(super) clock: Steadiness,
     target: Option<(Option<CreatorNumber>, SecretName)>,
+    /// The policy of the caller's session, if it has one.
+    pub(super) session_policy: Option<Arc<SessionPolicy>>,
     context: Context,
     groups: BTreeSet<String>,
     roles: BTreeSet<String>,
@@ -80,6 +82,7 @@ impl<'a> Asked<'a> {
             now_s: gateway.now_us() / 1_000_000,
             clock: gateway.steadiness(),
             target: None,
+            session_policy: None,
             context: Context::default(),
             groups: BTreeSet::new(),
             roles: BTreeSet::new(),
@@ -111,10 +114,19 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The six segments of the secret that was decided on, creator `*` if it does not exist; or of the key.
+    /// The role that is asked for.
+    fn role(&self) -> Option<&'a Principal> {
+        match self.request {
+            Request::Session(request) => request.role(),
+            _ => None,
+        }
+    }
+
+    /// The six segments of the secret that was decided on, creator `*` if it does not exist; or of the key, or the role.
     pub(super) fn resource(&self) -> Option<String> {
         let key = || self.key().map(|id| self.place.key(id.as_str()));
-        self.target.as_ref().map(|(creator, name)| self.place.secret(*creator, name)).or_else(key)
+        let role = || self.role().map(|role| self.place.role(role));
+        self.target.as_ref().map(|(creator, name)| self.place.secret(*creator, name)).or_else(key).or_else(role)
     }
 
     /// The secret whose value is asked for, if it was read before, with the log size as of which it was. One whose key was
@@ -176,19 +188,23 @@ impl<'a> Asked<'a> {
                 roles: &self.caller.roles,
                 restricted: &[],
                 creator: self.creator,
-                form: match &self.caller.credential.access_key {
-                    Some(_) => CredentialForm::AccessKey,
-                    None => CredentialForm::Token,
+                form: match (&self.caller.credential.access_key, &self.caller.session) {
+                    (Some(_), Some(session)) if self.caller.principal.kind() == Kind::Role => {
+                        CredentialForm::Session { assumed_issuer: session.assumed_by.issuer() }
+                    }
+                    (Some(_), _) => CredentialForm::AccessKey,
+                    (None, _) => CredentialForm::Token,
                 },
             },
             action: self.action,
-            target: match (&self.target, self.key()) {
-                (Some((creator, name)), _) => Target::Secret { creator: *creator, name },
-                (None, Some(id)) => Target::Key { id: id.as_str() },
-                (None, None) => Target::Operation,
+            target: match (&self.target, self.key(), self.role()) {
+                (Some((creator, name)), ..) => Target::Secret { creator: *creator, name },
+                (None, Some(id), _) => Target::Key { id: id.as_str() },
+                (None, None, Some(role)) => Target::Role { role },
+                (None, None, None) => Target::Operation,
             },
             context: &self.context,
-            session_policy: None,
+            session_policy: self.session_policy.as_deref(),
         };
         let reached = policies.reach(&question.caller);
         let decision = policies.decide_for(&question, &reached);
@@ -231,6 +247,9 @@ impl<'a> Asked<'a> {
                 Request::TagResource(_, tags) | Request::UntagResource(_, tags) => tags.condition_values(),
                 _ => Vec::new(),
             },
+            ConditionKey::OidcIssuer => one_of(&self.caller.issuer),
+            ConditionKey::OidcSubject => one_of(self.caller.principal.name()),
+            ConditionKey::OidcAudience => self.caller.audience.clone(),
             ConditionKey::TargetUin => self.target_uin.iter().map(CreatorNumber::to_string).collect(),
             ConditionKey::RecoveryWindow => match self.request {
                 Request::DeleteSecret(delete) => vec![delete.window_days.to_string()],
@@ -276,6 +295,11 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// A value, unless there is none.
+fn one_of(text: &str) -> Vec<String> {
+    if text.is_empty() { Vec::new() } else { vec![text.to_owned()] }
+}
+
 /// The secret that a request is about.
 fn subject(request: &Request) -> Option<&SecretName> {
     match request {
@@ -307,6 +331,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::RotateRootKey
         | Request::CreateBackup
         | Request::AccessKey(_)
+        | Request::Session(_)
         | Request::RevokeToken(_) => None,
     }
 }

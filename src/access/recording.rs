@@ -7,7 +7,7 @@ use super::call::{Presented, Witness};
 use super::gateway::Own;
 use super::grant::{Denial, Failure};
 use crate::actions::{self, Action};
-use crate::authn::{Authenticated, Credential};
+use crate::authn::Authenticated;
 use crate::authz;
 use crate::error::ApiError;
 use crate::floods::{By, Row, Summary};
@@ -55,13 +55,23 @@ pub(super) fn known(ask: &Ask, caller: &Authenticated) -> Draft {
     let mut draft = of_call(ask, Kind::Access);
     draft.principal = Some(caller.principal.as_str().to_owned());
     draft.issuer = Some(caller.issuer.clone()).filter(|issuer| !issuer.is_empty());
-    draft.credential = Some(credential(&caller.credential));
+    draft.credential = Some(credential(caller));
+    if let Some(session) = &caller.session {
+        draft.assumed_by = Some(session.assumed_by.as_str().to_owned());
+        draft.session = Some(session.name.clone());
+        draft.session_policy.clone_from(&session.policy);
+    }
     draft
 }
 
-fn credential(credential: &Credential) -> record::Credential {
-    if let Some(access_key) = &credential.access_key {
-        return record::Credential::AccessKey { access_key: access_key.clone(), issued: credential.issued };
+fn credential(caller: &Authenticated) -> record::Credential {
+    let credential = &caller.credential;
+    if let Some(access_key) = credential.access_key.clone() {
+        let (expires, issued) = (credential.expires, credential.issued);
+        return match caller.session {
+            Some(_) => record::Credential::Session { access_key, expires, issued },
+            None => record::Credential::AccessKey { access_key, issued },
+        };
     }
     let id = match (&credential.jti, &credential.hash) {
         (Some(jti), _) => TokenId::Jti(jti.clone()),
@@ -100,6 +110,7 @@ pub(super) fn policy(decision: &authz::Decision, revision: String) -> Policy {
             authz::Layer::Identity => LayerName::Identity,
             authz::Layer::Boundary => LayerName::Boundary,
             authz::Layer::Session => LayerName::Session,
+            authz::Layer::Trust => LayerName::Trust,
         },
         statement: deciding.statement,
     });

@@ -1,14 +1,14 @@
 //! The same request decided again, from its record alone (invariant I4): the stored texts of a revision, and the
 //! question that a record holds.
 
-use super::key_use;
+use super::{key_use, sessions};
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, Fault, Layer, PolicyFile, PolicySet,
-    Question, Reason, Settings, StatementEffect, Target, Verdict,
+    Question, Reason, SessionPolicy, Settings, StatementEffect, Target, Verdict,
 };
 use crate::keys::KeyId;
-use crate::principal::Principal;
+use crate::principal::{Kind, Principal};
 use crate::resource::{CreatorNumber, Place, SecretName};
 use keyward_audit::record::{self, Record};
 use keyward_audit::store::{self, Family, Key, Store, StoreError, Write};
@@ -105,6 +105,7 @@ pub fn recorded(record: &Record) -> Option<Decision> {
             record::LayerName::Identity => Layer::Identity,
             record::LayerName::Boundary => Layer::Boundary,
             record::LayerName::Session => Layer::Session,
+            record::LayerName::Trust => Layer::Trust,
         },
         effect: match layer.effect {
             record::Effect::Allow => StatementEffect::Allow,
@@ -120,8 +121,20 @@ pub fn recorded(record: &Record) -> Option<Decision> {
 ///
 /// # Errors
 /// [`ReplayError::Incomplete`] if the record does not hold what the decision needs.
-pub fn decide_again(record: &Record, set: &PolicySet, place: &Place) -> Result<Decision, ReplayError> {
-    ask_again(record, place, |question| set.decide(question))
+pub fn decide_again(record: &Record, set: &PolicySet, get: &mut TextRow<'_>) -> Result<Decision, ReplayError> {
+    ask_again(record, set, get, |question| set.decide(question))
+}
+
+/// The policy that narrowed the caller's session, if one did, from its stored text.
+fn session_policy(
+    record: &Record,
+    settings: &Settings,
+    get: &mut TextRow<'_>,
+) -> Result<Option<SessionPolicy>, ReplayError> {
+    let Some(digest) = record.draft().session_policy.as_deref() else { return Ok(None) };
+    let text = get(&sessions::text_key(digest))?.ok_or(ReplayError::Incomplete("the session policy's text"))?;
+    let policy = SessionPolicy::parse(&text, settings).ok().filter(|policy| policy.digest() == digest);
+    policy.map(Some).ok_or(ReplayError::Incomplete("a session policy that loads"))
 }
 
 /// A recorded request, and each statement that was attached to its caller, under the request's own revision.
@@ -147,15 +160,24 @@ pub fn explain(store: &dyn Store, origin: &str, index: u64) -> Result<Explained,
     let revision = revision.ok_or(ReplayError::Incomplete("a decision by policy"))?;
     let set = stored_revision(&revision, &mut |key| store::read(store, |rows| rows.get(Family::Texts, key)))?;
     let settings = Settings::of_revision(set.config_frame()).ok_or(ReplayError::Differs(revision))?;
-    let statements = ask_again(&record, &settings.place, |question| set.explain(question))??;
+    let get = &mut |key: &[u8]| store::read(store, |rows| rows.get(Family::Texts, key));
+    let statements = ask_again(&record, &set, get, |question| set.explain(question))??;
     let key_use = key_use::explain(record.draft(), &set, &settings.place)?;
     Ok(Explained { record, statements, key_use })
 }
 
 /// Puts the question that a record holds to `ask`.
-fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) -> R) -> Result<R, ReplayError> {
+fn ask_again<R>(
+    record: &Record,
+    set: &PolicySet,
+    get: &mut TextRow<'_>,
+    ask: impl FnOnce(&Question<'_>) -> R,
+) -> Result<R, ReplayError> {
     let draft = record.draft();
     let incomplete = ReplayError::Incomplete;
+    let settings = Settings::of_revision(set.config_frame()).ok_or(incomplete("a revision of this catalogue"))?;
+    let session_policy = session_policy(record, &settings, get)?;
+    let assumed_by = draft.assumed_by.as_deref().and_then(|text| Principal::parse(text).ok());
     let recorded = draft.context.as_ref().ok_or(incomplete("context"))?;
     let name = draft.action.split_once(':').map_or("", |(_, name)| name);
     let action = actions::by_name(name).ok_or(incomplete("a known action"))?;
@@ -174,7 +196,7 @@ fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) 
     let creator = context.values.get(&ConditionKey::Uin).and_then(|values| values.first());
     let creator =
         creator.and_then(|text| text.parse().ok()).and_then(CreatorNumber::new).ok_or(incomplete("qcs:uin"))?;
-    let target = draft.resource.as_deref().map(|text| target(text, place)).transpose()?;
+    let target = draft.resource.as_deref().map(|text| target(text, &settings.place)).transpose()?;
     let question = Question {
         caller: Caller {
             principal: &principal,
@@ -182,8 +204,13 @@ fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) 
             roles: &roles,
             restricted: &[],
             creator,
-            form: match draft.credential {
-                Some(record::Credential::AccessKey { .. }) => CredentialForm::AccessKey,
+            form: match (&draft.credential, &assumed_by) {
+                (Some(record::Credential::Session { .. }), Some(by)) if principal.kind() == Kind::Role => {
+                    CredentialForm::Session { assumed_issuer: by.issuer() }
+                }
+                (Some(record::Credential::AccessKey { .. } | record::Credential::Session { .. }), _) => {
+                    CredentialForm::AccessKey
+                }
                 _ => CredentialForm::Token,
             },
         },
@@ -191,10 +218,11 @@ fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) 
         target: match &target {
             Some(Recorded::Secret(creator, name)) => Target::Secret { creator: *creator, name },
             Some(Recorded::Key(id)) => Target::Key { id: id.as_str() },
+            Some(Recorded::Role(role)) => Target::Role { role },
             None => Target::Operation,
         },
         context: &context,
-        session_policy: None,
+        session_policy: session_policy.as_ref(),
     };
     Ok(ask(&question))
 }
@@ -203,6 +231,7 @@ fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) 
 enum Recorded {
     Secret(Option<CreatorNumber>, SecretName),
     Key(KeyId),
+    Role(Principal),
 }
 
 /// A recorded resource; creator `*` is one that was unknown.
@@ -212,6 +241,9 @@ fn target(text: &str, place: &Place) -> Result<Recorded, ReplayError> {
     }
     if let Some(id) = place.parse_key(text).and_then(|id| KeyId::parse(id).ok()) {
         return Ok(Recorded::Key(id));
+    }
+    if let Some(role) = place.parse_role(text) {
+        return Ok(Recorded::Role(role));
     }
     let name = text.split_once("/*/").and_then(|(_, name)| SecretName::parse(name).ok());
     let unknown = name.filter(|name| place.secret(None, name) == text);
@@ -261,7 +293,7 @@ fn replay_one(bytes: &[u8], revisions: &mut Revisions, get: &mut TextRow<'_>, de
     });
     let (set, place) = revision.as_ref().map_err(Clone::clone)?;
     let Some(before) = recorded(&record) else { return Ok(()) };
-    let again = decide_again(&record, set, place).map_err(|error| error.to_string())?;
+    let again = decide_again(&record, set, get).map_err(|error| error.to_string())?;
     *decided = decided.saturating_add(1);
     if let Some(difference) = key_use::differs(record.draft(), set, place).map_err(|error| error.to_string())? {
         return Err(difference);

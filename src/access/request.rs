@@ -4,12 +4,14 @@ mod access_keys;
 mod keys;
 mod pairs;
 mod secrets;
+mod sessions;
 mod trail;
 
 pub(super) use access_keys::{AccessKeyRequest, KeyChange};
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
+pub(super) use sessions::{Begin, SessionRequest};
 pub(super) use trail::{RevokeToken, SearchRecords};
 
 use super::call::Dialect;
@@ -102,6 +104,8 @@ pub(super) enum Request {
     RevokeToken(RevokeToken),
     /// Of access keys.
     AccessKey(AccessKeyRequest),
+    /// Of sessions.
+    Session(SessionRequest),
     /// Of keys.
     Key(KeyRequest),
 }
@@ -174,6 +178,7 @@ impl Request {
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
             _ => KeyRequest::read(operation, fields)?
                 .or(AccessKeyRequest::read(operation, fields)?)
+                .or(SessionRequest::read(operation, fields, rules)?)
                 .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))?,
         })
     }

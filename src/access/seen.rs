@@ -118,7 +118,6 @@ mod tests {
             query: Vec::new(),
             values: vec![b"application/json".to_vec(), b"localhost".to_vec()],
             payload: Payload::Body,
-            has_token: false,
         }
     }
 

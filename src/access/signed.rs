@@ -12,18 +12,29 @@ use super::gateway::Gateway;
 use super::seen::Sight;
 use super::tokens::LogRevocations;
 use crate::authn::tc3::{self, AccessKeys, FoundKey, KeyRefusal, KeysUnavailable, SignedRequest, Signer};
-use crate::authn::{Authenticated, KeyHolder};
+use crate::authn::{self, Authenticated, HeldSession, KeyHolder, Parent};
 use crate::error::{ApiError, Code};
-use crate::keys::{AccessKeyId, AccessKeyRow, AccessKeySecret, KeysError};
+use crate::keys::{AccessKeyId, AccessKeyRow, AccessKeySecret, KeysError, ParentCredential, Session};
 use keyward_audit::Random;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// A signature that was checked: the id of its key, and whether it was shown before.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Checked {
     pub(super) key: String,
+    pub(super) token: Option<Zeroizing<String>>,
     pub(super) is_duplicate: bool,
+}
+
+/// A signature that is yet to be checked, with the temporary token that came along.
+#[derive(Clone)]
+pub struct Signed {
+    /// What was signed.
+    pub request: SignedRequest,
+    /// The token, which the signature does not bind.
+    pub token: Option<Zeroizing<String>>,
 }
 
 /// A signature that speaks for nobody.
@@ -59,11 +70,31 @@ impl Signer for AccessKeySecret {
 }
 
 impl Gateway {
-    /// Whether a call is signed, and its timestamp within the window: then its body is worth reading.
+    /// Whether the body says who asks, so that it is read first: that of a web identity, and that of a call which is signed, with a
+    /// timestamp within the window.
     #[must_use]
-    pub fn may_be_signed(&self, call: &Call) -> bool {
-        let Presented::Signed(request) = &call.presented else { return false };
-        !matches!(call.fault, Some(Fault::Outer(_))) && request.is_in_time(self.now_us() / 1_000_000)
+    pub fn is_known_by_body(&self, call: &Call) -> bool {
+        let is_worth_it = match &call.presented {
+            Presented::Signed(signed) => signed.request.is_in_time(self.now_us() / 1_000_000),
+            Presented::InBody => true,
+            _ => false,
+        };
+        is_worth_it && !matches!(call.fault, Some(Fault::Outer(_)))
+    }
+
+    /// Takes the token out of the parameters of a call that shows one there.
+    pub fn take_web_identity(&self, call: &mut Call) {
+        #[derive(serde::Deserialize)]
+        struct Shown {
+            #[serde(rename = "WebIdentityToken")]
+            token: String,
+        }
+        if !matches!(call.presented, Presented::InBody) {
+            return;
+        }
+        let shown = call.body.as_deref().and_then(|body| serde_json::from_slice::<Shown>(body).ok());
+        call.presented =
+            shown.map_or(Presented::Malformed, |shown| Presented::WebIdentity(Zeroizing::new(shown.token)));
     }
 
     /// Checks the signature of a call that has one: from here on it is known who signed, or why nobody did.
@@ -71,22 +102,24 @@ impl Gateway {
         if matches!(call.fault, Some(Fault::Outer(_))) {
             return;
         }
-        let Presented::Signed(request) = &call.presented else { return };
-        let key = request.authorization.key.clone();
-        match self.signed_by(request, call.body.as_deref().map_or(&[], Vec::as_slice)) {
+        let Presented::Signed(signed) = &call.presented else { return };
+        let key = signed.request.authorization.key.clone();
+        match self.signed_by(signed, call.body.as_deref().map_or(&[], Vec::as_slice)) {
             Ok((who, is_duplicate)) => {
                 call.known = Some(who);
-                call.presented = Presented::Checked(Checked { key, is_duplicate });
+                let token = signed.token.clone();
+                call.presented = Presented::Checked(Checked { key, token, is_duplicate });
             }
             Err(refused) => call.presented = Presented::Rejected(refused.of(key)),
         }
     }
 
     /// Who signed, and whether the signature was shown before.
-    fn signed_by(&self, request: &SignedRequest, body: &[u8]) -> Result<(Arc<Authenticated>, bool), Refused> {
-        let now_s = self.now_us() / 1_000_000;
-        let who = tc3::authenticate(request, body, now_s, &StoredKeys(self), &LogRevocations(self.log()))?;
-        match self.seen().see(request, now_s, self.monotonic_us()) {
+    fn signed_by(&self, signed: &Signed, body: &[u8]) -> Result<(Arc<Authenticated>, bool), Refused> {
+        let (now_s, token) = (self.now_us() / 1_000_000, signed.token.as_ref().map(|token| token.as_str()));
+        let revocations = LogRevocations(self.log());
+        let who = tc3::authenticate(&signed.request, token, body, now_s, &StoredKeys(self), &revocations)?;
+        match self.seen().see(&signed.request, now_s, self.monotonic_us()) {
             Sight::First => Ok((who, false)),
             Sight::Again => Ok((who, true)),
             Sight::Spent => Err(Refused {
@@ -104,7 +137,8 @@ impl Gateway {
 
     /// Whom a key stands for now, of a request whose signature was checked.
     pub(super) fn holder_again(&self, checked: &Checked) -> Result<Arc<Authenticated>, Rejected> {
-        let again = tc3::again(&checked.key, &StoredKeys(self), &LogRevocations(self.log()));
+        let (now_s, token) = (self.now_us() / 1_000_000, checked.token.as_ref().map(|token| token.as_str()));
+        let again = tc3::again(&checked.key, token, now_s, &StoredKeys(self), &LogRevocations(self.log()));
         again.map_err(|refusal| Refused::from(refusal).of(checked.key.clone()))
     }
 }
@@ -152,13 +186,38 @@ pub(super) const fn no_credential(dialect: Dialect) -> &'static str {
     }
 }
 
-/// The access keys of the store.
+/// The access keys of the store, and those that tokens bring along.
 struct StoredKeys<'a>(&'a Gateway);
 
+impl StoredKeys<'_> {
+    fn of_session(&self, id: &AccessKeyId, session: Session, secret: AccessKeySecret) -> FoundKey {
+        let is_active = session.groups_proved || !self.0.requires_groups(&session.assumed_by);
+        let parent = match session.parent {
+            ParentCredential::Token(hash, jti) => Parent::Token(hash, jti),
+            ParentCredential::Key(key) => Parent::Key(key.as_str().to_owned()),
+        };
+        let told = authn::Session { name: session.name, assumed_by: session.assumed_by, policy: session.policy };
+        let holder = KeyHolder {
+            principal: session.principal,
+            groups: session.groups,
+            roles: session.roles,
+            key: id.as_str().to_owned(),
+            issued_s: session.issued_s,
+            session: Some(HeldSession { session: told, expires_s: session.expires_s, parent }),
+        };
+        FoundKey { holder, is_active, signer: Box::new(secret) }
+    }
+}
+
 impl AccessKeys for StoredKeys<'_> {
-    fn find(&self, id: &str) -> Result<Option<FoundKey>, KeysUnavailable> {
+    fn find(&self, id: &str, token: Option<&str>) -> Result<Option<FoundKey>, KeysUnavailable> {
         let Some(id) = AccessKeyId::parse(id) else { return Ok(None) };
         let installation = self.0.engine().installation();
+        if let Some(token) = token {
+            return Ok(
+                Session::open(installation, &id, token).map(|(session, secret)| self.of_session(&id, session, secret))
+            );
+        }
         let row = self.0.log().read(|snapshot| AccessKeyRow::with(snapshot, installation.row_key(), &id));
         let Some(row) = row.map_err(|error| KeysUnavailable(error.to_string()))? else { return Ok(None) };
         let Some(key) = row.key(&id) else { return Ok(None) };
@@ -170,6 +229,7 @@ impl AccessKeys for StoredKeys<'_> {
                 roles: key.roles.clone(),
                 key: id.as_str().to_owned(),
                 issued_s: key.created_at_s,
+                session: None,
             },
             // One that was made without its holder's groups, where they must be said now, would shed what hangs on them.
             is_active: key.is_active && (key.groups_proved || !self.0.requires_groups(&row.principal)),

@@ -38,8 +38,12 @@ pub struct Authenticated {
     pub groups: Vec<Principal>,
     /// The roles that it lists or kept, qualified, sorted by bytes, each once.
     pub roles: Vec<Principal>,
+    /// The audiences of the token that are the gateway's; empty if the credential is no token.
+    pub audience: Vec<String>,
     /// The credential, for the record.
     pub credential: Credential,
+    /// The session, if the credential is a temporary key.
+    pub session: Option<Session>,
     /// The generation of the revocations, read before they were checked: for the read set of what is decided for it.
     pub revocations_seen: u64,
     /// The generation of the issuers and keys that it was verified by: for the same read set.
@@ -66,9 +70,9 @@ impl Validity {
 /// The credential as a record holds it; never the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// The id, if it is an access key: then it has no other field but when it was made.
+    /// The id, if it is an access key: then it has no other field but its times.
     pub access_key: Option<String>,
-    /// `exp`, in seconds since 1970.
+    /// `exp`, in seconds since 1970; of an access key that is not temporary the end of all time.
     pub expires: u64,
     /// The credential hash in hex, for a token without `jti`.
     pub hash: Option<String>,
@@ -93,6 +97,54 @@ pub struct KeyHolder {
     pub key: String,
     /// When it was made, in seconds since 1970.
     pub issued_s: u64,
+    /// The session, if it is a temporary key.
+    pub session: Option<HeldSession>,
+}
+
+/// A session: a temporary key of a role, or of a user that narrowed itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its name, which whoever began it gave.
+    pub name: String,
+    /// Who began it; not the role.
+    pub assumed_by: Principal,
+    /// The digest of the policy that narrows it, as records name it.
+    pub policy: Option<String>,
+}
+
+/// A session as its token holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldSession {
+    /// What is told of it.
+    pub session: Session,
+    /// When it ends: the first second in which it is not good, since 1970.
+    pub expires_s: u64,
+    /// The credential that it was begun by, with which it is revoked.
+    pub parent: Parent,
+}
+
+/// The credential that a session was begun by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// A token, by its credential hash, and its `jti` if it had one.
+    Token([u8; 32], Option<String>),
+    /// An access key, by its id.
+    Key(String),
+}
+
+impl KeyHolder {
+    /// Whoever answers for the key: its principal, or who began the session.
+    pub(super) fn assumed_by(&self) -> &Principal {
+        self.session.as_ref().map_or(&self.principal, |held| &held.session.assumed_by)
+    }
+
+    /// By what the token that it was begun by can be revoked, if it is a session that a token began.
+    pub(super) fn parent_traces(&self) -> Option<Traces<'_>> {
+        let Parent::Token(hash, jti) = &self.session.as_ref()?.parent else { return None };
+        let by = self.assumed_by();
+        let (jti, issuer_name) = (jti.as_deref(), by.issuer().unwrap_or_default());
+        Some(Traces { issuer_name, jti, hash, subject: by.name(), issued_s: self.issued_s })
+    }
 }
 
 /// The generations that a token was checked against.
@@ -120,7 +172,9 @@ impl Authenticated {
             issuer: issuer.issuer.clone(),
             groups: claims.groups,
             roles: claims.roles,
+            audience: claims.audience,
             credential,
+            session: None,
             revocations_seen: seen.revocations,
             issuers_seen: seen.issuers,
             hash,
@@ -131,17 +185,21 @@ impl Authenticated {
     /// Whoever signed by an access key that stands; nobody else makes one of these.
     pub(super) fn of_key(holder: KeyHolder, seen: Seen) -> Self {
         let hash = credential_hash(&holder.key);
+        let expires_s = holder.session.as_ref().map_or(u64::MAX, |held| held.expires_s);
+        let issuer_name = holder.assumed_by().issuer().unwrap_or_default().to_owned();
         let credential = Credential {
             access_key: Some(holder.key),
-            expires: u64::MAX,
+            expires: expires_s,
             hash: None,
             issued: holder.issued_s,
             jti: None,
             kid: None,
         };
-        let window = Window { issued_s: 0, not_before_s: None, expires_s: u64::MAX };
+        let window = Window { issued_s: 0, not_before_s: None, expires_s };
         Self {
-            issuer_name: holder.principal.issuer().unwrap_or_default().to_owned(),
+            issuer_name,
+            audience: Vec::new(),
+            session: holder.session.map(|held| held.session),
             principal: holder.principal,
             issuer: String::new(),
             groups: holder.groups,
@@ -167,7 +225,9 @@ impl Authenticated {
             issuer: self.issuer.clone(),
             groups: self.groups.clone(),
             roles: self.roles.clone(),
+            audience: self.audience.clone(),
             credential: self.credential.clone(),
+            session: self.session.clone(),
             revocations_seen: seen.revocations,
             issuers_seen: seen.issuers,
             hash: self.hash,
@@ -179,14 +239,24 @@ impl Authenticated {
         &self.validity
     }
 
-    /// By what it can be revoked.
+    /// By what it can be revoked: a session as its beginner's, and by the id of its key in the place of a `jti`.
     pub(super) fn traces(&self) -> Traces<'_> {
+        let session = self.session.as_ref();
         Traces {
             issuer_name: &self.issuer_name,
-            jti: self.credential.jti.as_deref(),
+            jti: self.credential.jti.as_deref().or(self.credential.access_key.as_deref().filter(|_| session.is_some())),
             hash: &self.hash,
-            subject: self.principal.as_str().splitn(3, '/').nth(2).unwrap_or_default(),
+            subject: session.map_or(&self.principal, |session| &session.assumed_by).name(),
             issued_s: self.credential.issued,
+        }
+    }
+
+    /// The credential, as a session that is begun by it remembers it.
+    #[must_use]
+    pub fn as_parent(&self) -> Parent {
+        match &self.credential.access_key {
+            Some(key) => Parent::Key(key.clone()),
+            None => Parent::Token(self.hash, self.credential.jti.clone()),
         }
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Claims {
     pub(super) groups: Vec<Principal>,
     /// Sorted by bytes, each once.
     pub(super) roles: Vec<Principal>,
+    /// The audiences that are the gateway's, in the token's order.
+    pub(super) audience: Vec<String>,
     pub(super) window: Window,
     pub(super) jti: Option<String>,
 }
@@ -69,14 +71,14 @@ pub(super) fn check(issuer: &Issuer, claims: &Object, now_s: u64) -> Result<Clai
     let window = window(claims)?;
     let jti = jti(claims)?;
     let principal = principal(issuer, Kind::User, text(claims, &issuer.claims.subject)?)?;
-    check_audience(issuer, claims)?;
+    let audience = audience(issuer, claims)?;
     check_lifetime(issuer, window)?;
     window.check(now_s, issuer.leeway_s)?;
     check_complete(issuer, claims)?;
     let groups = principals(issuer, Kind::Group, claims, &issuer.claims.groups)?;
     let roles = principals(issuer, Kind::Role, claims, &issuer.claims.roles)?;
     check_size(&groups, &roles)?;
-    Ok(Claims { principal, groups: sorted(groups), roles: sorted(roles), window, jti })
+    Ok(Claims { principal, groups: sorted(groups), roles: sorted(roles), audience, window, jti })
 }
 
 fn window(claims: &Object) -> Result<Window, Cause> {
@@ -105,15 +107,17 @@ fn text<'a>(claims: &'a Object, name: &str) -> Result<&'a str, Cause> {
     claims.get(name).and_then(Json::as_text).ok_or(Cause::ClaimFormat)
 }
 
-/// One text and a list of that one text decide alike.
-fn check_audience(issuer: &Issuer, claims: &Object) -> Result<(), Cause> {
+/// Those audiences of the token that the issuer is configured with: at least one. One text and a list of that one text decide
+/// alike.
+fn audience(issuer: &Issuer, claims: &Object) -> Result<Vec<String>, Cause> {
     let audience = match claims.get("aud") {
         None => return Err(Cause::Audience),
         Some(Json::Text(one)) => vec![one.as_str()],
         Some(other) => other.as_texts().ok_or(Cause::ClaimFormat)?,
     };
     let is_ours = |name: &&str| issuer.audience.iter().any(|ours| ours == name);
-    if audience.iter().any(is_ours) { Ok(()) } else { Err(Cause::Audience) }
+    let ours: Vec<String> = audience.into_iter().filter(is_ours).map(str::to_owned).collect();
+    if ours.is_empty() { Err(Cause::Audience) } else { Ok(ours) }
 }
 
 fn check_lifetime(issuer: &Issuer, window: Window) -> Result<(), Cause> {

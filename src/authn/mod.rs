@@ -44,7 +44,7 @@ mod token;
 const JSON_DEPTH_MAX: u8 = 16;
 
 pub use algorithm::Algorithm;
-pub use authenticated::{Authenticated, Credential, KeyHolder};
+pub use authenticated::{Authenticated, Credential, HeldSession, KeyHolder, Parent, Session};
 pub use authenticator::{Authenticator, Prepared};
 pub use claims::{IDENTITY_BYTES_MAX, IDENTITY_COUNT_MAX};
 pub use issue::{DevIssuer, IssueError, TokenRequest};

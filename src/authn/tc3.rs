@@ -19,7 +19,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::authenticated::{Authenticated, KeyHolder, Seen};
+use super::authenticated::{Authenticated, HeldSession, KeyHolder, Parent, Seen};
 use super::revocation::{Revocations, RevocationsUnavailable};
 
 /// The method's name, as it begins the header and the text that is signed.
@@ -118,8 +118,6 @@ pub struct SignedRequest {
     pub values: Vec<Vec<u8>>,
     /// What is hashed as payload.
     pub payload: Payload,
-    /// Whether a temporary token came along.
-    pub has_token: bool,
 }
 
 impl SignedRequest {
@@ -214,11 +212,11 @@ pub struct FoundKey {
 
 /// The access keys as they are now.
 pub trait AccessKeys {
-    /// The key of that id.
+    /// The key of that id; with a token the temporary key that the token was made with, and no other.
     ///
     /// # Errors
     /// [`KeysUnavailable`] if it cannot be said whether there is one.
-    fn find(&self, id: &str) -> Result<Option<FoundKey>, KeysUnavailable>;
+    fn find(&self, id: &str, token: Option<&str>) -> Result<Option<FoundKey>, KeysUnavailable>;
 
     /// Signs in place of a key that is not there, so that both cost the same.
     fn dummy(&self) -> &dyn Signer;
@@ -253,20 +251,21 @@ pub enum KeyRefusal {
     /// The signature does not match.
     #[error("the signature does not match")]
     Signature,
-    /// A temporary token beside a key that has none.
-    #[error("the key takes no token")]
+    /// A token that is not this key's: of another, of none, expired or revoked.
+    #[error("the token is not this key's, or not good any more")]
     Token,
     /// Nobody can say now.
     #[error(transparent)]
     Unavailable(#[from] KeysUnavailable),
 }
 
-/// Whom a signed request speaks for, at `now_s` seconds since 1970.
+/// Whom a signed request speaks for, at `now_s` seconds since 1970; `token` is the temporary token that came along.
 ///
 /// # Errors
 /// [`KeyRefusal`].
 pub fn authenticate(
     request: &SignedRequest,
+    token: Option<&str>,
     body: &[u8],
     now_s: u64,
     keys: &dyn AccessKeys,
@@ -277,40 +276,56 @@ pub fn authenticate(
     }
     // Before the rows: a change that comes between is seen by the read set.
     let seen = Seen { revocations: revocations.generation(), issuers: keys.issuers_generation() };
-    let found = keys.find(&request.authorization.key)?;
+    let found = keys.find(&request.authorization.key, token)?;
     let signer = found.as_ref().map_or(keys.dummy(), |found| &*found.signer);
     let is_signed = request.is_signed_by(signer, body);
-    let unknown = if request.has_token { KeyRefusal::Token } else { KeyRefusal::Unknown };
+    let unknown = if token.is_some() { KeyRefusal::Token } else { KeyRefusal::Unknown };
     let Some(found) = found.filter(|found| found.is_active) else { return Err(unknown) };
-    let who = standing(found.holder, seen, keys, revocations)?.ok_or(unknown)?;
-    if !is_signed {
-        return Err(KeyRefusal::Signature);
-    }
-    if request.has_token { Err(KeyRefusal::Token) } else { Ok(who) }
+    let who = standing(found.holder, seen, now_s, keys, revocations)?.ok_or(unknown)?;
+    if is_signed { Ok(who) } else { Err(KeyRefusal::Signature) }
 }
 
 /// Whom the key stands for now, of a request whose signature was checked a moment ago.
 ///
 /// # Errors
-/// [`KeyRefusal::Unknown`] if it is not there any more, or may not be used.
-pub fn again(id: &str, keys: &dyn AccessKeys, revocations: &dyn Revocations) -> Result<Arc<Authenticated>, KeyRefusal> {
+/// [`KeyRefusal::Unknown`] or [`KeyRefusal::Token`] if it is not there any more, or may not be used.
+pub fn again(
+    id: &str,
+    token: Option<&str>,
+    now_s: u64,
+    keys: &dyn AccessKeys,
+    revocations: &dyn Revocations,
+) -> Result<Arc<Authenticated>, KeyRefusal> {
     let seen = Seen { revocations: revocations.generation(), issuers: keys.issuers_generation() };
-    let found = keys.find(id)?.filter(|found| found.is_active).ok_or(KeyRefusal::Unknown)?;
-    standing(found.holder, seen, keys, revocations)?.ok_or(KeyRefusal::Unknown)
+    let unknown = if token.is_some() { KeyRefusal::Token } else { KeyRefusal::Unknown };
+    let Some(found) = keys.find(id, token)?.filter(|found| found.is_active) else { return Err(unknown) };
+    standing(found.holder, seen, now_s, keys, revocations)?.ok_or(unknown)
 }
 
-/// The holder, unless its issuer is gone or all that it held until then is revoked.
+/// The holder, unless its time is over, its issuer is gone, or it is revoked, or what it was begun by is.
 fn standing(
     holder: KeyHolder,
     seen: Seen,
+    now_s: u64,
     keys: &dyn AccessKeys,
     revocations: &dyn Revocations,
 ) -> Result<Option<Arc<Authenticated>>, KeysUnavailable> {
-    if !holder.principal.issuer().is_some_and(|name| keys.knows_issuer(name)) {
+    if !holder.assumed_by().issuer().is_some_and(|name| keys.knows_issuer(name)) {
+        return Ok(None);
+    }
+    if let Some(traces) = holder.parent_traces()
+        && traces.are_revoked(revocations)?
+    {
+        return Ok(None);
+    }
+    if let Some(HeldSession { parent: Parent::Key(key), .. }) = &holder.session
+        && !keys.find(key, None)?.is_some_and(|found| found.is_active)
+    {
         return Ok(None);
     }
     let who = Authenticated::of_key(holder, seen);
-    Ok((!who.traces().are_revoked(revocations)?).then(|| Arc::new(who)))
+    let is_good = who.validity().holds(now_s) && !who.traces().are_revoked(revocations)?;
+    Ok(is_good.then(|| Arc::new(who)))
 }
 
 #[cfg(test)]

@@ -47,9 +47,17 @@ struct Node {
 pub struct Reached(Vec<(Number, bool)>);
 
 impl Subjects {
-    /// Numbers the subjects of `attachments`; `documents` are sorted by name and hold every attached policy.
-    pub(super) fn of(attachments: &Attachments, documents: &[Document]) -> Self {
+    /// Numbers the subjects of `attachments`, and those that roles trust; `documents` are sorted by name and hold every attached
+    /// policy.
+    pub(super) fn of<'a>(
+        attachments: &Attachments,
+        documents: &[Document],
+        trusted: impl Iterator<Item = &'a Principal>,
+    ) -> Self {
         let mut subjects = Self::default();
+        trusted.for_each(|principal| {
+            subjects.principal(principal);
+        });
         for group in &attachments.groups {
             let number = subjects.principal(&group.principal);
             if let Some(node) = subjects.node(number) {
@@ -194,6 +202,12 @@ impl Subjects {
         all.sort_unstable_by_key(|(place, full)| (*place, !full));
         all.dedup_by_key(|(place, _)| *place);
         all
+    }
+
+    /// Whether a caller is, or is a member of, `principal`, and then whether that counts in full.
+    pub(super) fn reaches(&self, reached: &Reached, principal: &Principal) -> Option<bool> {
+        let number = self.principals.get(principal)?;
+        reached.0.iter().find(|(reached, _)| reached == number).map(|(_, full)| *full)
     }
 
     /// The groups of the folder that a caller is a member of, sorted.

@@ -17,44 +17,13 @@ use super::value::{parse_date, parse_decimal, parse_range};
 use super::variable::Text;
 use crate::actions::{ConditionKey, ValueType};
 
-/// A key that a condition names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
-    /// Of a request.
-    Request(ConditionKey),
-    /// `oidc:iss`, of a web identity; in trust policies only.
-    OidcIssuer,
-    /// `oidc:sub`.
-    OidcSubject,
-    /// `oidc:aud`.
-    OidcAudience,
+/// The key of that name, where it may stand.
+fn parse_key(name: &str, keys: Keys) -> Option<ConditionKey> {
+    ConditionKey::parse(name).filter(|key| keys == Keys::Trust || !key.is_of_trust())
 }
 
-impl Key {
-    fn parse(name: &str, keys: Keys) -> Option<Self> {
-        match (name, keys) {
-            ("oidc:iss", Keys::Trust) => Some(Self::OidcIssuer),
-            ("oidc:sub", Keys::Trust) => Some(Self::OidcSubject),
-            ("oidc:aud", Keys::Trust) => Some(Self::OidcAudience),
-            _ => ConditionKey::parse(name).map(Self::Request),
-        }
-    }
-
-    const fn value_type(self) -> ValueType {
-        match self {
-            Self::Request(key) => key.value_type(),
-            Self::OidcIssuer | Self::OidcSubject | Self::OidcAudience => ValueType::String,
-        }
-    }
-
-    /// Whether it must be qualified: it can have several values.
-    const fn needs_qualifier(self) -> bool {
-        matches!(self, Self::Request(key) if key.is_many())
-    }
-
-    const fn is_tag(self) -> bool {
-        matches!(self, Self::Request(ConditionKey::ResourceTag | ConditionKey::RequestTag))
-    }
+const fn is_tag(key: ConditionKey) -> bool {
+    matches!(key, ConditionKey::ResourceTag | ConditionKey::RequestTag)
 }
 
 /// Where a condition stands, which says what keys it may name.
@@ -71,7 +40,7 @@ pub(super) enum Keys {
 /// One operator on one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Clause {
-    pub(super) key: Key,
+    pub(super) key: ConditionKey,
     pub(super) operator: Operator,
     wanted: Wanted,
 }
@@ -105,9 +74,7 @@ impl Clause {
     /// # Errors
     /// [`Fault::Context`] if a fact is not of the operator's type, which the load checks rule out.
     pub(super) fn outcome(&self, facts: &Facts, effect: StatementEffect) -> Result<Outcome, Fault> {
-        let Key::Request(key) = self.key else {
-            return Ok(Outcome::FailsAbsent);
-        };
+        let key = self.key;
         if facts.is_unknown(key) {
             let holds = effect == StatementEffect::Deny;
             return Ok(if holds { Outcome::Holds } else { Outcome::FailsUnknown });
@@ -217,7 +184,7 @@ impl Place<'_> {
         if self.keys == Keys::Foreign {
             return check_foreign(nodes).map(|()| None);
         }
-        let Some(key) = Key::parse(&member.key, self.keys) else {
+        let Some(key) = parse_key(&member.key, self.keys) else {
             return here(Code::ConditionContentError, &unknown_key(&member.key, self.keys));
         };
         if operator.comparison.value_type().is_some_and(|fits| fits != key.value_type()) {
@@ -227,7 +194,7 @@ impl Place<'_> {
             );
         }
         let null = operator.comparison == Comparison::Null;
-        if key.needs_qualifier() && operator.qualifier == Qualifier::Bare && !null {
+        if key.is_many() && operator.qualifier == Qualifier::Bare && !null {
             return here(
                 Code::ConditionTypeError,
                 "this key has several values: write `for_any_value:` or `for_all_value:` before the operator",
@@ -240,7 +207,7 @@ impl Place<'_> {
         Ok(Some(Clause { key, operator, wanted }))
     }
 
-    fn wanted(&self, comparison: Comparison, key: Key, nodes: &[Node]) -> Result<Wanted, Refusal> {
+    fn wanted(&self, comparison: Comparison, key: ConditionKey, nodes: &[Node]) -> Result<Wanted, Refusal> {
         Ok(match comparison {
             Comparison::Equal | Comparison::EqualIgnoreCase => {
                 Wanted::Texts(each(nodes, |node| self.text(comparison, key, node))?)
@@ -265,9 +232,9 @@ impl Place<'_> {
         })
     }
 
-    fn text(&self, comparison: Comparison, key: Key, node: &Node) -> Result<Text, String> {
+    fn text(&self, comparison: Comparison, key: ConditionKey, node: &Node) -> Result<Text, String> {
         let text = string(node)?;
-        if key.is_tag() && !text.contains('&') {
+        if is_tag(key) && !text.contains('&') {
             return Err("a tag is written `key&value`".to_owned());
         }
         if comparison == Comparison::EqualIgnoreCase && !text.is_ascii() {

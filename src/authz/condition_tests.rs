@@ -240,7 +240,7 @@ fn c41_an_unknown_value_fails_in_an_allow_and_holds_in_a_deny() {
 fn a_fact_of_another_type_is_a_fault_and_not_a_mismatch() {
     let clauses = parse_all(r#"{"string_equal":{"qcs:uin":"7"}}"#).unwrap();
     let Clause { operator, wanted, .. } = clauses[0].clone();
-    let clause = Clause { key: Key::Request(Ip), operator, wanted };
+    let clause = Clause { key: Ip, operator, wanted };
     assert_eq!(clause.outcome(&ask("user/dev/a").facts(), StatementEffect::Allow), Err(Fault::Context));
 }
 

@@ -62,6 +62,11 @@ pub enum Target<'a> {
         /// Its id.
         id: &'a str,
     },
+    /// The role that is to be taken, whether or not there is one of that name.
+    Role {
+        /// `role/local/<name>`.
+        role: &'a Principal,
+    },
 }
 
 /// The condition keys that a request has, each with its values. A key that is absent, or has no values, is absent.
@@ -95,6 +100,8 @@ pub enum Layer {
     Boundary,
     /// The session policy.
     Session,
+    /// The trust policy of the role that is asked for.
+    Trust,
 }
 
 impl Layer {
@@ -105,6 +112,7 @@ impl Layer {
             Self::Identity => "identity",
             Self::Boundary => "boundary",
             Self::Session => "session",
+            Self::Trust => "trust",
         }
     }
 }
@@ -136,7 +144,7 @@ pub struct DecidingStatement {
     pub layer: Layer,
     /// What it decided.
     pub effect: StatementEffect,
-    /// Its document's name; `None` in the session layer and on a default deny.
+    /// Its document's name, in the layer `trust` the role's; `None` in the session layer and on a default deny.
     pub document: Option<String>,
     /// Its 0-based place in the document; `None` on a default deny.
     pub statement: Option<u32>,
@@ -207,8 +215,8 @@ impl Verdict {
 pub struct Decision {
     /// The answer.
     pub outcome: Verdict,
-    /// The deciding statements in the order identity, boundary, session, then document bytes, then statement:
-    /// - an allow: for the identity and the session layer the first matching allow, and one for each boundary document;
+    /// The deciding statements in the order identity, boundary, session, trust, then document bytes, then statement:
+    /// - an allow: for the identity, the session and the trust layer the first matching allow, and one for each boundary document;
     /// - an explicit deny: the first matching deny of each layer that has one;
     /// - a default deny: each layer that lacks an allow, without document and statement;
     /// - an error: none.

@@ -59,6 +59,11 @@ impl Statement {
         Ok(Match::Matches)
     }
 
+    /// A statement of a trust policy: it is about the role that it stands in, and its principals select it.
+    pub(super) fn of_trust(effect: StatementEffect, actions: ActionSet, clauses: Vec<Clause>) -> Self {
+        Self { effect, actions, resources: vec![ResourcePattern::All], clauses }
+    }
+
     /// A statement that matches every request or none: what the start-up probe of the frame asks about.
     pub(super) fn probe(effect: StatementEffect, matches: bool) -> Self {
         let resources = if matches { vec![ResourcePattern::All] } else { Vec::new() };

@@ -41,7 +41,7 @@ const ANSWERS_MAX: usize = 16;
 /// One statement of a layer.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// Its document; none in the session layer.
+    /// Its document, of a trust policy the role; none in the session layer.
     pub(super) document: Option<Arc<str>>,
     /// Its place in the document.
     pub(super) place: u32,
@@ -56,7 +56,7 @@ pub(super) struct FrameKey {
     pub(super) action: usize,
     /// The documents by place in the set, each with whether its allows count.
     pub(super) documents: Vec<(u32, bool)>,
-    /// The digest of the session policy; empty in other layers.
+    /// The digest of the session policy, or the role whose trust policy it is; empty in other layers.
     pub(super) session: String,
 }
 

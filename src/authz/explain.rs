@@ -3,9 +3,10 @@
 
 use std::fmt;
 
-use super::condition::{Key, Outcome};
+use super::condition::Outcome;
 use super::decision::{Fault, Layer, Question, StatementEffect};
 use super::document::{Document, Match};
+use super::engine::Row;
 use super::facts::Facts;
 use super::set::{PolicySet, place_of};
 
@@ -71,6 +72,9 @@ impl PolicySet {
             all.add(Layer::Boundary, self.document(place), true)?;
         }
         all.add(Layer::Session, question.session_policy.map(|policy| &policy.document), true)?;
+        for row in self.trusting(question, action, &reached) {
+            all.add_row(Layer::Trust, &row)?;
+        }
         Ok(all.list)
     }
 }
@@ -97,6 +101,15 @@ impl Explainer<'_> {
         }
         Ok(())
     }
+
+    /// A statement that is known to concern caller and action.
+    fn add_row(&mut self, layer: Layer, row: &Row) -> Result<(), Fault> {
+        let why_not = why_not(&row.statement.holds(self.facts)?);
+        let document = row.document.as_ref().map(ToString::to_string);
+        let effect = row.statement.effect;
+        self.list.push(Explanation { layer, document, statement: row.place, effect, why_not });
+        Ok(())
+    }
 }
 
 fn why_not(outcome: &Match<'_>) -> Option<WhyNot> {
@@ -104,18 +117,9 @@ fn why_not(outcome: &Match<'_>) -> Option<WhyNot> {
         Match::Matches => None,
         Match::Resource => Some(WhyNot::Resource),
         Match::Clause(clause, outcome) => Some(match outcome {
-            Outcome::Holds | Outcome::Fails => WhyNot::Condition(key_name(clause.key)),
-            Outcome::FailsAbsent => WhyNot::KeyAbsent(key_name(clause.key)),
-            Outcome::FailsUnknown => WhyNot::KeyUnknown(key_name(clause.key)),
+            Outcome::Holds | Outcome::Fails => WhyNot::Condition(clause.key.name()),
+            Outcome::FailsAbsent => WhyNot::KeyAbsent(clause.key.name()),
+            Outcome::FailsUnknown => WhyNot::KeyUnknown(clause.key.name()),
         }),
-    }
-}
-
-const fn key_name(key: Key) -> &'static str {
-    match key {
-        Key::Request(key) => key.name(),
-        Key::OidcIssuer => "oidc:iss",
-        Key::OidcSubject => "oidc:sub",
-        Key::OidcAudience => "oidc:aud",
     }
 }

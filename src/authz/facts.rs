@@ -93,6 +93,7 @@ fn object(question: &Question<'_>) -> Result<Object, Fault> {
             Ok(Object::Secret { creator: own, name: name.as_str().to_owned() })
         }
         (Level::Key, Target::Key { id }) => Ok(Object::Key { id: id.to_owned() }),
+        (Level::Role, Target::Role { .. }) => Ok(Object::Nothing),
         _ => Err(Fault::Target),
     }
 }

@@ -63,6 +63,14 @@ impl Node {
         }
     }
 
+    /// The text of a number.
+    pub(super) fn as_number(&self) -> Option<&str> {
+        match &self.value {
+            Value::Number(text) => Some(text),
+            _ => None,
+        }
+    }
+
     pub(super) fn as_list(&self) -> Option<&[Self]> {
         match &self.value {
             Value::List(list) => Some(list),

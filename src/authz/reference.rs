@@ -28,6 +28,8 @@ use crate::principal::Kind;
 pub(super) struct Reference {
     documents: BTreeMap<String, Value>,
     attachments: Value,
+    /// Trust policies by `role/local/<name>`.
+    roles: BTreeMap<String, Value>,
     here: Where,
 }
 
@@ -53,7 +55,12 @@ impl Reference {
             let name = file.path.strip_prefix("documents/")?.strip_suffix(".json")?;
             Some((name.to_owned(), json(file)))
         };
+        let role = |file: &PolicyFile| {
+            let name = file.path.strip_prefix("roles/")?.strip_suffix(".json")?;
+            Some((format!("role/local/{name}"), json(file)))
+        };
         Self {
+            roles: files.iter().filter_map(role).collect(),
             documents: files.iter().filter_map(named).collect(),
             attachments: files.iter().find(|file| file.path == "attachments.json").map_or(Value::Null, json),
             here: Where { region: settings.place.region.clone(), account: settings.place.account.clone() },
@@ -67,12 +74,57 @@ impl Reference {
             .session_policy
             .map(|policy| serde_json::from_slice::<Value>(policy.bytes()).expect("an accepted session policy is JSON"));
         let matching = |reaching: Vec<Reaching<'_>>| self.matching(&reaching, question);
-        let identity = matching(self.identity(&names));
-        let boundaries: Vec<Vec<Matching>> =
+        let mut identity = matching(self.identity(&names));
+        let mut boundaries: Vec<Vec<Matching>> =
             self.boundaries(&names).into_iter().map(|boundary| matching(vec![boundary])).collect();
         let session =
             session.as_ref().map(|document| matching(vec![Reaching { name: None, document, allows_count: true }]));
-        combined(&identity, &boundaries, session.as_deref())
+        let mut layers: Vec<(Layer, Vec<Matching>)> = Vec::new();
+        if question.action.name == "AssumeRoleWithWebIdentity" {
+            // A web identity needs no grant but the role's.
+            for list in boundaries.iter_mut().chain([&mut identity]) {
+                list.retain(|one| one.deny);
+            }
+            boundaries.retain(|boundary| !boundary.is_empty());
+        }
+        if question.action.name != "AssumeRoleWithWebIdentity" || !identity.is_empty() {
+            layers.push((Layer::Identity, identity));
+        }
+        layers.extend(boundaries.into_iter().map(|boundary| (Layer::Boundary, boundary)));
+        layers.extend(session.map(|session| (Layer::Session, session)));
+        if let Target::Role { role } = question.target {
+            layers.push((Layer::Trust, self.trusting(role.as_str(), &names, question)));
+        }
+        combined(&layers)
+    }
+
+    /// The statements of a role's trust policy that match.
+    fn trusting(&self, role: &str, names: &Names, question: &Question<'_>) -> Vec<Matching> {
+        let Some(trust) = self.roles.get(role) else { return Vec::new() };
+        let name = role.strip_prefix("role/local/").expect("a role of the folder");
+        let provider = format!("oidc-provider/{}", question.caller.principal.issuer().unwrap_or_default());
+        let variables = Variables { uin: question.caller.creator.to_string(), account: self.here.account.clone() };
+        let named = |body: &Value, how: &str| -> Vec<String> {
+            body["principal"].get(how).map(texts).unwrap_or_default().into_iter().map(str::to_owned).collect()
+        };
+        let mut found = Vec::new();
+        for (statement, body) in trust["statement"].as_array().expect("a list of statements").iter().enumerate() {
+            let deny = body["effect"] == "deny";
+            let counting = if deny { &names.all } else { &names.full };
+            let is_named = named(body, "qcs").iter().any(|one| counting.contains(one));
+            let is_provided =
+                question.action.name == "AssumeRoleWithWebIdentity" && named(body, "federated").contains(&provider);
+            let is_asked = texts(&body["action"])
+                .into_iter()
+                .any(|action| action_matches(action, question.action.service.name(), question.action.name));
+            if (is_named || is_provided)
+                && is_asked
+                && body.get("condition").is_none_or(|condition| held(condition, deny, question, &variables))
+            {
+                found.push(Matching { document: Some(name.to_owned()), statement, deny });
+            }
+        }
+        found
     }
 
     fn names(&self, caller: &Caller<'_>) -> Names {
@@ -163,7 +215,9 @@ pub(super) fn action_matches(pattern: &str, service: &str, operation: &str) -> b
 
 fn asked(question: &Question<'_>) -> Asked {
     match question.target {
-        Target::Operation => Asked::Operation { service: question.action.service.name().to_owned() },
+        Target::Operation | Target::Role { .. } => {
+            Asked::Operation { service: question.action.service.name().to_owned() }
+        }
         Target::Secret { creator, name } => {
             Asked::Secret { creator: creator.map(|creator| creator.to_string()), name: name.to_string() }
         }
@@ -182,25 +236,20 @@ fn held(condition: &Value, deny: bool, question: &Question<'_>, variables: &Vari
 }
 
 /// A matching deny in any layer denies; else each present layer, and each boundary, must allow.
-fn combined(identity: &[Matching], boundaries: &[Vec<Matching>], session: Option<&[Matching]>) -> Decision {
-    let denies: Vec<DecidingStatement> = [
-        (Layer::Identity, identity.iter().find(|one| one.deny)),
-        (Layer::Boundary, boundaries.iter().flatten().find(|one| one.deny)),
-        (Layer::Session, session.unwrap_or_default().iter().find(|one| one.deny)),
-    ]
-    .into_iter()
-    .filter_map(|(layer, found)| found.map(|one| deciding(layer, one)))
-    .collect();
+fn combined(layers: &[(Layer, Vec<Matching>)]) -> Decision {
+    let first_deny = |wanted: Layer| {
+        let of_layer = layers.iter().filter(move |(layer, _)| *layer == wanted).flat_map(|(_, list)| list);
+        of_layer.into_iter().find(|one| one.deny).map(|one| deciding(wanted, one))
+    };
+    let denies: Vec<DecidingStatement> =
+        [Layer::Identity, Layer::Boundary, Layer::Session, Layer::Trust].into_iter().filter_map(first_deny).collect();
     if !denies.is_empty() {
         return Decision { outcome: Verdict::Deny(Reason::Explicit), layers: denies };
     }
-    let mut lists = vec![(Layer::Identity, identity)];
-    lists.extend(boundaries.iter().map(|boundary| (Layer::Boundary, boundary.as_slice())));
-    lists.extend(session.map(|session| (Layer::Session, session)));
-    let mut lacking: Vec<Layer> = lists.iter().filter(|(_, list)| list.is_empty()).map(|(layer, _)| *layer).collect();
+    let mut lacking: Vec<Layer> = layers.iter().filter(|(_, list)| list.is_empty()).map(|(layer, _)| *layer).collect();
     lacking.dedup();
     if lacking.is_empty() {
-        let layers = lists.iter().map(|(layer, list)| deciding(*layer, &list[0])).collect();
+        let layers = layers.iter().map(|(layer, list)| deciding(*layer, &list[0])).collect();
         return Decision { outcome: Verdict::Allow, layers };
     }
     Decision { outcome: Verdict::Deny(Reason::Default), layers: lacking.into_iter().map(without_statement).collect() }

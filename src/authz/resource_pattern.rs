@@ -97,7 +97,7 @@ impl ResourcePattern {
         let operation = effect == StatementEffect::Deny && *last == Last::Star && of(action.service);
         let secret = of(Service::Ssm) && !matches!(last, Last::Key(_));
         match action.level {
-            Level::Operation => operation,
+            Level::Operation | Level::Role => operation,
             Level::Secret | Level::Creation => secret,
             Level::SecretOrOperation => operation || secret,
             Level::Key => of(Service::Kms) && matches!(last, Last::Star | Last::Key(_)),

@@ -1,26 +1,50 @@
 //! Roles of the policy folder: `roles/<name>.json` holds the trust policy of `role/local/<name>`, which says who may
-//! take the role. It is checked when the set is loaded, and which services may take the role is settled then.
+//! take the role. It is checked when the set is loaded; which services may take the role is settled then, and for everybody else
+//! its statements are a layer of the decision.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::action_pattern::ActionSet;
 use super::attachments::Known;
-use super::condition::{self, Clause, Key, Keys};
+use super::condition::{self, Clause, Keys};
 use super::decision::StatementEffect;
-use super::document::{FILE_BYTES_MAX, check_version, find, parse_effect, read_object, statement_object, statements};
+use super::document::{
+    FILE_BYTES_MAX, Statement, check_version, find, parse_effect, read_object, statement_object, statements,
+};
+use super::engine::Row;
 use super::finding::{Code, Finding, Findings};
 use super::json::{Member, Node};
 use super::operator::{Comparison, Qualifier};
 use super::{PolicyFile, Settings};
-use crate::actions::Operation;
+use crate::actions::{ConditionKey, Operation};
 use crate::principal::Principal;
 
-/// The services that a trust policy names. A service takes its role once, for a whole revision, and not in the
-/// circumstances of a request: a condition allows it nothing, and a deny holds whatever its condition.
+/// Longest session of a role whose file says nothing, and the most that a file may say, in seconds.
+const SESSION_S_MAX: u64 = 43_200;
+/// Shortest session of all, in seconds.
+pub(super) const SESSION_S_MIN: u64 = 60;
+
+/// A trust policy: who may take the role, and for how long.
+///
+/// A service takes its role once, for a whole revision, and not in the circumstances of a request: a condition allows it
+/// nothing, and a deny holds whatever its condition.
 #[derive(Debug, Default)]
 pub(super) struct Trust {
+    name: Arc<str>,
+    statements: Vec<TrustStatement>,
+    longest_session_s: Option<u64>,
     allowed: BTreeSet<String>,
     denied: BTreeSet<String>,
+}
+
+/// One statement, and whom it is about.
+#[derive(Debug)]
+struct TrustStatement {
+    principals: Vec<Principal>,
+    /// Issuers whose tokens count as web identities.
+    providers: Vec<String>,
+    statement: Arc<Statement>,
 }
 
 impl Trust {
@@ -29,15 +53,56 @@ impl Trust {
         self.allowed.contains(service.as_str()) && !self.denied.contains(service.as_str())
     }
 
-    fn add(&mut self, effect: StatementEffect, members: &[Member]) {
-        let principals = find(members, "principal").and_then(Node::as_object).unwrap_or_default();
-        let named = principals.iter().filter(|member| member.key == "qcs").flat_map(|member| member.node.one_or_many());
-        let services = named.filter_map(Node::as_str).filter(|name| name.starts_with("service/")).map(str::to_owned);
-        match effect {
-            StatementEffect::Deny => self.denied.extend(services),
-            StatementEffect::Allow if find(members, "condition").is_none() => self.allowed.extend(services),
-            StatementEffect::Allow => {}
+    /// Everybody whom it names.
+    pub(super) fn principals(&self) -> impl Iterator<Item = &Principal> {
+        self.statements.iter().flat_map(|statement| &statement.principals)
+    }
+
+    /// In seconds.
+    pub(super) fn longest_session_s(&self) -> u64 {
+        self.longest_session_s.unwrap_or(SESSION_S_MAX)
+    }
+
+    /// The statements that name the action at this place of the catalogue and the caller: by the issuer of a web identity, or by
+    /// what it is or is a member of. `names` says of a principal whether the caller is that, and whether it counts in full: else
+    /// it only denies.
+    pub(super) fn rows(
+        &self,
+        action: usize,
+        provider: Option<&str>,
+        names: &dyn Fn(&Principal) -> Option<bool>,
+    ) -> Vec<Row> {
+        let named = |one: &TrustStatement| {
+            let is_provided = provider.is_some_and(|issuer| one.providers.iter().any(|name| name == issuer));
+            let counts = |full: bool| full || one.statement.effect == StatementEffect::Deny;
+            one.statement.actions.names(action) && (is_provided || one.principals.iter().filter_map(names).any(counts))
+        };
+        let statements = self.statements.iter().zip(0..).filter(|(one, _)| named(one));
+        statements
+            .map(|(one, place)| Row { document: Some(self.name.clone()), place, statement: one.statement.clone() })
+            .collect()
+    }
+
+    fn add(&mut self, effect: StatementEffect, actions: ActionSet, clauses: Vec<Clause>, members: &[Member]) {
+        let all = find(members, "principal").and_then(Node::as_object).unwrap_or_default();
+        let of = |key: &'static str| {
+            let of_key = all.iter().filter(move |member| member.key == key);
+            of_key.flat_map(|member| member.node.one_or_many()).filter_map(Node::as_str)
+        };
+        if actions.rows().any(|(_, action)| action.operation == Operation::AssumeRole) {
+            let services = of("qcs").filter(|name| name.starts_with("service/")).map(str::to_owned);
+            match effect {
+                StatementEffect::Deny => self.denied.extend(services),
+                StatementEffect::Allow if clauses.is_empty() => self.allowed.extend(services),
+                StatementEffect::Allow => {}
+            }
         }
+        let providers = of("federated").filter_map(|name| name.strip_prefix("oidc-provider/"));
+        self.statements.push(TrustStatement {
+            principals: of("qcs").filter_map(|name| Principal::parse(name).ok()).collect(),
+            providers: providers.map(str::to_owned).collect(),
+            statement: Arc::new(Statement::of_trust(effect, actions, clauses)),
+        });
     }
 }
 
@@ -47,7 +112,8 @@ impl Trust {
 /// Everything that is wrong with it.
 pub(super) fn read(file: &PolicyFile, known: &Known<'_>, settings: &Settings) -> Result<Trust, Vec<Finding>> {
     let mut findings = Findings::of(&file.path);
-    let mut trust = Trust::default();
+    let name = file.path.strip_prefix("roles/").and_then(|name| name.strip_suffix(".json")).unwrap_or_default();
+    let mut trust = Trust { name: name.into(), ..Trust::default() };
     check_file(file, known, settings, &mut trust, &mut findings);
     if findings.is_empty() { Ok(trust) } else { Err(findings.into_list()) }
 }
@@ -60,18 +126,33 @@ fn check_file(file: &PolicyFile, known: &Known<'_>, settings: &Settings, trust: 
     let Some(members) = read_object(file, Code::AttachmentError, findings) else {
         return;
     };
-    for member in members.iter().filter(|member| !matches!(member.key.as_str(), "version" | "statement")) {
-        findings.add(
-            member.at,
-            Code::AttachmentError,
-            &member.key,
-            "a role file has `version` and `statement` and nothing else",
-        );
+    for member in &members {
+        match member.key.as_str() {
+            "version" | "statement" => {}
+            "max_session_s" => trust.longest_session_s = read_session(&member.node, findings),
+            other => findings.add(
+                member.at,
+                Code::AttachmentError,
+                other,
+                "a role file has `version`, `statement` and perhaps `max_session_s`, and nothing else",
+            ),
+        }
     }
     check_version(find(&members, "version"), Code::AttachmentError, findings);
     for node in statements(find(&members, "statement"), findings) {
         check_statement(node, known, settings, trust, findings);
     }
+}
+
+/// Reads `max_session_s`.
+fn read_session(node: &Node, findings: &mut Findings) -> Option<u64> {
+    let seconds = node.as_number().and_then(|text| text.parse().ok());
+    let seconds = seconds.filter(|seconds| (SESSION_S_MIN..=SESSION_S_MAX).contains(seconds));
+    if seconds.is_none() {
+        let message = "`max_session_s` is a number of seconds from 60 to 43200";
+        findings.add(node.at, Code::AttachmentError, &node.text(), message);
+    }
+    seconds
 }
 
 fn check_statement(node: &Node, known: &Known<'_>, settings: &Settings, trust: &mut Trust, findings: &mut Findings) {
@@ -89,7 +170,7 @@ fn check_statement(node: &Node, known: &Known<'_>, settings: &Settings, trust: &
         }
     }
     let effect = parse_effect(find(members, "effect"), node.at, findings);
-    let is_for_services = check_actions(members, node, findings);
+    let actions = check_actions(members, node, findings);
     let federated = check_principal(find(members, "principal"), node, known, findings);
     let account = &settings.place.account;
     let clauses = find(members, "condition")
@@ -98,13 +179,13 @@ fn check_statement(node: &Node, known: &Known<'_>, settings: &Settings, trust: &
     if federated && effect == Some(StatementEffect::Allow) {
         check_federated(&clauses, node, findings);
     }
-    if let Some(effect) = effect.filter(|_| is_for_services) {
-        trust.add(effect, members);
+    if let (Some(effect), Some(actions)) = (effect, actions) {
+        trust.add(effect, actions, clauses, members);
     }
 }
 
-/// Checks `action`; whether it names AssumeRole, by which services take roles.
-fn check_actions(members: &[Member], statement: &Node, findings: &mut Findings) -> bool {
+/// Reads `action`: the taking of roles and nothing else.
+fn check_actions(members: &[Member], statement: &Node, findings: &mut Findings) -> Option<ActionSet> {
     let node = find(members, "action");
     let actions = ActionSet::parse(node, statement.at, &|_| false, findings);
     for (_, action) in actions.rows() {
@@ -112,10 +193,10 @@ fn check_actions(members: &[Member], statement: &Node, findings: &mut Findings) 
             let at = node.map_or(statement.at, |node| node.at);
             let message = "a trust policy grants `name/sts:AssumeRole` or `name/sts:AssumeRoleWithWebIdentity`";
             findings.add(at, Code::ActionError, &action.full_name(), message);
-            return false;
+            return None;
         }
     }
-    actions.rows().any(|(_, action)| action.operation == Operation::AssumeRole)
+    Some(actions)
 }
 
 /// Checks `principal`; whether it names web identities.
@@ -170,7 +251,7 @@ fn check_provider(node: &Node, known: &Known<'_>, findings: &mut Findings) {
 /// A web identity needs its issuer, its audience and its subject named: without `oidc:sub` every workload of the
 /// issuer could take the role.
 fn check_federated(clauses: &[Clause], statement: &Node, findings: &mut Findings) {
-    let bound = |key: Key, exactly: bool| {
+    let bound = |key: ConditionKey, exactly: bool| {
         clauses.iter().any(|clause| {
             let operator = clause.operator;
             let comparison = match operator.comparison {
@@ -188,9 +269,9 @@ fn check_federated(clauses: &[Clause], statement: &Node, findings: &mut Findings
         })
     };
     for (name, found, how) in [
-        ("oidc:iss", bound(Key::OidcIssuer, true), "`string_equal`"),
-        ("oidc:aud", bound(Key::OidcAudience, true), "`string_equal`"),
-        ("oidc:sub", bound(Key::OidcSubject, false), "a string operator"),
+        ("oidc:iss", bound(ConditionKey::OidcIssuer, true), "`string_equal`"),
+        ("oidc:aud", bound(ConditionKey::OidcAudience, true), "`string_equal`"),
+        ("oidc:sub", bound(ConditionKey::OidcSubject, false), "a string operator"),
     ] {
         if !found {
             let message = format!(

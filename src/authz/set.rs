@@ -5,7 +5,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::caller::{Reached, Subjects};
-use super::decision::{Caller, DecidingStatement, Decision, Fault, Layer, Question, Reason, StatementEffect, Verdict};
+use super::decision::{
+    Caller, DecidingStatement, Decision, Fault, Layer, Question, Reason, StatementEffect, Target, Verdict,
+};
 use super::document::Document;
 use super::engine::{Answer, Engine, FrameKey, Row};
 use super::facts::Facts;
@@ -14,7 +16,7 @@ use super::load::Read;
 use super::role::Trust;
 use super::session::SessionPolicy;
 use super::{PolicyFile, Settings, revision};
-use crate::actions::{ACTIONS, Action};
+use crate::actions::{ACTIONS, Action, Operation};
 use crate::principal::{Kind, LOCAL, Principal};
 
 /// A whole policy set, checked and ready to decide.
@@ -46,7 +48,8 @@ impl PolicySet {
         match Engine::new() {
             Ok(engine) if read.findings.is_empty() => {
                 let config = revision::config_frame(settings);
-                let subjects = Subjects::of(&read.attachments, &read.documents);
+                let trusted = read.roles.values().flat_map(Trust::principals);
+                let subjects = Subjects::of(&read.attachments, &read.documents, trusted);
                 let revision = revision::revision(&read.files, &config);
                 let Read { files, documents, roles, .. } = read;
                 Ok(Self { revision, config, files, documents, subjects, roles, engine })
@@ -113,6 +116,12 @@ impl PolicySet {
         self.roles.get(role).map(|trust| trust.has(service))
     }
 
+    /// The longest session of a role that its file allows, in seconds; `None` if the folder has no such role.
+    #[must_use]
+    pub fn longest_session_s(&self, role: &Principal) -> Option<u64> {
+        self.roles.get(role).map(Trust::longest_session_s)
+    }
+
     /// Whether what this caller may do by `action` depends on who and on what alone: no statement that is attached to it, or
     /// bounds it, and names the action has a condition.
     #[must_use]
@@ -129,13 +138,18 @@ impl PolicySet {
     fn layers(&self, question: &Question<'_>, reached: &Reached) -> Result<Vec<LayerAnswer>, Fault> {
         let facts = Rc::new(Facts::of(question)?);
         let action = place_of(question)?;
+        let is_web = question.action.operation == Operation::AssumeRoleWithWebIdentity;
         let mut layers = Vec::new();
         let mut ask = |layer, documents: Vec<(u32, bool)>, session: Option<&SessionPolicy>| {
             let digest = session.map(|policy| policy.digest().to_owned()).unwrap_or_default();
             let key = FrameKey { layer, action, documents, session: digest };
             let rows =
                 || session.map_or_else(|| self.rows(&key), |policy| rows_of(&policy.document, action, None, true));
-            layers.push(LayerAnswer { layer, answer: self.engine.answer(&key, rows, &facts)? });
+            let answer = self.engine.answer(&key, rows, &facts)?;
+            // Who shows a web identity needs no grant but the role's: what is attached to it only denies.
+            if !is_web || layer == Layer::Session || answer.deny.is_some() {
+                layers.push(LayerAnswer { layer, answer });
+            }
             Ok(())
         };
         ask(Layer::Identity, self.subjects.naming(reached, action), None)?;
@@ -145,7 +159,23 @@ impl PolicySet {
         if let Some(policy) = question.session_policy {
             ask(Layer::Session, Vec::new(), Some(policy))?;
         }
+        if let Target::Role { role } = question.target {
+            let rows = self.trusting(question, action, reached);
+            let documents = rows.iter().map(|row| (row.place, true)).collect();
+            let key = FrameKey { layer: Layer::Trust, action, documents, session: role.to_string() };
+            layers.push(LayerAnswer { layer: Layer::Trust, answer: self.engine.answer(&key, || rows, &facts)? });
+        }
         Ok(layers)
+    }
+
+    /// The statements of the asked role's trust policy that name caller and action; none if there is no such role. An allow that
+    /// names only what restricts is none.
+    pub(super) fn trusting(&self, question: &Question<'_>, action: usize, reached: &Reached) -> Vec<Row> {
+        let Target::Role { role } = question.target else { return Vec::new() };
+        let is_web = question.action.operation == Operation::AssumeRoleWithWebIdentity;
+        let provider = question.caller.principal.issuer().filter(|_| is_web);
+        let names = |principal: &Principal| self.subjects.reaches(reached, principal);
+        self.roles.get(role).map(|trust| trust.rows(action, provider, &names)).unwrap_or_default()
     }
 
     /// The statements of a frame, in the order of document bytes and place. An allow that is only reached through what

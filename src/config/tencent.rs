@@ -12,7 +12,7 @@ section! {
         enabled: bool = false,
         /// Whether values are also taken over GET, where they stand in the logs of proxies.
         values_over_get: bool = false,
-        /// Whether a signature must also cover action, version and region, which no stock SDK signs.
+        /// Whether a signature must also cover action, version, region and temporary token, which no stock SDK signs.
         require_signed_action: bool = false,
         /// Whether a client may leave the body unsigned.
         unsigned_payload: bool = false,

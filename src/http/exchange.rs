@@ -37,10 +37,11 @@ pub(super) async fn answer(
     parameters: impl Future<Output = Result<Zeroizing<Vec<u8>>, Fault>>,
 ) -> Answer {
     let mut parameters = Some(parameters);
-    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again. A signature
-    // covers the body: with an age that is good, it is read before it is known who signed.
-    if gateway.may_be_signed(&call) {
+    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again. Where the
+    // body says who asks, or is signed, the door bounds it further.
+    if gateway.is_known_by_body(&call) {
         read(&mut call, parameters.take()).await;
+        gateway.take_web_identity(&mut call);
     }
     match call.presented {
         Presented::Signed(_) => gateway.check_signature(&mut call),
@@ -152,18 +153,22 @@ pub(super) fn user_agent(headers: &HeaderMap, names: &[HeaderName]) -> Option<St
     (!kept.is_empty()).then_some(kept)
 }
 
-/// Reads a body, bounded in size and time.
+/// Reads a body of at most `bytes_max` bytes, bounded in time.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) async fn body(payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<u8>>, Fault> {
+pub(super) async fn body(
+    payload: web::Payload,
+    bytes_max: usize,
+    gateway: &Gateway,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let limits = gateway.body_limits();
-    let read = payload.to_bytes_limited(limits.bytes);
+    let read = payload.to_bytes_limited(bytes_max);
     let invalid = |message: &str| Err(Fault::Inner(ApiError::new(Code::InvalidRequest, message)));
     match tokio::time::timeout(Duration::from_secs(limits.timeout_s), read).await {
         Err(_) => invalid("the body did not come in time"),
         Ok(Err(_)) => {
-            let message = format!("the body is over {} bytes", limits.bytes);
+            let message = format!("the body is over {bytes_max} bytes");
             Err(Fault::Outer(ApiError::new(Code::RequestSizeLimitExceeded, message)))
         }
         Ok(Ok(Err(_))) => invalid("the body is not well-formed HTTP"),

@@ -29,7 +29,14 @@ pub async fn serve(http: HttpRequest, payload: web::Payload, gateway: web::Data<
         Err(error) => return write(Answer::unrecorded(error), ""),
     };
     let call = head(&http, request.clone());
-    let answer = exchange::answer(&gateway, call, &http, arrival, exchange::body(payload, &gateway)).await;
+    let answer = exchange::answer(
+        &gateway,
+        call,
+        &http,
+        arrival,
+        exchange::body(payload, gateway.body_limits().bytes, &gateway),
+    )
+    .await;
     write(answer, &request)
 }
 

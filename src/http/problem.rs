@@ -16,6 +16,12 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::UnsupportedOperation
         | Code::InvalidAction
         | Code::NoSuchVersion
+        | Code::WebIdentityTokenError
+        | Code::OverTimeError
+        | Code::ParamError
+        | Code::StrategyFormatError
+        | Code::StrategyInvalid
+        | Code::PolicyTooLong
         | Code::UnsupportedRegion => StatusCode::BAD_REQUEST,
         Code::InvalidAuthorization
         | Code::TokenFailure
@@ -29,6 +35,7 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::AccessKmsError
         | Code::RoleNotExist
         | Code::AccessKeyOverLimit
+        | Code::TempKeyNotAllowed
         | Code::LimitExceeded
         | Code::SecretExists
         | Code::VersionIdExists

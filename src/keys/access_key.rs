@@ -100,6 +100,16 @@ impl AccessKeySecret {
         letters::<KEY_BYTES>(random).map(KeyMaterial::from_bytes).map(Self)
     }
 
+    /// A secret as it was kept elsewhere.
+    pub(super) fn from_bytes(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+        Self(KeyMaterial::from_bytes(bytes))
+    }
+
+    /// Its bytes, to be sealed.
+    pub(super) fn bytes(&self) -> &[u8; KEY_BYTES] {
+        self.0.expose()
+    }
+
     /// The text, to be shown once.
     #[must_use]
     pub fn expose(&self) -> Zeroizing<String> {
@@ -322,12 +332,12 @@ impl AccessKey {
     }
 }
 
-fn names(row: Writer, names: &[Principal]) -> Writer {
+pub(super) fn names(row: Writer, names: &[Principal]) -> Writer {
     let row = row.u32(u32::try_from(names.len()).unwrap_or(u32::MAX));
     names.iter().fold(row, |row, name| row.bytes(name.as_str().as_bytes()))
 }
 
-fn read_names(reader: &mut Reader<'_>) -> Result<Vec<Principal>, Damaged> {
+pub(super) fn read_names(reader: &mut Reader<'_>) -> Result<Vec<Principal>, Damaged> {
     let count = reader.u32()?;
     (0..count).map(|_| Principal::parse(reader.text()?).map_err(|_| Damaged("group or role"))).collect()
 }

@@ -1,5 +1,5 @@
 //! The installation: a random id that every sealed byte is bound to, the key behind creator numbers, and derived from
-//! it the key by which rows are authenticated and the key that access keys are wrapped under.
+//! it the key by which rows are authenticated and the keys that access keys and sessions are sealed under.
 
 use std::fmt;
 
@@ -14,6 +14,7 @@ use crate::resource::CreatorNumber;
 
 const LABEL: &[u8] = b"keyward/installation/v1";
 const ACCESS_KEYS_LABEL: &[u8] = b"keyward/access-keys/v1";
+const SESSIONS_LABEL: &[u8] = b"keyward/sessions/v1";
 
 /// The id of one installation; made by `init`, never changed. A store copied elsewhere keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub struct Installation {
     creator_key: KeyMaterial,
     row_key: RowKey,
     access_key_key: KeyMaterial,
+    session_key: KeyMaterial,
 }
 
 impl Installation {
@@ -59,7 +61,8 @@ impl Installation {
     fn of(id: InstallationId, created_at_s: u64, creator_key: KeyMaterial) -> Result<Self, SealError> {
         let row_key = RowKey::derive(&creator_key, id)?;
         let access_key_key = creator_key.derive(id.as_bytes(), ACCESS_KEYS_LABEL)?;
-        Ok(Self { id, created_at_s, creator_key, row_key, access_key_key })
+        let session_key = creator_key.derive(id.as_bytes(), SESSIONS_LABEL)?;
+        Ok(Self { id, created_at_s, creator_key, row_key, access_key_key, session_key })
     }
 
     /// Its row, wrapped under the root key.
@@ -97,6 +100,11 @@ impl Installation {
     /// The key that wraps the secrets of access keys.
     pub(super) fn access_key_key(&self) -> &KeyMaterial {
         &self.access_key_key
+    }
+
+    /// The key that sessions are sealed under in their tokens.
+    pub(super) fn session_key(&self) -> &KeyMaterial {
+        &self.session_key
     }
 
     /// The number under which `principal` creates: the top 52 bits of the first 8 bytes, big-endian, of

@@ -4,7 +4,8 @@
 //! root key (provider file or passphrase)   keys/root.key, outside the store
 //!   ├─ creator key (installation)    family `keys`, wrapped
 //!   │    ├─ row key                  derived: authenticates rows in the clear ([`RowKey`])
-//!   │    └─ key of access keys       derived: wraps their secrets ([`AccessKeyRow`])
+//!   │    ├─ key of access keys       derived: wraps their secrets ([`AccessKeyRow`])
+//!   │    └─ key of sessions          derived: seals them in their tokens ([`Session`])
 //!   └─ key-encryption key (id, generation)   family `keys`, wrapped
 //!        └─ data key, one for each stored value   family `secrets`, wrapped (`crate::secret`)
 //! ```
@@ -31,6 +32,7 @@ mod replace;
 pub mod rewrap;
 mod root;
 mod row;
+mod session;
 
 pub use access_key::{
     AccessKey, AccessKeyId, AccessKeyRow, AccessKeySecret, KEYS_MAX as ACCESS_KEYS_MAX, NewAccessKey,
@@ -47,3 +49,4 @@ pub use passphrase::{PassphraseProvider, PassphraseSource};
 pub use replace::{Candidates, Opened, opens, replaced};
 pub use root::{FileProvider, RootKey, RootKeyError, RootKeyId, RootKeyProvider};
 pub use row::{deletion_row, key_row};
+pub use session::{ParentCredential, Session, TemporaryKey};

@@ -2,6 +2,7 @@
 //! record, and it is the right one.
 
 use crate::gateway::{Export, TestGateway};
+use crate::installation::{Policies, shown_by, taken_by};
 use crate::wire::Reply;
 use keyward::actions::{ACTIONS, Action, BUNDLES, Bundle, Level, Served, row};
 use serde_json::{Value, json};
@@ -113,6 +114,12 @@ impl Expected {
         match (action.served, caller) {
             (Served::Not, _) => Self::wrong(caller, 400, "UnsupportedOperation", name),
             (Served::Internal, _) => Self::wrong(caller, 400, "InvalidAction", name),
+            // Which it takes an access key to be granted.
+            (Served::Door, Caller::Allowed) if action.name == "GetFederationToken" => {
+                let mut expected = Self::wrong(caller, 409, "FailedOperation.TempKeyNotAllowed", name);
+                expected.decision = "allow";
+                expected
+            }
             (Served::Door, Caller::Allowed) => {
                 let (code, reason) = ("ok".to_owned(), Value::Null);
                 Self { status: 200, code, kind, decision, outcome: "ok", reason, action: name, principal }
@@ -170,6 +177,12 @@ fn parameters(action: &Action, access_key: &str) -> Value {
         "UntagResource" => json!({"SecretName": "cov/one", "TagKeys": ["env"]}),
         "UpdateAccessKey" => json!({"AccessKeyId": access_key, "Status": "Inactive"}),
         "DeleteAccessKey" => json!({"AccessKeyId": access_key}),
+        "AssumeRole" | "AssumeRoleWithWebIdentity" => {
+            json!({"RoleArn": "role/local/cov", "RoleSessionName": "cov"})
+        }
+        "GetFederationToken" => {
+            json!({"Name": "cov", "Policy": "{\"version\":\"2.0\",\"statement\":[{\"effect\":\"allow\",\"action\":\"*\",\"resource\":\"*\"}]}"})
+        }
         "SearchRecords" => json!({"Resource": "cov/one"}),
         "GetInclusionProof" => json!({"Index": 0}),
         "RevokeToken" => json!({"Issuer": "dev", "Jti": "nobody's"}),
@@ -207,6 +220,7 @@ fn i03_i11_every_action_leaves_one_right_record_whoever_asks() {
     let gateway = TestGateway::builder()
         .record_every_refusal()
         .set("keys.next", toml::Table::from_iter([("path".to_owned(), "keys/root-2.key".into())]))
+        .policies(Policies::default().role("cov", &[taken_by("user/dev/admin"), shown_by("dev", "admin")], None))
         .start();
     let mut asked = Vec::new();
     for name in ["cov/one", "cov/switched"] {

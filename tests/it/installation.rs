@@ -23,6 +23,7 @@ pub(crate) struct Policies {
     attachments: Vec<Value>,
     boundaries: Vec<Value>,
     groups: serde_json::Map<String, Value>,
+    roles: Vec<(String, String)>,
     cut_off: bool,
 }
 
@@ -51,6 +52,16 @@ impl Policies {
         self
     }
 
+    /// A role: the statements of its trust policy, and the longest session if not the default.
+    pub(crate) fn role(mut self, name: &str, trust: &[Value], max_session_s: Option<u64>) -> Self {
+        let mut file = json!({"version": "2.0", "statement": trust});
+        if let Some(seconds) = max_session_s {
+            file["max_session_s"] = json!(seconds);
+        }
+        self.roles.push((name.to_owned(), file.to_string()));
+        self
+    }
+
     /// A local group.
     pub(crate) fn group(mut self, name: &str, members: &[&str]) -> Self {
         self.groups.insert(name.to_owned(), json!(members));
@@ -68,6 +79,9 @@ impl Policies {
         for (name, text) in &self.documents {
             put(&folder.join(format!("documents/{name}.json")), text.as_bytes());
         }
+        for (name, text) in &self.roles {
+            put(&folder.join(format!("roles/{name}.json")), text.as_bytes());
+        }
         let mut attachments = vec![
             json!({"policy": "QcloudAccessForSSMRole", "to": ["role/local/SSM_QCSRole"]}),
             json!({"policy": "dev-admin", "to": ["user/dev/admin"]}),
@@ -81,6 +95,20 @@ impl Policies {
             json!({"version": 1, "groups": self.groups, "attachments": attachments, "boundaries": self.boundaries});
         put(&folder.join("attachments.json"), all.to_string().as_bytes());
     }
+}
+
+/// A statement of a trust policy: this principal may take the role.
+pub(crate) fn taken_by(principal: &str) -> Value {
+    json!({"effect": "allow", "action": "name/sts:AssumeRole", "principal": {"qcs": [principal]}})
+}
+
+/// The same: whoever shows a token of this issuer, for the gateway, of this subject.
+pub(crate) fn shown_by(issuer: &str, subject: &str) -> Value {
+    let iss =
+        if issuer == "dev" { "https://keyward.local/dev".to_owned() } else { format!("https://{issuer}.example") };
+    json!({"effect": "allow", "action": "name/sts:AssumeRoleWithWebIdentity",
+        "principal": {"federated": [format!("oidc-provider/{issuer}")]},
+        "condition": {"string_equal": {"oidc:iss": iss, "oidc:aud": "keyward", "oidc:sub": subject}}})
 }
 
 /// Writes a file beside its place and moves it there, so that nobody sees half of it.

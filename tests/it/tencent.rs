@@ -2,6 +2,7 @@
 
 mod bearer;
 mod sdk;
+mod sessions;
 mod signed;
 mod twins;
 

@@ -31,7 +31,7 @@ pub struct Context {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// The deciding statements: identity, boundary, session; then by document bytes, then by statement.
+    /// The deciding statements: identity, boundary, session, trust; then by document bytes, then by statement.
     pub layers: Vec<Layer>,
     /// The policy revision.
     pub revision: String,

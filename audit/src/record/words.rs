@@ -147,6 +147,8 @@ pub enum LayerName {
     Boundary,
     /// The policy of a role session.
     Session,
+    /// The trust policy of the role that is asked for.
+    Trust,
 }
 
 /// What of a secret was unknown to the decision, because it does not exist.

@@ -21,17 +21,33 @@ struct Life {
 #[derive(Default)]
 pub(super) struct AccessKeysSaid {
     keys: BTreeMap<String, Life>,
+    /// Who began the session of that temporary key.
+    sessions: BTreeMap<String, String>,
 }
 
 impl AccessKeysSaid {
-    /// A request that was made in the name of a key: one that the records before it made and left active.
+    /// A request that was made in the name of a key: one that the records before it made and left active, or of a session that
+    /// they began.
     pub(super) fn use_of(&self, index: u64, draft: &Draft, found: &mut Found) {
-        let Some(Credential::AccessKey { access_key, .. }) = &draft.credential else { return };
-        let is_active = |life: &&Life| {
-            life.status.what == status(true) && Some(life.principal.as_str()) == draft.principal.as_deref()
-        };
-        if self.keys.get(access_key).filter(is_active).is_none() {
-            found.add(index, format!("access key `{access_key}` was used and by the records before it was not active"));
+        match &draft.credential {
+            Some(Credential::AccessKey { access_key, .. }) => {
+                let is_active = |life: &&Life| {
+                    life.status.what == status(true) && Some(life.principal.as_str()) == draft.principal.as_deref()
+                };
+                if self.keys.get(access_key).filter(is_active).is_none() {
+                    let what =
+                        format!("access key `{access_key}` was used and by the records before it was not active");
+                    found.add(index, what);
+                }
+            }
+            Some(Credential::Session { access_key, .. }) => {
+                let began = self.sessions.get(access_key).map(|by| by.as_str());
+                if began.is_none() || began != draft.assumed_by.as_deref() {
+                    let what = format!("the session of `{access_key}` is in no record before, or of somebody else");
+                    found.add(index, what);
+                }
+            }
+            Some(Credential::Token { .. }) | None => {}
         }
     }
 
@@ -50,6 +66,9 @@ impl AccessKeysSaid {
             }
             Operation::DeleteAccessKey => {
                 self.keys.remove(&id);
+            }
+            Operation::AssumeRole | Operation::AssumeRoleWithWebIdentity | Operation::GetFederationToken => {
+                self.sessions.insert(id, draft.principal.clone().unwrap_or_default());
             }
             // What changes no access key.
             _ => {}

@@ -68,7 +68,7 @@ impl Said {
             self.keys.carry_out(index, action.operation, draft, found);
         } else if is_done && action.operation == Operation::RevokeToken {
             self.revoke(index, draft, found);
-        } else if is_done && action.service == Service::Cam {
+        } else if is_done && matches!(action.service, Service::Cam | Service::Sts) {
             self.access_keys.carry_out(index, action.operation, draft);
         }
     }

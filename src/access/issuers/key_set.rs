@@ -176,7 +176,7 @@ impl Gateway {
     /// Whom a credential speaks for at this moment, if it is good. A token that names a `kid` which its issuer's set does not have is
     /// asked about again after one more fetch, if one may begin.
     pub async fn known(self: &Arc<Self>, presented: &Presented) -> Option<Arc<Authenticated>> {
-        let Presented::Bearer(token) = presented else {
+        let (Presented::Bearer(token) | Presented::WebIdentity(token)) = presented else {
             return None;
         };
         match self.authenticate(token) {

@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use proptest::prelude::*;
 
 use super::*;
+use crate::authn::Session;
 use crate::principal::Principal;
 
 /// The vendor's example key, and the one of this project's vectors.
@@ -162,7 +163,6 @@ impl Vector {
             query: self.query.unwrap_or_default().as_bytes().to_vec(),
             values: self.headers.iter().map(|(_, value)| value.as_bytes().to_vec()).collect(),
             payload: self.payload,
-            has_token: false,
         }
     }
 }
@@ -172,18 +172,46 @@ struct Keys {
     secret: &'static str,
     is_active: bool,
     knows: bool,
+    /// Whether sessions were begun by an access key, and not by a token.
+    by_key: bool,
 }
 
-const KEPT: Keys = Keys { secret: OWN, is_active: true, knows: true };
+const KEPT: Keys = Keys { secret: OWN, is_active: true, knows: true, by_key: false };
+
+impl Keys {
+    /// A session of `role/local/r` that `user/dev/a` began.
+    fn temporary(&self, id: &str) -> FoundKey {
+        let session =
+            Session { name: "deploy".to_owned(), assumed_by: Principal::parse("user/dev/a").unwrap(), policy: None };
+        let parent = if self.by_key {
+            Parent::Key("AKIDEXAMPLE".to_owned())
+        } else {
+            Parent::Token([9; 32], Some("j".to_owned()))
+        };
+        let holder = KeyHolder {
+            principal: Principal::parse("role/local/r").unwrap(),
+            groups: vec![Principal::parse("group/dev/g").unwrap()],
+            roles: Vec::new(),
+            key: id.to_owned(),
+            issued_s: NOW - 60,
+            session: Some(HeldSession { session, expires_s: NOW + 60, parent }),
+        };
+        FoundKey { holder, is_active: true, signer: Box::new(Secret(self.secret)) }
+    }
+}
 
 impl AccessKeys for Keys {
-    fn find(&self, id: &str) -> Result<Option<FoundKey>, KeysUnavailable> {
+    fn find(&self, id: &str, token: Option<&str>) -> Result<Option<FoundKey>, KeysUnavailable> {
+        if let Some(token) = token {
+            return Ok((id == "AKIDEXAMPLE" && token == "its token").then(|| self.temporary(id)));
+        }
         let holder = KeyHolder {
             principal: Principal::parse("user/dev/a").unwrap(),
             groups: vec![Principal::parse("group/dev/g").unwrap()],
             roles: Vec::new(),
             key: id.to_owned(),
             issued_s: 7,
+            session: None,
         };
         let key = FoundKey { holder, is_active: self.is_active, signer: Box::new(Secret(self.secret)) };
         if id == "broken" { Err(KeysUnavailable(String::new())) } else { Ok((id == "AKIDEXAMPLE").then_some(key)) }
@@ -217,7 +245,7 @@ impl Revocations for Rows {
 }
 
 fn ask(request: &SignedRequest, body: &[u8], now_s: u64, keys: &Keys) -> Result<Arc<Authenticated>, KeyRefusal> {
-    authenticate(request, body, now_s, keys, &Rows::default())
+    authenticate(request, None, body, now_s, keys, &Rows::default())
 }
 
 #[test]
@@ -266,11 +294,49 @@ fn attack_l04_an_unknown_inactive_or_orphaned_key_is_one_refusal_whatever_the_si
     broken.authorization.key = "broken".to_owned();
     assert!(matches!(ask(&broken, body, NOW, &KEPT), Err(KeyRefusal::Unavailable(_))));
     for request in [&good, &other] {
-        let with_token = SignedRequest { has_token: true, ..request.clone() };
-        assert_eq!(ask(&with_token, body, NOW, &KEPT), Err(KeyRefusal::Token));
+        let with_token = authenticate(request, Some("another's"), body, NOW, &KEPT, &Rows::default());
+        assert_eq!(with_token, Err(KeyRefusal::Token));
     }
-    let with_token = SignedRequest { has_token: true, ..forged };
-    assert_eq!(ask(&with_token, body, NOW, &KEPT), Err(KeyRefusal::Signature));
+}
+
+/// A request with its token at a time, and the same asked for again.
+fn with_token(keys: &Keys, now_s: u64, rows: &Rows) -> [Result<String, KeyRefusal>; 2] {
+    let (vector, token) = (&vectors()[3], Some("its token"));
+    let who = authenticate(&vector.request(), token, vector.body.as_bytes(), now_s, keys, rows);
+    let again = again("AKIDEXAMPLE", token, now_s, keys, rows);
+    [who, again].map(|who| who.map(|who| who.principal.to_string()))
+}
+
+#[test]
+fn attack_l05_a_session_ends_with_its_time_its_beginner_and_what_it_was_begun_by() {
+    use crate::authn::{Revocation, Selector};
+    let (good, gone) = (Ok("role/local/r".to_owned()), Err(KeyRefusal::Token));
+    let none = Rows::default();
+    let by_key = Keys { by_key: true, ..KEPT };
+    for keys in [&KEPT, &by_key] {
+        assert_eq!(with_token(keys, NOW, &none), [good.clone(), good.clone()]);
+        assert_eq!(with_token(keys, NOW + 59, &none), [good.clone(), good.clone()]);
+        assert_eq!(with_token(keys, NOW + 60, &none), [gone.clone(), gone.clone()], "over");
+    }
+    let orphaned = Keys { knows: false, ..KEPT };
+    assert_eq!(with_token(&orphaned, NOW, &none), [gone.clone(), gone.clone()], "its beginner's issuer is gone");
+    let switched_off = Keys { by_key: true, is_active: false, ..KEPT };
+    assert_eq!(with_token(&switched_off, NOW, &none), [gone.clone(), gone.clone()], "the key that began it is off");
+    for (selector, before, expected) in [
+        (Selector::subject("a"), NOW - 60, &gone),
+        (Selector::subject("a"), NOW - 61, &good),
+        (Selector::subject("b"), NOW, &good),
+        (Selector::jti("AKIDEXAMPLE"), 0, &gone),
+        (Selector::jti("AKIDOTHER"), 0, &good),
+        (Selector::jti("j"), 0, &gone),
+        (Selector::credential_hash(&"09".repeat(32)), 0, &gone),
+        (Selector::credential_hash(&"08".repeat(32)), 0, &good),
+    ] {
+        let selector = selector.unwrap();
+        let row = Revocation::new(before, NOW, "").unwrap().encode().unwrap();
+        let rows = Rows(BTreeMap::from([(selector.key("dev").unwrap(), row)]));
+        assert_eq!(with_token(&KEPT, NOW, &rows), [expected.clone(), expected.clone()], "{selector:?} {before}");
+    }
 }
 
 #[test]
@@ -281,13 +347,13 @@ fn a_subject_that_is_revoked_takes_the_keys_that_it_had_by_then() {
         let key = Selector::subject("a").unwrap().key("dev").unwrap();
         let row = Revocation::new(before, NOW, "").unwrap().encode().unwrap();
         let rows = Rows(BTreeMap::from([(key, row)]));
-        let who = authenticate(&vector.request(), vector.body.as_bytes(), NOW, &KEPT, &rows);
+        let who = authenticate(&vector.request(), None, vector.body.as_bytes(), NOW, &KEPT, &rows);
         assert_eq!(who.is_ok(), stands, "{before}");
-        assert_eq!(again("AKIDEXAMPLE", &KEPT, &rows).is_ok(), stands, "{before}");
+        assert_eq!(again("AKIDEXAMPLE", None, NOW, &KEPT, &rows).is_ok(), stands, "{before}");
     }
-    assert_eq!(again("AKIDOTHER", &KEPT, &Rows::default()), Err(KeyRefusal::Unknown));
+    assert_eq!(again("AKIDOTHER", None, NOW, &KEPT, &Rows::default()), Err(KeyRefusal::Unknown));
     let inactive = Keys { is_active: false, ..KEPT };
-    assert_eq!(again("AKIDEXAMPLE", &inactive, &Rows::default()), Err(KeyRefusal::Unknown));
+    assert_eq!(again("AKIDEXAMPLE", None, NOW, &inactive, &Rows::default()), Err(KeyRefusal::Unknown));
 }
 
 #[test]
@@ -370,7 +436,6 @@ fn signed(headers: &[(String, String)], query: &str, body: &[u8], timestamp: u64
         query: query.as_bytes().to_vec(),
         values: headers.iter().map(|(_, value)| value.as_bytes().to_vec()).collect(),
         payload: Payload::Body,
-        has_token: false,
     }
 }
 

@@ -55,7 +55,7 @@ fn can_have(action: &Action, what: &What) -> bool {
     };
     let own = resource.contains("/${uin}/");
     match action.level {
-        Level::Operation => false,
+        Level::Operation | Level::Role => false,
         Level::Key => resource.starts_with("key/"),
         Level::Creation => own && what.tags.is_empty(),
         Level::Secret | Level::SecretOrOperation => resource.starts_with("secret/"),

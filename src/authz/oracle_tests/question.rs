@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::dice::Dice;
+use super::world::{AUDIENCES, ISSUERS};
 use crate::actions::{ACTIONS, Action, ConditionKey, Level, by_name};
 use crate::authz::{Caller, Context, CredentialForm, Question, SessionPolicy, Target};
 use crate::principal::Principal;
@@ -38,6 +39,7 @@ pub(super) enum What {
     Operation,
     Secret(Option<CreatorNumber>, SecretName),
     Key(&'static str),
+    Role(Principal),
 }
 
 impl Ask {
@@ -52,6 +54,7 @@ impl Ask {
             What::Operation => Target::Operation,
             What::Secret(creator, name) => Target::Secret { creator: *creator, name },
             What::Key(id) => Target::Key { id },
+            What::Role(role) => Target::Role { role },
         };
         let caller = Caller {
             principal: &self.principal,
@@ -101,7 +104,9 @@ const TAGS: [&str; 12] = [
     "uin&7",
     "é&ü",
 ];
-const OFTEN: [&str; 14] = [
+const OFTEN: [&str; 16] = [
+    "AssumeRole",
+    "AssumeRoleWithWebIdentity",
     "GetSecretValue",
     "GetSecretValue",
     "GetSecretValue",
@@ -170,6 +175,9 @@ fn target(dice: &mut Dice, action: &Action, own: CreatorNumber) -> What {
             let number = dice.one(&[7, 7, 70, 8, 9]);
             What::Secret(if dice.percent(20) { None } else { Some(creator(number)) }, name)
         }
+        Level::Role => What::Role(
+            Principal::parse(dice.one(&["role/local/r", "role/local/r", "role/local/none"])).expect("a role"),
+        ),
         Level::Key => What::Key(dice.one(&["k1", "k2", "a/k1"])),
     }
 }
@@ -198,6 +206,9 @@ fn value(dice: &mut Dice, key: ConditionKey, uin: u64, target: &What) -> Vec<Str
         ConditionKey::OwnerUin => one("1"),
         ConditionKey::Door => one(dice.one(&["native", "native", "tencent", "tencent", ""])),
         ConditionKey::SecureTransport => one(dice.one(&["true", "false"])),
+        ConditionKey::OidcIssuer => one(dice.one(&ISSUERS)),
+        ConditionKey::OidcSubject => one(dice.one(&["a", "b", "c"])),
+        ConditionKey::OidcAudience => dice.some(&AUDIENCES, 0, 2).into_iter().map(str::to_owned).collect(),
         ConditionKey::TargetUin => one(dice.one(&["7", "70", "8", "1"])),
         ConditionKey::RecoveryWindow => one(dice.one(&["0", "7", "8", "30"])),
         ConditionKey::RequestTag => tags(dice),

@@ -132,8 +132,8 @@ fn resource(dice: &mut Dice, deny: bool, action: &Action) -> String {
     }
     let operation = (action.service.name(), "*".to_owned());
     let (service, last) = match action.level {
-        Level::Operation if deny => operation,
-        Level::Operation => return "*".to_owned(),
+        Level::Operation | Level::Role if deny => operation,
+        Level::Operation | Level::Role => return "*".to_owned(),
         Level::SecretOrOperation if deny && dice.percent(40) => operation,
         Level::Key => ("kms", dice.one(&KEY_PATTERNS).to_owned()),
         Level::Secret | Level::Creation | Level::SecretOrOperation => ("ssm", secret_pattern(dice)),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::condition::random_condition;
 use super::dice::Dice;
 use super::statement::random_statement;
 use crate::authz::{IssuerRule, PolicyFile, Settings};
@@ -20,6 +21,8 @@ pub(super) struct World {
     pub(super) attachments: Vec<Attachment>,
     pub(super) boundaries: Vec<Attachment>,
     pub(super) sessions: Vec<Vec<Value>>,
+    /// The statements of `role/local/r`'s trust policy.
+    pub(super) trust: Vec<Value>,
 }
 
 /// Issuers `corp` (groups required) and `dev` (groups optional), region `ap-guangzhou`, account 1, foreign service `cos`.
@@ -39,15 +42,13 @@ pub(super) fn document(statements: &[Value]) -> String {
     json!({"version": "2.0", "statement": statements}).to_string()
 }
 
-const TRUST: &str = r#"{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["user/corp/a"]}}]}"#;
-
 impl World {
     /// The folder's files.
     pub(super) fn files(&self) -> Vec<PolicyFile> {
         let file = |path: String, text: String| PolicyFile { path, bytes: text.into_bytes() };
         let mut files = vec![
             file("attachments.json".to_owned(), self.attachments_text()),
-            file("roles/r.json".to_owned(), TRUST.to_owned()),
+            file("roles/r.json".to_owned(), document(&self.trust)),
         ];
         let documents = self.documents.iter();
         files.extend(documents.map(|(name, list)| file(format!("documents/{name}.json"), document(list))));
@@ -86,6 +87,10 @@ impl World {
     }
 }
 
+/// Values of `oidc:iss`.
+pub(super) const ISSUERS: [&str; 2] = ["https://corp.example", "https://dev.example"];
+/// Values of `oidc:aud`.
+pub(super) const AUDIENCES: [&str; 3] = ["keyward", "other", "third"];
 const NAMES: [&str; 6] = ["a", "a-b", "a.b", "a+b", "B", "b"];
 const GROUPS: [&str; 4] = ["g0", "g1", "g2", "x/y"];
 const MEMBERS: [&str; 9] = [
@@ -119,11 +124,41 @@ pub(super) fn random_world(dice: &mut Dice) -> World {
         world.boundaries = attachments(dice, &policies, &world.groups, 3);
     }
     world.sessions = (0..2).map(|_| statements(dice, 3)).collect();
+    world.trust = (0..=dice.below(3)).map(|_| random_trust(dice, &world.groups)).collect();
     world.without_optional_groups()
 }
 
 fn statements(dice: &mut Dice, most: usize) -> Vec<Value> {
     (0..=dice.below(most)).map(|_| random_statement(dice)).collect()
+}
+
+/// A random statement of a trust policy.
+fn random_trust(dice: &mut Dice, groups: &BTreeMap<String, Vec<String>>) -> Value {
+    let deny = dice.percent(30);
+    let actions = [json!("name/sts:AssumeRole"), json!("sts:AssumeRoleWithWebIdentity"), json!(["sts:AssumeRole*"])];
+    let mut named: Vec<String> = dice.some(&MEMBERS, 0, 3).into_iter().map(str::to_owned).collect();
+    named.extend(groups.keys().filter(|_| dice.percent(20)).map(|name| format!("group/local/{name}")));
+    let is_federated = named.is_empty() || dice.percent(40);
+    let mut principal = serde_json::Map::new();
+    if !named.is_empty() {
+        principal.insert("qcs".to_owned(), json!(named));
+    }
+    if is_federated {
+        principal.insert("federated".to_owned(), json!(dice.some(&["oidc-provider/corp", "oidc-provider/dev"], 1, 2)));
+    }
+    let mut statement = json!({"effect": if deny { "deny" } else { "allow" }, "action": actions[dice.below(3)].clone(), "principal": principal});
+    if is_federated && !deny {
+        let of = |dice: &mut Dice, texts: &[&str]| json!(dice.some(texts, 1, 2));
+        let operator = dice.one(&["string_equal", "for_any_value:string_equal"]);
+        statement["condition"] = json!({operator: {"oidc:iss": of(dice, &ISSUERS), "oidc:aud": of(dice, &AUDIENCES)},
+            "string_like": {"oidc:sub": of(dice, &["a", "*", "b*", "c"])}});
+    } else if dice.percent(30) {
+        statement["condition"] = random_condition(dice);
+    } else if dice.percent(30) {
+        let operator = dice.one(&["string_not_equal", "string_equal_if_exist", "for_all_value:string_equal"]);
+        statement["condition"] = json!({operator: {"oidc:aud": dice.some(&AUDIENCES, 1, 2)}});
+    }
+    statement
 }
 
 fn members(dice: &mut Dice, deeper: &[&str]) -> Vec<String> {

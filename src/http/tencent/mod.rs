@@ -29,6 +29,10 @@ use zeroize::Zeroizing;
 const DOOR: &str = "tencent";
 /// Longest trace id of a client that is recorded, in characters.
 const TRACE_CHARACTERS_MAX: usize = 64;
+/// Most bytes of a body that shows a web identity: a token of 16 KiB, and a session policy.
+const IDENTITY_BYTES_MAX: usize = 32 * 1024;
+/// The one action that is asked for without a signature, by a token among its parameters.
+const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 /// How long an answer that asks to slow down is held back: the SDKs repeat it at once, and then forget that they succeeded.
 const THROTTLE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -60,8 +64,7 @@ async fn serve(
         Err(error) => return write(Answer::unrecorded(error), "", language),
     };
     let call = head(&http, request.clone(), gateway.region(), &settings);
-    let is_signed = matches!(call.presented, Presented::Signed(_));
-    let parameters = parameters(&http, payload, &gateway, is_signed);
+    let parameters = parameters(&http, payload, &gateway, Reading::of(&call.presented, &gateway));
     let answer = exchange::answer(&gateway, call, &http, arrival, parameters).await;
     if answer.error().is_some_and(|error| error.code == Code::RequestLimitExceeded) {
         tokio::time::sleep(THROTTLE_PAUSE).await;
@@ -74,15 +77,33 @@ async fn parameters(
     http: &HttpRequest,
     payload: web::Payload,
     gateway: &Gateway,
-    is_signed: bool,
+    reading: Reading,
 ) -> Result<Zeroizing<Vec<u8>>, Fault> {
     if http.method() == Method::GET {
         return query::to_json(http.query_string()).map_err(Fault::Inner);
     }
-    match exchange::body(payload, gateway).await {
-        // Without the body that it was signed with nobody is known: what is wrong with it is told to everybody.
-        Err(Fault::Inner(error)) if is_signed => Err(Fault::Outer(error)),
+    match exchange::body(payload, reading.bytes_max, gateway).await {
+        // Without it nobody is known: what is wrong with it is told to everybody.
+        Err(Fault::Inner(error)) if reading.says_who => Err(Fault::Outer(error)),
         read => read,
+    }
+}
+
+/// How a body is read.
+struct Reading {
+    bytes_max: usize,
+    /// Whether it says who asks, or is signed.
+    says_who: bool,
+}
+
+impl Reading {
+    fn of(presented: &Presented, gateway: &Gateway) -> Self {
+        let bytes_max = gateway.body_limits().bytes;
+        match presented {
+            Presented::Signed(_) => Self { bytes_max, says_who: true },
+            Presented::InBody => Self { bytes_max: bytes_max.min(IDENTITY_BYTES_MAX), says_who: true },
+            _ => Self { bytes_max, says_who: false },
+        }
     }
 }
 
@@ -145,7 +166,7 @@ fn check_head(http: &HttpRequest) -> Result<(), Fault> {
 fn check_request(http: &HttpRequest, presented: &Presented, region: &str, settings: &Tencent) -> Result<(), ApiError> {
     let headers = http.headers();
     let service = match presented {
-        Presented::Signed(request) => Some(request.authorization.service.as_str()),
+        Presented::Signed(signed) => Some(signed.request.authorization.service.as_str()),
         _ => None,
     };
     let missing = |name: &str| ApiError::new(Code::MissingParameter, format!("the header {name} is missing"));
@@ -183,9 +204,15 @@ fn credential(http: &HttpRequest, settings: &Tencent) -> Result<Presented, Fault
         let is_there = headers.contains_key(header::AUTHORIZATION);
         return Ok(if is_there { Presented::Malformed } else { Presented::Nothing });
     };
-    match exchange::bearer(value) {
-        Some(token) => Ok(Presented::Bearer(token)),
-        None => signed::read(http, value, settings),
+    let asks_by_identity = text(headers, &ACTION).is_some_and(|action| action == WEB_IDENTITY);
+    match (value, asks_by_identity) {
+        // Its token stands in the body, where nothing else vouches for it: nobody else asks for it here.
+        ("SKIP", true) if http.method() == Method::POST && !headers.contains_key(&TOKEN) => Ok(Presented::InBody),
+        ("SKIP", _) | (_, true) => Ok(Presented::Malformed),
+        _ => match exchange::bearer(value) {
+            Some(token) => Ok(Presented::Bearer(token)),
+            None => signed::read(http, value, settings),
+        },
     }
 }
 

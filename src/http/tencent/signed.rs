@@ -5,13 +5,14 @@
 
 use super::{ACTION, REGION, TIMESTAMP, TOKEN, VERSION, apis, text};
 use crate::access::tc3::{Authorization, Payload, SignedRequest};
-use crate::access::{Fault, Presented};
+use crate::access::{Fault, Presented, Signed};
 use crate::config::Tencent;
 use crate::error::{ApiError, Code};
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderName;
 use chrono::DateTime;
+use zeroize::Zeroizing;
 
 static CONTENT_SHA256: HeaderName = HeaderName::from_static("x-tc-content-sha256");
 
@@ -24,8 +25,12 @@ pub(super) fn read(http: &HttpRequest, value: &str, settings: &Tencent) -> Resul
     let Some(timestamp) = text(http.headers(), &TIMESTAMP) else {
         return Err(Fault::Outer(ApiError::new(Code::MissingParameter, "the header X-TC-Timestamp is missing")));
     };
-    let signed = request(http, authorization, timestamp, settings);
-    Ok(signed.map_or(Presented::Malformed, |request| Presented::Signed(Box::new(request))))
+    let token = text(http.headers(), &TOKEN).map(Zeroizing::new);
+    if token.is_none() && http.headers().contains_key(&TOKEN) {
+        return Ok(Presented::Malformed);
+    }
+    let signed = request(http, authorization, timestamp, token.is_some(), settings);
+    Ok(signed.map_or(Presented::Malformed, |request| Presented::Signed(Box::new(Signed { request, token }))))
 }
 
 /// The signed request; none if its scope or its headers are not what they must be.
@@ -33,11 +38,12 @@ fn request(
     http: &HttpRequest,
     authorization: Authorization,
     timestamp: String,
+    has_token: bool,
     settings: &Tencent,
 ) -> Option<SignedRequest> {
     let headers = http.headers();
     let covers = |name: &HeaderName| authorization.signed.iter().any(|signed| signed == name.as_str());
-    let covers_action = [&ACTION, &VERSION, &REGION].into_iter().all(covers);
+    let covers_action = [&ACTION, &VERSION, &REGION].into_iter().all(covers) && (!has_token || covers(&TOKEN));
     if !apis::is_service(&authorization.service) || (settings.require_signed_action && !covers_action) {
         return None;
     }
@@ -63,6 +69,5 @@ fn request(
         query: if http.method() == Method::GET { http.query_string().as_bytes().to_vec() } else { Vec::new() },
         values,
         payload,
-        has_token: headers.contains_key(&TOKEN),
     })
 }

@@ -33,19 +33,19 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 
 /// A request as an SDK makes it; each field can be made wrong.
 #[derive(Clone)]
-struct Ask {
-    action: String,
-    service: String,
+pub(super) struct Ask {
+    pub(super) action: String,
+    pub(super) service: String,
     host: String,
     timestamp: String,
     date: Option<String>,
-    body: String,
+    pub(super) body: String,
     signed: Vec<(String, String)>,
-    more: Vec<(String, String)>,
+    pub(super) more: Vec<(String, String)>,
 }
 
 impl Ask {
-    fn new(action: &str, parameters: &Value) -> Self {
+    pub(super) fn new(action: &str, parameters: &Value) -> Self {
         Self {
             action: action.to_owned(),
             service: "ssm".to_owned(),
@@ -90,12 +90,16 @@ impl Ask {
         format!("TC3-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", key.id)
     }
 
-    fn send(&self, gateway: &TestGateway, key: &Key) -> Reply {
+    pub(super) fn send(&self, gateway: &TestGateway, key: &Key) -> Reply {
         self.send_with(gateway, &self.authorization(key))
     }
 
-    fn send_with(&self, gateway: &TestGateway, authorization: &str) -> Reply {
-        let version = if self.service == "cam" { "2019-01-16" } else { SSM };
+    pub(super) fn send_with(&self, gateway: &TestGateway, authorization: &str) -> Reply {
+        let version = match self.service.as_str() {
+            "cam" => "2019-01-16",
+            "sts" if self.action != "GetSecretValue" => "2018-08-13",
+            _ => SSM,
+        };
         let mut headers = vec![
             ("Host", self.host.as_str()),
             ("Content-Type", "application/json"),

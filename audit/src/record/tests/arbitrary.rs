@@ -65,7 +65,8 @@ fn credential() -> impl Strategy<Value = Credential> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let names = prop::sample::select(vec![LayerName::Identity, LayerName::Boundary, LayerName::Session]);
+    let names =
+        prop::sample::select(vec![LayerName::Identity, LayerName::Boundary, LayerName::Session, LayerName::Trust]);
     let effects = prop::sample::select(vec![Effect::Allow, Effect::Deny]);
     let layer = (of(text()), effects, names, of(any::<u32>())).prop_map(|(document, effect, layer, statement)| Layer {
         document,
