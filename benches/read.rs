@@ -8,7 +8,8 @@
 //! has nothing else to do and its disk syncs fast, the one by processor time everywhere.
 //!
 //! `cargo bench --bench read -- DIR` puts the installation into DIR, to measure another disk; with `--profile` it only
-//! puts keyward under load, without the other server, for a profiler to look at.
+//! puts keyward under load, without the other server, for a profiler to look at; with `--doors` it measures the same read
+//! through the door of Tencent Cloud's wire, signed by an access key (goal: at least 0.85 of the native door).
 
 #![expect(
     clippy::expect_used,
@@ -27,11 +28,13 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{App, HttpResponse, HttpServer, web};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use keyward::access::Gateway;
 use keyward::authn::{DevIssuer, TokenRequest};
 use keyward::clock;
 use keyward::config::Config;
 use keyward::{http, telemetry};
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -62,6 +65,10 @@ fn main() {
     create(gateway, &tokens[0]);
     let answer = exchange(gateway, &reads[0]);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    if std::env::args().any(|argument| argument == "--doors") {
+        compare_doors(gateway, &tokens, &reads);
+        std::process::exit(0);
+    }
     if std::env::args().any(|argument| argument == "--profile") {
         let before = batches(gateway);
         let round = drive(gateway, &reads, PROFILED);
@@ -106,6 +113,9 @@ fn install(home: &Path) -> Config {
     let mut config = Config::load(&home.join("keyward.toml")).expect("a configuration");
     // What is measured is how fast it can be.
     config.limits.requests_per_second = 0;
+    config.tencent.enabled = true;
+    // The same signed bytes again and again, for as long as their timestamp is good.
+    config.tencent.repeat_window_ms = 300_000;
     config.server.listen = free_port();
     config.server.workers = WORKERS;
     config
@@ -119,7 +129,7 @@ fn write_policies(folder: &Path) {
     let reads = [
         r#"{"effect":"deny","action":"ssm:Get*","resource":"*","condition":{"ip_not_equal":{"qcs:ip":["127.0.0.0/8","10.0.0.0/8"]}}}"#.to_owned(),
         statement("allow", r#""ssm:GetSecretValue","ssm:DescribeSecret""#, "dev/*"),
-        r#"{"effect":"allow","action":"ssm:GetSecretValue","resource":"qcs::ssm:::secret/creatorUin/*/prod/pay/*","condition":{"string_equal":{"keyward:door":"native"}}}"#.to_owned(),
+        r#"{"effect":"allow","action":"ssm:GetSecretValue","resource":"qcs::ssm:::secret/creatorUin/*/prod/pay/*","condition":{"string_equal":{"keyward:door":["native","tencent"]}}}"#.to_owned(),
         statement("allow", r#""ssm:ListSecretVersionIds""#, "prod/*"),
     ];
     let other =
@@ -131,7 +141,8 @@ fn write_policies(folder: &Path) {
     write("bench-read", &reads);
     write("bench-write", &(0..8).map(other).collect::<Vec<_>>());
     let create = statement("allow", r#""ssm:CreateSecret""#, "prod/*");
-    write("bench-all", &(8..15).map(other).chain([create]).collect::<Vec<_>>());
+    let keys = r#"{"effect":"allow","action":"cam:CreateAccessKey","resource":"*"}"#.to_owned();
+    write("bench-all", &(8..14).map(other).chain([create, keys]).collect::<Vec<_>>());
     let members: Vec<String> = (0..CALLERS).map(|n| format!("user/dev/svc-{n}")).collect();
     let attachments = serde_json::json!({
         "version": 1,
@@ -233,6 +244,65 @@ fn request(host: SocketAddr, action: &str, token: &str, body: &str) -> Vec<u8> {
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+/// The same read through both doors, in rounds that take turns.
+fn compare_doors(gateway: SocketAddr, tokens: &[String], reads: &[Vec<u8>]) {
+    let signed: Vec<Vec<u8>> = tokens.iter().flat_map(|token| signed_reads(gateway, token)).collect();
+    let answer = exchange(gateway, &signed[0]);
+    assert!(answer.contains("SecretString"), "{answer}");
+    drive(gateway, reads, WARM_UP);
+    drive(gateway, &signed, WARM_UP);
+    let (mut ratios, mut rounds) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for _ in 0..ROUNDS {
+        let (native, tencent) = (drive(gateway, reads, ROUND), drive(gateway, &signed, ROUND));
+        let ratio = tencent.rate / native.rate;
+        println!("  native {:>9.0} req/s   tencent {:>9.0} req/s   {ratio:.3}", native.rate, tencent.rate);
+        ratios.push(ratio);
+        rounds[0].push(native);
+        rounds[1].push(tencent);
+    }
+    let [native, tencent] = rounds.map(|rounds| Summary::of(&rounds));
+    native.print("native");
+    tencent.print("tencent, signed");
+    println!("tencent / native: {:.2} by time (goal at least 0.85)", median(&mut ratios));
+    println!("tencent / native: {:.2} by processor time of the whole process", native.micros() / tencent.micros());
+}
+
+/// Reads signed by a new access key of whoever the token is of, each with another body, which says the same.
+fn signed_reads(gateway: SocketAddr, token: &str) -> Vec<Vec<u8>> {
+    let made = exchange(gateway, &request(gateway, "CreateAccessKey", token, "{}"));
+    let body = made.split_once("\r\n\r\n").expect("an answer").1;
+    let key: serde_json::Value = serde_json::from_str(body).expect("a key");
+    let text = |field: &str| key["AccessKey"][field].as_str().expect("a text").to_owned();
+    let (id, secret) = (text("AccessKeyId"), text("SecretAccessKey"));
+    (0..8).map(|spaces| signed(gateway, &id, &secret, &format!("{}{}", read(), " ".repeat(spaces)))).collect()
+}
+
+/// TC3-HMAC-SHA256, as the vendor describes it.
+fn signed(host: SocketAddr, id: &str, secret: &str, body: &str) -> Vec<u8> {
+    let stamp = clock::system().clock.wall_us() / 1_000_000;
+    let at = chrono::DateTime::from_timestamp(i64::try_from(stamp).expect("a time"), 0).expect("a time");
+    let date = at.format("%Y-%m-%d").to_string();
+    let payload = hex::encode(Sha256::digest(body));
+    let canonical = format!("POST\n/\n\ncontent-type:application/json\nhost:{host}\n\ncontent-type;host\n{payload}");
+    let scope = format!("{date}/ssm/tc3_request");
+    let text = format!("TC3-HMAC-SHA256\n{stamp}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
+    let day = mac(format!("TC3{secret}").as_bytes(), &date);
+    let signature = hex::encode(mac(&mac(&mac(&day, "ssm"), "tc3_request"), &text));
+    let length = body.len();
+    format!(
+        "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nX-TC-Action: GetSecretValue\r\n\
+         X-TC-Version: 2019-09-23\r\nX-TC-Timestamp: {stamp}\r\nX-TC-RequestClient: bench/1\r\nAuthorization: TC3-HMAC-SHA256 \
+         Credential={id}/{scope}, SignedHeaders=content-type;host, Signature={signature}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+fn mac(key: &[u8], text: &str) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
 }
 
 fn wait_for(server: SocketAddr) {

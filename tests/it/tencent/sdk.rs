@@ -5,6 +5,8 @@ use super::signed::Key;
 use super::with_door;
 use crate::certificates::Authority;
 use crate::gateway::TestGateway;
+use crate::installation::{Policies, shown_by, taken_by};
+use crate::token::Issuer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -54,6 +56,34 @@ fn the_python_sdk_works_unchanged() {
     let read = gateway.records().into_iter().rfind(|record| record["action"] == json!("ssm:GetSecretValue")).unwrap();
     assert_eq!(read["credential"]["access_key"], json!(key.id));
     assert!(read["user_agent"].as_str().unwrap().starts_with("SDK_PYTHON_3."), "{read}");
+    gateway.finish();
+}
+
+#[test]
+fn the_python_sdks_credential_classes_take_roles_unchanged() {
+    let corp = Issuer::new("corp");
+    let policies = Policies::default()
+        .role("reader", &[shown_by("corp", "ci"), taken_by("user/dev/admin")], None)
+        .allow("read", &["ssm:GetSecretValue"], "*")
+        .attach("read", &["role/local/reader"]);
+    let gateway = with_door().issuer(&corp, "").policies(policies).start();
+    gateway.create("demo-db", "value");
+    let key = Key::of(&gateway, gateway.admin());
+    let token = gateway.installation().path("token");
+    std::fs::write(&token, corp.token_of("ci", &[], &[], 600)).unwrap();
+    let out = done(
+        program(&installed().join("venv/bin/python"), &gateway, &key)
+            .arg("sessions.py")
+            .env("SSM_ENDPOINT", gateway.address().to_string())
+            .env("TKE_REGION", "local")
+            .env("TKE_PROVIDER_ID", "corp")
+            .env("TKE_WEB_IDENTITY_TOKEN_FILE", token)
+            .env("TKE_ROLE_ARN", "qcs::cam::uin/100000000001:roleName/reader"),
+    );
+    assert_eq!(out, "the roles were taken\n");
+    let records = gateway.records();
+    let by = |who: &str| records.iter().filter(|record| record["assumed_by"] == json!(who)).count();
+    assert_eq!((by("user/corp/ci"), by("user/dev/admin")), (3, 1));
     gateway.finish();
 }
 
