@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{changes, issuers, keys, pairs, recording, root_key, secrets, tokens, trail};
+use super::{changes, issuers, keys, pairs, recording, root_key, secrets, service, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -121,12 +121,23 @@ impl Ask {
         }
     }
 
+    /// Whether it would make a secret.
+    pub(super) fn is_creation(&self) -> bool {
+        matches!(self.request, Ok(Request::CreateSecret(_) | Request::CreateSshKeyPair(_)))
+    }
+
+    /// The action that it counts as where the account's rates are by action; none of a call of several items.
+    pub(super) fn metered(&self) -> Option<&'static Action> {
+        self.action.filter(|_| !matches!(self.request, Ok(Request::Reads(_))))
+    }
+
     /// Whether serving it reads more than a few rows, computes for long or waits for others, so that it must not hold up the connections
     /// of its thread.
     fn is_wide(&self) -> bool {
         matches!(
             &self.request,
             Ok(Request::ListSecrets(_)
+                | Request::Service(_)
                 | Request::CreateSshKeyPair(_)
                 | Request::RotateRootKey
                 | Request::Key(_)
@@ -362,6 +373,8 @@ fn carry_out(
         Request::Key(request) => keys::carry_out(gateway, asked, snapshot, request, draft)?,
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
         Request::GetRandomPassword(rules) => secrets::password(gateway, rules),
+        Request::Service(of) => service::carry_out(gateway, snapshot, *of)?,
+        Request::Product(_) => service::without_products(),
         // Divided before anything is decided.
         Request::Reads(_) => Carried::Failed(secrets::internal("a call of several items was taken for one")),
         Request::SearchRecords(_)

@@ -3,11 +3,13 @@
 mod keys;
 mod pairs;
 mod secrets;
+mod service;
 mod trail;
 
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
+pub(super) use service::{ProductRequest, ServiceRequest};
 pub(super) use trail::{RevokeToken, SearchRecords};
 
 use super::call::Dialect;
@@ -98,6 +100,10 @@ pub(super) enum Request {
     CreateBackup,
     /// RevokeToken
     RevokeToken(RevokeToken),
+    /// Of the service as a whole.
+    Service(ServiceRequest),
+    /// Of product secrets, which this build does not have.
+    Product(ProductRequest),
     /// Of keys.
     Key(KeyRequest),
 }
@@ -168,9 +174,20 @@ impl Request {
             Operation::RotateRootKey => Self::RotateRootKey,
             Operation::CreateBackup => Self::CreateBackup,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
-            _ => KeyRequest::read(operation, fields)?
-                .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))?,
+            other => Self::read_other(other, fields)?,
         })
+    }
+
+    /// The families that have a type of their own.
+    fn read_other(operation: Operation, fields: &mut Fields) -> Result<Self, ApiError> {
+        if let Some(request) = ServiceRequest::read(operation, fields)? {
+            return Ok(Self::Service(request));
+        }
+        if let Some(request) = ProductRequest::read(operation, fields)? {
+            return Ok(Self::Product(request));
+        }
+        KeyRequest::read(operation, fields)?
+            .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))
     }
 }
 

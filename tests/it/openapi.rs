@@ -5,7 +5,10 @@ use crate::gateway::TestGateway;
 use serde_json::{Value, json};
 
 /// The order in which the examples make one story; each action's refusal is asked for right behind its example.
-const STORY: [&str; 35] = [
+const STORY: [&str; 38] = [
+    "GetRegions",
+    "GetServiceStatus",
+    "DescribeSupportedProducts",
     "CreateSecret",
     "PutSecretValue",
     "GetSecretValue",

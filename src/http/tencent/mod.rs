@@ -59,7 +59,8 @@ async fn serve(
     };
     let call = head(&http, request.clone(), gateway.region(), &settings);
     let answer = exchange::answer(&gateway, call, &http, arrival, parameters(&http, payload, &gateway)).await;
-    if answer.error().is_some_and(|error| error.code == Code::RequestLimitExceeded) {
+    let throttled = [Code::RequestLimitExceeded, Code::UinLimitExceeded];
+    if answer.error().is_some_and(|error| throttled.contains(&error.code)) {
         tokio::time::sleep(THROTTLE_PAUSE).await;
     }
     write(answer, &request, language)
