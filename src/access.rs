@@ -61,6 +61,7 @@ mod request_ids;
 mod root_key;
 mod secrets;
 mod seen;
+mod service;
 mod sessions;
 pub mod setup;
 mod signed;
@@ -77,7 +78,7 @@ pub use issuers::{Issuers, IssuersError};
 pub use signed::{Checked, Rejected, Signed};
 
 use crate::error::{ApiError, Code};
-use crate::floods::{Admission, Counted};
+use crate::floods::{Admission, Counted, Over};
 use crate::traces::{self, Stage};
 use attempt::{Ask, Attempt};
 use keyward_audit::record::Draft;
@@ -91,13 +92,12 @@ const ATTEMPTS_MAX: usize = 5;
 /// Answers one call. Whoever drops it half-way loses the answer, and the record if it was not queued yet: doors see to it
 /// that nothing does.
 pub async fn answer(gateway: Arc<Gateway>, call: Call) -> Answer {
-    if let Some(counted) = over_rate(&gateway, &call) {
-        let message = "too many requests, or too many that were denied; slow down and try again";
-        return Answer::counted(counted, ApiError::new(Code::RequestLimitExceeded, message));
+    if let Some(over) = over_rate(&gateway, &call) {
+        return too_fast(over);
     }
     let wants_checkpoint = call.wants_checkpoint;
     let ask = Arc::new(Ask::read(call, &gateway));
-    let answer = decided(&gateway, &ask).await;
+    let answer = served(&gateway, &ask).await;
     if !wants_checkpoint {
         return answer;
     }
@@ -105,8 +105,8 @@ pub async fn answer(gateway: Arc<Gateway>, call: Call) -> Answer {
     answer.with_checkpoint(newest.as_deref().map(|checkpoint| checkpoint.note()))
 }
 
-/// Whether a known caller asks too fast: counted then, and not looked into any further.
-fn over_rate(gateway: &Gateway, call: &Call) -> Option<Counted> {
+/// Whether a known caller, or the account, asks too fast: counted then, and not looked into any further.
+fn over_rate(gateway: &Gateway, call: &Call) -> Option<Over> {
     let caller = match (&call.known, &call.fault, &call.presented) {
         (Some(known), ..) => Arc::clone(known),
         // The door has not asked who it is.
@@ -116,8 +116,43 @@ fn over_rate(gateway: &Gateway, call: &Call) -> Option<Counted> {
     gateway.rates().admit(caller.principal.as_str(), gateway.monotonic_us(), gateway.now_us()).err()
 }
 
+fn too_fast(over: Over) -> Answer {
+    let (code, message, counted) = match over {
+        Over::Principal(counted) => {
+            let message = "too many requests, or too many that were denied; slow down and try again";
+            (Code::RequestLimitExceeded, message, counted)
+        }
+        Over::Account(counted) => {
+            (Code::UinLimitExceeded, "too many requests in this account; slow down and try again", counted)
+        }
+    };
+    Answer::counted(counted, ApiError::new(code, message))
+}
+
+/// Serves one request of a caller who is not too fast, unless the account asks too fast for the action.
+async fn served(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
+    match over_action_rate(gateway, ask) {
+        Some(counted) => {
+            let message = "too many requests for this action in this account; slow down and try again";
+            Answer::counted(counted, ApiError::new(Code::RequestLimitExceeded, message))
+        }
+        None => decided(gateway, ask).await,
+    }
+}
+
+/// Whether the account asks too fast for an action. The items of a call count one by one, the call that holds them does not.
+fn over_action_rate(gateway: &Gateway, ask: &Ask) -> Option<Counted> {
+    let (action, caller) = (ask.metered()?, ask.call.known.as_ref()?);
+    let (now_us, wall_us) = (gateway.monotonic_us(), gateway.now_us());
+    gateway.rates().admit_action(caller.principal.as_str(), action.name, now_us, wall_us).err()
+}
+
 /// Decides on a snapshot and commits, again if what it was decided on has changed meanwhile.
 async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
+    let _turn = match ask.is_creation() {
+        true => gateway.held().turn(gateway.log().as_of(), &gateway.secret_limits()).await,
+        false => None,
+    };
     let mut last = None;
     for _ in 0..ATTEMPTS_MAX {
         let committed = match traces::during(Stage::Decide, attempt::run(gateway, ask)).await {
@@ -181,7 +216,7 @@ async fn each(gateway: &Arc<Gateway>, items: Vec<Ask>) -> Vec<Answer> {
 
 /// One item. In a box, since it is served as calls are, by what calls this.
 fn one(gateway: Arc<Gateway>, item: Ask) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-    Box::pin(async move { decided(&gateway, &Arc::new(item)).await })
+    Box::pin(async move { served(&gateway, &Arc::new(item)).await })
 }
 
 /// Why a commit did not come to an answer; with the record that it would have left.

@@ -216,6 +216,8 @@ macro_rules! catalogue {
 pub enum Served {
     /// Any caller, through a door.
     Door,
+    /// Any caller may ask; what is allowed is recorded and then refused, since there is nothing here that it could do.
+    Refused,
     /// Known, so that policies may name it, but not offered by this build: `UnsupportedOperation`.
     Not,
     /// Only keyward itself, as `service/...`; no door has it.
@@ -246,6 +248,12 @@ impl Action {
     #[must_use]
     pub fn full_name(&self) -> String {
         format!("{}:{}", self.service.name(), self.name)
+    }
+
+    /// Whether callers can ask for it in this build.
+    #[must_use]
+    pub const fn is_offered(&self) -> bool {
+        matches!(self.served, Served::Door | Served::Refused)
     }
 
     /// The condition keys that a request for this action can have, whether or not this request has them.
@@ -358,29 +366,29 @@ catalogue! {
     /// A random password, not kept anywhere.
     GetRandomPassword Ssm Operation Read Door;
     /// The service's regions.
-    GetRegions Ssm Operation Read Not;
+    GetRegions Ssm Operation Read Door;
     /// The service's state and quotas.
-    GetServiceStatus Ssm Operation Read Not;
+    GetServiceStatus Ssm Operation Read Door;
     /// Switches the service on.
-    CreateService Ssm Operation Write Not;
+    CreateService Ssm Operation Write Refused;
     /// Kinds of product secrets.
-    DescribeSupportedProducts Ssm Operation Read Not;
+    DescribeSupportedProducts Ssm Operation Read Door;
     /// A database account as a secret.
-    CreateProductSecret Ssm Creation Write Not;
+    CreateProductSecret Ssm Creation Write Refused;
     /// An SSH key pair as a secret.
     CreateSSHKeyPairSecret Ssm Creation Write Door;
     /// An SSH key pair's value.
     GetSSHKeyPairValue Ssm Secret Read Door;
     /// Rotates a product secret.
-    RotateProductSecret Ssm Secret Write Not;
+    RotateProductSecret Ssm Secret Write Refused;
     /// Sets a product secret's rotation.
-    UpdateRotationStatus Ssm Secret Write Not;
+    UpdateRotationStatus Ssm Secret Write Refused;
     /// A product secret's rotation.
-    DescribeRotationDetail Ssm Secret Read Not;
+    DescribeRotationDetail Ssm Secret Read Refused;
     /// A product secret's past rotations.
-    DescribeRotationHistory Ssm Secret Read Not;
+    DescribeRotationHistory Ssm Secret Read Refused;
     /// A task's state.
-    DescribeAsyncRequestInfo Ssm Operation Read Not;
+    DescribeAsyncRequestInfo Ssm Operation Read Refused;
     /// Searches the trail.
     SearchRecords Cloudaudit SecretOrOperation Read Door;
     /// The newest signed checkpoint.

@@ -2,10 +2,10 @@
 //!
 //! INVARIANT I12: where the log is, who issues tokens and which keys sign is set here and nowhere else.
 
-use crate::principal;
+use crate::{actions, principal};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -234,8 +234,12 @@ section! {
         value_bytes: usize = 65_536,
         /// Versions that a secret holds at a time.
         versions_per_secret: usize = 10,
-        /// Secrets that the account holds.
+        /// Secrets that the account holds, those that wait for their deletion included.
         secrets: u64 = 100_000,
+        /// Requests of the whole account a second, and at once after a rest; 0: no limit.
+        account_requests_per_second: u32 = 0,
+        /// The same by action: `{ GetSecretValue = 300 }`.
+        action_requests_per_second: BTreeMap<String, u32> = BTreeMap::new(),
         /// Records that wait for the sequencer.
         queue_records: usize = 4_096,
         /// Their bytes.
@@ -299,16 +303,31 @@ impl Config {
         self.telemetry.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
         self.keys.check().map_err(|(setting, rule)| self.wrong(&setting, rule))?;
         self.tencent.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
-        if !(1..=65_536).contains(&self.limits.value_bytes) {
+        self.check_limits()?;
+        self.check_issuers()
+    }
+
+    fn check_limits(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        if !(1..=65_536).contains(&limits.value_bytes) {
             return Err(self.wrong("limits.value_bytes", "must be 1 to 65536"));
         }
-        if !(1..=250).contains(&self.limits.commit_deadline_ms) {
+        if !(1..=250).contains(&limits.commit_deadline_ms) {
             return Err(self.wrong("limits.commit_deadline_ms", "must be 1 to 250"));
         }
-        if self.limits.versions_per_secret == 0 || self.limits.queue_records == 0 {
-            return Err(self.wrong("limits", "must leave room: versions_per_secret and queue_records are at least 1"));
+        if limits.versions_per_secret == 0 || limits.queue_records == 0 || limits.secrets == 0 {
+            let rule = "must leave room: versions_per_secret, secrets and queue_records are at least 1";
+            return Err(self.wrong("limits", rule));
         }
-        let limits = &self.limits;
+        for (name, per_second) in &limits.action_requests_per_second {
+            let setting = format!("limits.action_requests_per_second.{name}");
+            if actions::by_name(name).is_none_or(|action| !action.is_offered()) {
+                return Err(self.wrong(&setting, "is no action that a door offers, such as `GetSecretValue`"));
+            }
+            if *per_second == 0 {
+                return Err(self.wrong(&setting, "must be at least 1; an action without a limit is left out"));
+            }
+        }
         for (setting, per_second, burst) in [
             ("limits.requests_burst", limits.requests_per_second, limits.requests_burst),
             ("limits.denials_burst", limits.denials_per_second, limits.denials_burst),
@@ -318,7 +337,7 @@ impl Config {
                 return Err(self.wrong(setting, "must be at least 1 and at most what fills up in 60 seconds"));
             }
         }
-        self.check_issuers()
+        Ok(())
     }
 
     fn check_server(&self) -> Result<(), ConfigError> {
@@ -456,6 +475,22 @@ mod tests {
             ("region = \"r\"\n[keys.next]\npath = \"b\"\n[keys.next.next]\npath = \"c\"", "keys.next.next"),
             ("region = \"r\"\n[limits]\nrequests_burst = 0", "limits.requests_burst"),
             ("region = \"r\"\n[limits]\ndenials_burst = 3001", "limits.denials_burst"),
+            ("region = \"r\"\n[limits]\nsecrets = 0", "limits"),
+            ("region = \"r\"\n[limits]\nversions_per_secret = 0", "limits"),
+            ("region = \"r\"\n[limits]\nvalue_bytes = 65537", "limits.value_bytes"),
+            ("region = \"r\"\n[limits]\naccount_requests_per_second = -1", "account_requests_per_second"),
+            (
+                "region = \"r\"\n[limits]\naction_requests_per_second = { GetSecretvalue = 1 }",
+                "limits.action_requests_per_second.GetSecretvalue",
+            ),
+            (
+                "region = \"r\"\n[limits]\naction_requests_per_second = { Decrypt = 1 }",
+                "limits.action_requests_per_second.Decrypt",
+            ),
+            (
+                "region = \"r\"\n[limits]\naction_requests_per_second = { GetSecretValue = 0 }",
+                "limits.action_requests_per_second.GetSecretValue",
+            ),
         ];
         for (line, named) in cases {
             let error = load(&format!("[audit]\norigin = \"o\"\n[server]\n{line}\n")).unwrap_err().to_string();

@@ -32,6 +32,14 @@ codes! {
     InvalidParameterValue = "InvalidParameterValue";
     /// A TagKey twice.
     TagKeysDuplicated = "InvalidParameterValue.TagKeysDuplicated";
+    /// A time that is missing or no integer, of a search for events.
+    TimeMalformed = "InvalidParameter.Time";
+    /// A search for events that starts after its end.
+    TimeOrder = "InvalidParameterValue.Time";
+    /// How many events are asked for.
+    MaxResult = "InvalidParameterValue.MaxResult";
+    /// A condition that searches for events do not have.
+    AttributeKey = "InvalidParameterValue.attributeKey";
     /// A field that the action does not define.
     UnknownParameter = "UnknownParameter";
     /// Known, not offered.
@@ -84,8 +92,14 @@ codes! {
     AccessKeyOverLimit = "OperationDenied.AccessKeyOverLimit";
     /// A rate.
     RequestLimitExceeded = "RequestLimitExceeded";
+    /// The rate of the whole account.
+    UinLimitExceeded = "RequestLimitExceeded.UinLimitExceeded";
     /// A quota.
     LimitExceeded = "LimitExceeded";
+    /// More conditions than a search for events takes.
+    OverAmount = "LimitExceeded.OverAmount";
+    /// The service is there already.
+    ServiceAlreadyEnabled = "ResourceInUse.ServiceAlreadyEnabled";
     /// The name is taken.
     SecretExists = "ResourceInUse.SecretExists";
     /// The version id is taken.
@@ -100,6 +114,8 @@ codes! {
     HeaderTooLarge = "RequestSizeLimitExceeded.HeaderTooLarge";
     /// Anything unexpected.
     InternalError = "InternalError";
+    /// The trail cannot be read.
+    SearchError = "InternalError.SearchError";
     /// Not serving, or decided five times against a state that kept changing.
     ServiceUnavailable = "ServiceUnavailable";
     /// The record cannot be made durable: no effect, no value.

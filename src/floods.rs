@@ -4,11 +4,13 @@
 //! What is counted here and not yet in a summary is lost if the process dies: at most about one second of noise
 //! that nobody was named in.
 
+mod account;
 mod counts;
 mod rates;
 
+pub use account::AccountRates;
 pub use counts::{By, Row, Summary};
-pub use rates::{FULL_AFTER_S, Rate, RateLimits, Rates};
+pub use rates::{FULL_AFTER_S, Over, Rate, RateLimits, Rates};
 
 use counts::Counts;
 use std::collections::BTreeMap;
@@ -33,7 +35,8 @@ pub enum Admission {
     Counted(Counted),
 }
 
-/// Proof that a refused request stands in a count; only [`Floods::admit`] and [`Rates::admit`] make one.
+/// Proof that a refused request stands in a count; only [`Floods::admit`], [`Rates::admit`] and
+/// [`Rates::admit_action`] make one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Counted(());
 

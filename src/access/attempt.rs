@@ -8,7 +8,9 @@ use super::question::Asked;
 use super::request::Request;
 use super::sessions::Begun;
 use super::signed::Rejected;
-use super::{access_keys, changes, issuers, keys, pairs, recording, root_key, secrets, sessions, tokens, trail};
+use super::{
+    access_keys, changes, issuers, keys, pairs, recording, root_key, secrets, service, sessions, tokens, trail,
+};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -130,12 +132,23 @@ impl Ask {
         }
     }
 
+    /// Whether it would make a secret.
+    pub(super) fn is_creation(&self) -> bool {
+        matches!(self.request, Ok(Request::CreateSecret(_) | Request::CreateSshKeyPair(_)))
+    }
+
+    /// The action that it counts as where the account's rates are by action; none of a call of several items.
+    pub(super) fn metered(&self) -> Option<&'static Action> {
+        self.action.filter(|_| !matches!(self.request, Ok(Request::Reads(_))))
+    }
+
     /// Whether serving it reads more than a few rows, computes for long or waits for others, so that it must not hold up the connections
     /// of its thread.
     fn is_wide(&self) -> bool {
         matches!(
             &self.request,
             Ok(Request::ListSecrets(_)
+                | Request::Service(_)
                 | Request::CreateSshKeyPair(_)
                 | Request::RotateRootKey
                 | Request::Key(_)
@@ -395,6 +408,8 @@ fn carry_out(
         Request::Session(request) => sessions::carry_out(gateway, asked, request, draft),
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
         Request::GetRandomPassword(rules) => secrets::password(gateway, rules),
+        Request::Service(of) => service::carry_out(gateway, snapshot, *of)?,
+        Request::Product(_) => service::without_products(),
         // Divided before anything is decided.
         Request::Reads(_) => Carried::Failed(secrets::internal("a call of several items was taken for one")),
         Request::SearchRecords(_)

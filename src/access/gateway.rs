@@ -19,7 +19,7 @@ use crate::authn::remote::FetchError;
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::SessionPolicy;
 use crate::config::{Config, Limits};
-use crate::floods::{Budget, By, Floods, Rate, RateLimits, Rates, Summary};
+use crate::floods::{AccountRates, Budget, By, Floods, Rate, RateLimits, Rates, Summary};
 use crate::keys::{KeysError, Opened, RootKeyError};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
@@ -171,10 +171,7 @@ impl Gateway {
                 total: config.limits.unauthenticated_records,
                 per_network: config.limits.unauthenticated_records_per_network,
             }),
-            rates: Rates::new(RateLimits {
-                requests: Rate { per_second: config.limits.requests_per_second, burst: config.limits.requests_burst },
-                denials: Rate { per_second: config.limits.denials_per_second, burst: config.limits.denials_burst },
-            }),
+            rates: rates(&config.limits),
             doubtful: Mutex::new(Vec::new()),
             certificates_refused: Mutex::new(None),
             request_ids: RequestIds::default(),
@@ -438,6 +435,11 @@ impl Gateway {
         }
     }
 
+    /// Requests of the whole account a second; 0: no limit.
+    pub(super) fn account_requests_per_second(&self) -> u32 {
+        self.limits.account_requests_per_second
+    }
+
     /// What parameters are checked against.
     pub(super) fn rules(&self, dialect: Dialect) -> Rules<'_> {
         Rules {
@@ -479,6 +481,15 @@ impl Gateway {
     pub(super) fn still_knows(&self, known: &Authenticated) -> bool {
         self.issuers.authenticator().still_knows(known, self.now_us() / 1_000_000, &LogRevocations(&self.log))
     }
+}
+
+fn rates(limits: &Limits) -> Rates {
+    let each = RateLimits {
+        requests: Rate { per_second: limits.requests_per_second, burst: limits.requests_burst },
+        denials: Rate { per_second: limits.denials_per_second, burst: limits.denials_burst },
+    };
+    let account = AccountRates::new(limits.account_requests_per_second, &limits.action_requests_per_second);
+    Rates::new(each, account)
 }
 
 /// Committed records that no checkpoint covers for longer than this make the gateway unready, in microseconds.

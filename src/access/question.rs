@@ -17,7 +17,7 @@ use crate::keys::{KeyId, Keyring, RowKey};
 use crate::principal::{Kind, Principal};
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
-use crate::secret::{Servable, SshKeyId, address, lookup};
+use crate::secret::{Servable, SshKeyId, Tags, address, lookup};
 use keyward_audit::ReadSet;
 use keyward_audit::record::Draft;
 use keyward_audit::store::{Snapshot, StoreError};
@@ -244,6 +244,7 @@ impl<'a> Asked<'a> {
             ConditionKey::RequestTag => match self.request {
                 Request::CreateSecret(create) => create.tags.condition_values(),
                 Request::CreateSshKeyPair(create) => create.tags.condition_values(),
+                Request::Product(of) => of.tags.as_ref().map(Tags::condition_values).unwrap_or_default(),
                 Request::TagResource(_, tags) | Request::UntagResource(_, tags) => tags.condition_values(),
                 _ => Vec::new(),
             },
@@ -306,6 +307,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         Request::CreateSecret(create) => Some(&create.name),
         Request::CreateSshKeyPair(create) => Some(&create.name),
         Request::GetSshKeyPair(pair) => pair.name.as_ref(),
+        Request::Product(of) => of.name.as_ref(),
         Request::PutSecretValue(put) => Some(&put.name),
         Request::UpdateSecret(update) => Some(&update.name),
         Request::DeleteSecret(delete) => Some(&delete.name),
@@ -324,6 +326,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         Request::ListSecrets(_)
         | Request::GetRandomPassword(_)
         | Request::Reads(_)
+        | Request::Service(_)
         | Request::Key(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }

@@ -4,6 +4,7 @@ mod access_keys;
 mod keys;
 mod pairs;
 mod secrets;
+mod service;
 mod sessions;
 mod trail;
 
@@ -11,6 +12,7 @@ pub(super) use access_keys::{AccessKeyRequest, KeyChange};
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
+pub(super) use service::{ProductRequest, ServiceRequest};
 pub(super) use sessions::{Begin, SessionRequest};
 pub(super) use trail::{RevokeToken, SearchRecords};
 
@@ -106,6 +108,10 @@ pub(super) enum Request {
     AccessKey(AccessKeyRequest),
     /// Of sessions.
     Session(SessionRequest),
+    /// Of the service as a whole.
+    Service(ServiceRequest),
+    /// Of product secrets, which this build does not have.
+    Product(ProductRequest),
     /// Of keys.
     Key(KeyRequest),
 }
@@ -176,11 +182,22 @@ impl Request {
             Operation::RotateRootKey => Self::RotateRootKey,
             Operation::CreateBackup => Self::CreateBackup,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
-            _ => KeyRequest::read(operation, fields)?
-                .or(AccessKeyRequest::read(operation, fields)?)
-                .or(SessionRequest::read(operation, fields, rules)?)
-                .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))?,
+            other => Self::read_other(other, fields, rules)?,
         })
+    }
+
+    /// The families that have a type of their own.
+    fn read_other(operation: Operation, fields: &mut Fields, rules: &Rules<'_>) -> Result<Self, ApiError> {
+        if let Some(request) = ServiceRequest::read(operation, fields)? {
+            return Ok(Self::Service(request));
+        }
+        if let Some(request) = ProductRequest::read(operation, fields)? {
+            return Ok(Self::Product(request));
+        }
+        KeyRequest::read(operation, fields)?
+            .or(AccessKeyRequest::read(operation, fields)?)
+            .or(SessionRequest::read(operation, fields, rules)?)
+            .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))
     }
 }
 

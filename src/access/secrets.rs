@@ -384,7 +384,8 @@ fn name_version(version: &VersionMeta, draft: &mut Draft) {
     draft.value = Some(version.value.to_string());
 }
 
-fn fields_of(value: Value) -> Map<String, Value> {
+/// The fields of an object.
+pub(super) fn fields_of(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),

@@ -4,11 +4,12 @@
 //! Each principal has two allowances that fill up steadily (the generic cell rate algorithm, ITU-T I.371): one is taken
 //! from by every request, one by every denial. While either is used up its requests are answered 429 before anything is
 //! decided, and counted exactly (invariant I3). Memory is bounded: allowances that were not touched for a while are full
-//! again and are forgotten.
+//! again and are forgotten. Above them stand the rates of the whole account ([`AccountRates`]), if it has any.
 //!
 //! In memory alone: a process that starts knows of nobody's haste.
 
 use super::Counted;
+use super::account::AccountRates;
 use super::counts::{By, Counts, Summary};
 use moka::sync::Cache;
 use std::hash::{BuildHasher as _, RandomState};
@@ -46,9 +47,19 @@ struct Allowances {
     denials_ns: AtomicU64,
 }
 
-/// The allowances of all principals, and the counts of what was refused.
+/// Which rate a request is over; it stands in a count.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Its principal's.
+    Principal(Counted),
+    /// That of the whole account.
+    Account(Counted),
+}
+
+/// The allowances of all principals and of the account, and the counts of what was refused.
 pub struct Rates {
     limits: RateLimits,
+    account: AccountRates,
     principals: Cache<u64, Arc<Allowances>>,
     /// Keyed at random, so that nobody can choose whose allowance to share.
     hasher: RandomState,
@@ -63,7 +74,7 @@ impl Rate {
     }
 
     /// Takes one from an allowance; whether there was one.
-    fn take(self, full_at: &AtomicU64, now_us: u64) -> bool {
+    pub(super) fn take(self, full_at: &AtomicU64, now_us: u64) -> bool {
         let Some((each, most)) = self.spans_ns() else {
             return true;
         };
@@ -87,12 +98,12 @@ impl Rate {
 impl Rates {
     /// Full allowances for everybody.
     #[must_use]
-    pub fn new(limits: RateLimits) -> Self {
+    pub fn new(limits: RateLimits, account: AccountRates) -> Self {
         let principals = Cache::builder()
             .max_capacity(PRINCIPALS_MAX)
             .time_to_idle(Duration::from_secs(FULL_AFTER_S.into()))
             .build();
-        Self { limits, principals, hasher: RandomState::new(), counts: Mutex::default() }
+        Self { limits, account, principals, hasher: RandomState::new(), counts: Mutex::default() }
     }
 
     fn allowances(&self, principal: &str) -> Arc<Allowances> {
@@ -106,19 +117,36 @@ impl Rates {
     /// Takes one request of `principal` at `now_us` of the monotonic clock; what is over a rate is counted, as of `wall_us`.
     ///
     /// # Errors
-    /// [`Counted`] if it is to be answered 429.
-    pub fn admit(&self, principal: &str, now_us: u64, wall_us: u64) -> Result<(), Counted> {
+    /// [`Over`] if it is to be answered 429.
+    pub fn admit(&self, principal: &str, now_us: u64, wall_us: u64) -> Result<(), Over> {
         let allowances = self.allowances(principal);
-        let reason = if self.limits.denials.is_used_up(&allowances.denials_ns, now_us) {
-            "denial_rate"
-        } else if self.limits.requests.take(&allowances.requests_ns, now_us) {
+        if self.limits.denials.is_used_up(&allowances.denials_ns, now_us) {
+            return Err(Over::Principal(self.count(principal, "denial_rate", wall_us)));
+        }
+        if !self.limits.requests.take(&allowances.requests_ns, now_us) {
+            return Err(Over::Principal(self.count(principal, "request_rate", wall_us)));
+        }
+        if !self.account.take(now_us) {
+            return Err(Over::Account(self.count(principal, "account_rate", wall_us)));
+        }
+        Ok(())
+    }
+
+    /// Takes one request of `principal` for an action from the account's rate of that action, if it has one.
+    ///
+    /// # Errors
+    /// [`Counted`] if it is to be answered 429.
+    pub fn admit_action(&self, principal: &str, action: &str, now_us: u64, wall_us: u64) -> Result<(), Counted> {
+        if self.account.take_action(action, now_us) {
             return Ok(());
-        } else {
-            "request_rate"
-        };
+        }
+        Err(self.count(principal, "action_rate", wall_us))
+    }
+
+    fn count(&self, principal: &str, reason: &'static str, wall_us: u64) -> Counted {
         metrics::counter!("keyward_rate_limited_total", "reason" => reason).increment(1);
         self.counts().count(Some(principal.to_owned()), reason, wall_us);
-        Err(Counted(()))
+        Counted(())
     }
 
     /// Notes that a request of `principal` is being denied.
@@ -141,9 +169,14 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     const LIMITS: RateLimits =
         RateLimits { requests: Rate { per_second: 10, burst: 20 }, denials: Rate { per_second: 2, burst: 3 } };
+
+    fn each_with(limits: RateLimits) -> Rates {
+        Rates::new(limits, AccountRates::new(0, &BTreeMap::new()))
+    }
 
     fn admitted(rates: &Rates, principal: &str, now_us: u64, count: usize) -> usize {
         (0..count).filter(|_| rates.admit(principal, now_us, now_us).is_ok()).count()
@@ -151,7 +184,7 @@ mod tests {
 
     #[test]
     fn attack_f05_a_burst_and_then_the_rate_for_each_by_itself() {
-        let rates = Rates::new(LIMITS);
+        let rates = each_with(LIMITS);
         assert_eq!(admitted(&rates, "user/dev/a", 1_000_000, 100), 20);
         assert_eq!(admitted(&rates, "user/dev/a", 1_500_000, 100), 5);
         assert_eq!(admitted(&rates, "user/dev/b", 1_500_000, 100), 20, "another's allowance is its own");
@@ -165,7 +198,7 @@ mod tests {
 
     #[test]
     fn attack_f05_denials_use_up_an_allowance_of_their_own() {
-        let rates = Rates::new(LIMITS);
+        let rates = each_with(LIMITS);
         for round in 0..3 {
             assert!(rates.admit("user/dev/a", 1_000_000, 1).is_ok(), "{round}");
             rates.denied("user/dev/a", 1_000_000);
@@ -178,23 +211,44 @@ mod tests {
     }
 
     #[test]
+    fn the_accounts_rate_is_over_all_and_a_principal_over_its_own_takes_nothing_from_it() {
+        let none = Rate { per_second: 0, burst: 0 };
+        let own = Rate { per_second: 10, burst: 20 };
+        let actions = BTreeMap::from([("ListSecrets".to_owned(), 1)]);
+        let rates = Rates::new(RateLimits { requests: own, denials: none }, AccountRates::new(25, &actions));
+        assert_eq!(admitted(&rates, "user/dev/a", 1_000_000, 100), 20, "its own");
+        assert_eq!(admitted(&rates, "user/dev/b", 1_000_000, 10), 5, "what is left of the account's");
+        assert!(matches!(rates.admit("user/dev/c", 1_000_000, 1), Err(Over::Account(_))));
+        assert!(matches!(rates.admit("user/dev/a", 1_000_000, 1), Err(Over::Principal(_))));
+        assert_eq!(admitted(&rates, "user/dev/c", 2_000_000, 100), 20);
+        let list = |now_us| rates.admit_action("user/dev/c", "ListSecrets", now_us, 1).is_ok();
+        assert_eq!((list(1_000_000), list(1_500_000), list(2_000_000)), (true, false, true));
+        let summary = rates.take().unwrap();
+        let mut reasons: Vec<_> = summary.rows.iter().map(|row| (row.reason, row.count)).collect();
+        reasons.sort_unstable();
+        let counted =
+            [("account_rate", 1), ("account_rate", 5), ("action_rate", 1), ("request_rate", 80), ("request_rate", 81)];
+        assert_eq!(reasons, counted);
+    }
+
+    #[test]
     fn a_rate_of_0_is_no_limit() {
         let none = Rate { per_second: 0, burst: 0 };
-        let rates = Rates::new(RateLimits { requests: none, denials: none });
+        let rates = each_with(RateLimits { requests: none, denials: none });
         rates.denied("user/dev/a", 0);
         assert_eq!(admitted(&rates, "user/dev/a", 0, 10_000), 10_000);
     }
 
     #[test]
     fn attack_f05_a_million_principals_take_no_more_memory_than_those_remembered() {
-        let rates = Rates::new(LIMITS);
+        let rates = each_with(LIMITS);
         for n in 0..1_000_000 {
             rates.denied(&format!("user/dev/{n}"), 1);
             assert!(rates.admit(&format!("user/dev/{n}"), 1, 1).is_ok());
         }
         rates.principals.run_pending_tasks();
         assert!(rates.principals.entry_count() <= PRINCIPALS_MAX);
-        let rates = Rates::new(LIMITS);
+        let rates = each_with(LIMITS);
         for n in 0..20_000 {
             let name = format!("user/dev/{}/{n}", "x".repeat(240));
             for _ in 0..21 {

@@ -12,6 +12,10 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::InvalidParameter
         | Code::InvalidParameterValue
         | Code::TagKeysDuplicated
+        | Code::TimeMalformed
+        | Code::TimeOrder
+        | Code::MaxResult
+        | Code::AttributeKey
         | Code::UnknownParameter
         | Code::UnsupportedOperation
         | Code::InvalidAction
@@ -37,14 +41,16 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::AccessKeyOverLimit
         | Code::TempKeyNotAllowed
         | Code::LimitExceeded
+        | Code::OverAmount
+        | Code::ServiceAlreadyEnabled
         | Code::SecretExists
         | Code::VersionIdExists
         | Code::ResourceDisabled
         | Code::ResourcePendingDeleted => StatusCode::CONFLICT,
         Code::RequestSizeLimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         Code::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        Code::RequestLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
-        Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::RequestLimitExceeded | Code::UinLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
+        Code::InternalError | Code::SearchError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::ServiceUnavailable | Code::AuditUnavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

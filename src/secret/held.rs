@@ -2,11 +2,14 @@
 //! a store that many secrets are created in hold many values of each that were written over.
 //!
 //! A record creates one secret at most. So there are no more than were counted, and one for each record since. Only where
-//! that comes near the limit they are counted, and then the creation is decided on all counts ([`CreationView::reads`]).
+//! that comes near the limit they are counted, and then the creation is decided on all counts ([`CreationView::reads`]): of
+//! two that are decided on the same state the log takes one. So that they do not send each other back for ever, creations
+//! near the limit are decided one after the other ([`Held::turn`]).
 //!
 //! In memory alone: a process that starts knows that there are no more secrets than records.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{Mutex, MutexGuard};
 
 use keyward_audit::store::{Snapshot, StoreError};
 
@@ -20,9 +23,26 @@ use crate::resource::{CreatorNumber, SecretName};
 pub struct Held {
     /// Records, as of the last count, that are known to have left no secret.
     without: AtomicU64,
+    turns: Mutex<()>,
 }
 
 impl Held {
+    /// How many secrets there may be at most, as of a log size.
+    fn at_most(&self, as_of: u64) -> u64 {
+        as_of.saturating_sub(self.without.load(Ordering::Relaxed))
+    }
+
+    /// Whether so many secrets are far from the limit. Twice the slack: what is created, and what is deleted, while others are on
+    /// their way.
+    const fn is_far(at_most: u64, limits: &Limits) -> bool {
+        at_most.saturating_add(QUOTA_SLACK.saturating_mul(2)) < limits.secrets_max
+    }
+
+    /// Waits until a creation may be decided; it holds its turn until it is committed. None is needed far from the limit.
+    pub async fn turn(&self, as_of: u64, limits: &Limits) -> Option<MutexGuard<'_, ()>> {
+        if Self::is_far(self.at_most(as_of), limits) { None } else { Some(self.turns.lock().await) }
+    }
+
     /// Reads what the creation of `name` by the holder of `creator` is decided on; `as_of` is the log size before `snapshot`.
     /// Far from the limit the view's total is what there may be at most.
     ///
@@ -36,9 +56,8 @@ impl Held {
         as_of: u64,
         limits: &Limits,
     ) -> Result<CreationView, StoreError> {
-        let at_most = as_of.saturating_sub(self.without.load(Ordering::Relaxed));
-        // Twice: what is created, and what is deleted, while others are on their way.
-        if at_most.saturating_add(QUOTA_SLACK.saturating_mul(2)) < limits.secrets_max {
+        let at_most = self.at_most(as_of);
+        if Self::is_far(at_most, limits) {
             return lookup::creation_among(snapshot, row_key, name, creator, at_most);
         }
         let view = lookup::creation(snapshot, row_key, name, creator)?;
@@ -46,6 +65,9 @@ impl Held {
         Ok(view)
     }
 }
+
+#[cfg(test)]
+mod race_tests;
 
 #[cfg(test)]
 mod tests {

@@ -104,7 +104,7 @@ impl Expected {
     fn of(action: &Action, caller: Caller) -> Self {
         let name = match action.served {
             Served::Internal => "keyward:Unknown".to_owned(),
-            Served::Door | Served::Not => action.full_name(),
+            Served::Door | Served::Refused | Served::Not => action.full_name(),
         };
         if let Some(refused) = Self::refused(caller, name.clone()) {
             return refused;
@@ -124,7 +124,12 @@ impl Expected {
                 let (code, reason) = ("ok".to_owned(), Value::Null);
                 Self { status: 200, code, kind, decision, outcome: "ok", reason, action: name, principal }
             }
-            (Served::Door, _) => {
+            (Served::Refused, Caller::Allowed) => {
+                let (status, code) = refusal_of(action);
+                let (code, reason) = (code.to_owned(), json!(code));
+                Self { status, code, kind, decision, outcome: "failed", reason, action: name, principal }
+            }
+            (Served::Door | Served::Refused, _) => {
                 let (code, reason) = ("UnauthorizedOperation".to_owned(), json!("default_deny"));
                 Self { status: 403, code, kind, decision, outcome: "denied", reason, action: name, principal }
             }
@@ -146,6 +151,14 @@ impl Expected {
             action: record["action"].as_str().unwrap().to_owned(),
             principal: record["principal"].clone(),
         }
+    }
+}
+
+/// What an action comes to for which there is nothing to do here.
+fn refusal_of(action: &Action) -> (u16, &'static str) {
+    match action.name {
+        "CreateService" => (409, "ResourceInUse.ServiceAlreadyEnabled"),
+        _ => (400, "UnsupportedOperation"),
     }
 }
 
@@ -186,12 +199,27 @@ fn parameters(action: &Action, access_key: &str) -> Value {
         "SearchRecords" => json!({"Resource": "cov/one"}),
         "GetInclusionProof" => json!({"Index": 0}),
         "RevokeToken" => json!({"Issuer": "dev", "Jti": "nobody's"}),
+        "CreateService" => json!({"PayMode": "PostPay", "ClientToken": "t"}),
+        "CreateProductSecret" => product("cov/product"),
+        "RotateProductSecret" | "DescribeRotationDetail" | "DescribeRotationHistory" => {
+            json!({"SecretName": "cov/one"})
+        }
+        "UpdateRotationStatus" => json!({"SecretName": "cov/one", "EnableRotation": false}),
+        "DescribeAsyncRequestInfo" => json!({"FlowID": 1}),
         "CreateKey" | "DescribeKey" | "EnableKey" | "DisableKey" | "CancelKeyDeletion" => json!({"KeyId": "cov"}),
         "ScheduleKeyDeletion" => json!({"KeyId": "cov", "PendingWindowInDays": 7}),
         "RotateKey" | "RewrapKeys" => json!({"KeyId": "cov"}),
         "RetireKeyGeneration" => json!({"KeyId": "cov", "Generation": 1}),
         _ => json!({}),
     }
+}
+
+/// Good parameters of CreateProductSecret.
+pub(crate) fn product(name: &str) -> Value {
+    json!({
+        "SecretName": name, "UserNamePrefix": "app", "ProductName": "Mysql", "InstanceID": "cdb-1", "Domains": ["%"],
+        "PrivilegesList": [{"PrivilegeName": "GlobalPrivileges", "Privileges": ["SELECT"]}],
+    })
 }
 
 fn ask(gateway: &TestGateway, caller: Caller, line: &str, body: &Value) -> Reply {

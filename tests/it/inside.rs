@@ -112,18 +112,20 @@ impl Inside {
         }
     }
 
-    async fn call_once(&self, sub: &str, action: &str, parameters: &Value) -> (String, Told) {
+    /// The same, asked once.
+    pub(crate) async fn call_once(&self, sub: &str, action: &str, parameters: &Value) -> (String, Told) {
         let issuer = self.installation.dev_issuer();
         let mut claims = issuer.claims(sub);
         let now_s = self.clock.now_s();
         claims["iat"] = json!(now_s);
         claims["exp"] = json!(now_s + 60);
+        let presented = Presented::Bearer(issuer.sign(&claims).into());
         let call = Call {
             request: self.gateway.request_id().unwrap(),
             door: "native",
             operation: Some(action.to_owned()),
-            presented: Presented::Bearer(issuer.sign(&claims).into()),
-            known: None,
+            known: self.gateway.known(&presented).await,
+            presented,
             body: Some(parameters.to_string().into_bytes().into()),
             fault: None,
             certificate: None,

@@ -36,6 +36,7 @@ mod key_grants;
 mod keys;
 mod leaks;
 mod lifecycle;
+mod limits;
 mod load;
 mod openapi;
 mod pairs;

@@ -6,7 +6,10 @@ use crate::installation::{Policies, shown_by, taken_by};
 use serde_json::{Value, json};
 
 /// The order in which the examples make one story; each action's refusal is asked for right behind its example.
-const STORY: [&str; 42] = [
+const STORY: [&str; 45] = [
+    "GetRegions",
+    "GetServiceStatus",
+    "DescribeSupportedProducts",
     "CreateSecret",
     "PutSecretValue",
     "GetSecretValue",

@@ -2,6 +2,7 @@
 
 mod bearer;
 mod sdk;
+mod service;
 mod sessions;
 mod signed;
 mod twins;

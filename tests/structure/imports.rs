@@ -48,7 +48,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
         ],
     ),
     ("clock", &[]),
-    ("config", &["principal"]),
+    ("config", &["actions", "principal"]),
     ("encoding", &[]),
     ("error", &[]),
     ("floods", &[]),

@@ -66,7 +66,8 @@ async fn serve(
     let call = head(&http, request.clone(), gateway.region(), &settings);
     let parameters = parameters(&http, payload, &gateway, Reading::of(&call.presented, &gateway));
     let answer = exchange::answer(&gateway, call, &http, arrival, parameters).await;
-    if answer.error().is_some_and(|error| error.code == Code::RequestLimitExceeded) {
+    let throttled = [Code::RequestLimitExceeded, Code::UinLimitExceeded];
+    if answer.error().is_some_and(|error| throttled.contains(&error.code)) {
         tokio::time::sleep(THROTTLE_PAUSE).await;
     }
     write(answer, &request, language)

@@ -93,7 +93,7 @@ fn attack_l07_version_region_and_language_are_never_a_ground_to_allow() {
 }
 
 /// Field names of an answer with the kind of each, as the vendor's types are.
-fn kinds(object: &Value) -> Vec<String> {
+pub(super) fn kinds(object: &Value) -> Vec<String> {
     let kind = |value: &Value| match value {
         Value::String(_) => 's',
         Value::Number(_) => 'n',

@@ -1,6 +1,7 @@
 //! The door only translates: what is asked through it leaves the record that the native door would have left.
 
 use super::{admin, ask, headers, send, unwrapped, with_door};
+use crate::coverage::product;
 use crate::gateway::TestGateway;
 use crate::wire::Reply;
 use serde_json::{Value, json};
@@ -46,9 +47,11 @@ fn story() -> Vec<(&'static str, Value)> {
         ("GetServiceStatus", json!({})),
         ("CreateService", json!({"PayMode": "PostPay", "ClientToken": "t"})),
         ("DescribeSupportedProducts", json!({})),
+        ("CreateService", json!({"PayMode": "PrePay", "ClientToken": "t"})),
+        ("CreateProductSecret", product("%")),
         ("CreateProductSecret", json!({"SecretName": "%"})),
         ("RotateProductSecret", json!({"SecretName": "%"})),
-        ("UpdateRotationStatus", json!({"SecretName": "%"})),
+        ("UpdateRotationStatus", json!({"SecretName": "%", "EnableRotation": true, "Frequency": 30})),
         ("DescribeRotationDetail", json!({"SecretName": "%"})),
         ("DescribeRotationHistory", json!({"SecretName": "%"})),
         ("DescribeAsyncRequestInfo", json!({"FlowID": 1})),
