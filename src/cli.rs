@@ -12,6 +12,7 @@ mod core_dumps;
 mod doctor;
 #[cfg(test)]
 mod help_tests;
+mod import;
 mod init;
 mod instant;
 mod key;
@@ -119,6 +120,8 @@ Changes nothing and prints no secret. A running gateway is looked at as it lies 
     /// Make, rotate, switch and delete the keys that values are sealed under
     #[command(subcommand)]
     Key(key::Key),
+    /// Copy the secrets of another service into this one, with all of their versions
+    Import(import::Import),
     /// Run a program with secrets in its environment
     Run(run::Run),
     /// Check policies, and look up creator numbers
@@ -210,6 +213,7 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
         Verb::AccessKey(access_key) => access_key.run(context)?,
         Verb::Secret(secret) => secret.run(context)?,
         Verb::Key(key) => key.run(context)?,
+        Verb::Import(import) => import.run(context)?,
         Verb::Run(run) => run.run(context)?,
         Verb::Policy(policy) => policy.run(context)?,
         Verb::Audit(audit) => audit.run(context)?,

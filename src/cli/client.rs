@@ -75,18 +75,25 @@ impl ServerOptions {
 
 /// A client for `addr`, and what paths are put behind.
 fn builder(addr: &str) -> anyhow::Result<(reqwest::ClientBuilder, String)> {
-    let builder = reqwest::Client::builder()
+    match addr.strip_prefix("unix:") {
+        Some(socket) => Ok((careful().unix_socket(Path::new(socket)), "http://localhost".to_owned())),
+        None => Ok((over_network(addr)?, addr.to_owned())),
+    }
+}
+
+/// A client for an http or https address, which is no plain HTTP off this machine.
+pub(super) fn over_network(addr: &str) -> anyhow::Result<reqwest::ClientBuilder> {
+    refuse_plain_text_over_a_network(addr)?;
+    Ok(careful())
+}
+
+/// A client that goes where it is told to and nowhere else.
+fn careful() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(Duration::from_secs(5))
-        .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")));
-    match addr.strip_prefix("unix:") {
-        Some(socket) => Ok((builder.unix_socket(Path::new(socket)), "http://localhost".to_owned())),
-        None => {
-            refuse_plain_text_over_a_network(addr)?;
-            Ok((builder, addr.to_owned()))
-        }
-    }
+        .user_agent(concat!("keyward-cli/", env!("CARGO_PKG_VERSION")))
 }
 
 /// A gateway that can be asked.
@@ -210,16 +217,8 @@ fn with_certificates(
     mut builder: reqwest::ClientBuilder,
     options: &ServerOptions,
 ) -> Result<reqwest::ClientBuilder, Failure> {
-    let read = |file: &PathBuf| {
-        std::fs::read(file).map(Zeroizing::new).with_context(|| format!("cannot read `{}`", file.display()))
-    };
-    let unfit = |file: &PathBuf| Failure::Usage(format!("`{}` is not the PEM file that it should be", file.display()));
     if let Some(file) = given(options.cacert.as_deref(), CACERT) {
-        let authorities = reqwest::Certificate::from_pem_bundle(&read(&file)?).map_err(|_| unfit(&file))?;
-        if authorities.is_empty() {
-            return Err(unfit(&file));
-        }
-        builder = builder.tls_certs_only(authorities);
+        builder = only_trusting(builder, &file)?;
     }
     let certificate = given(options.client_cert.as_deref(), CLIENT_CERT);
     match (certificate, given(options.client_key.as_deref(), CLIENT_KEY)) {
@@ -230,6 +229,20 @@ fn with_certificates(
         }
         _ => Err(Failure::Usage("--client-cert and --client-key go together: give both or neither".to_owned())),
     }
+}
+
+/// The authorities of a PEM file, and no others.
+pub(super) fn only_trusting(builder: reqwest::ClientBuilder, file: &Path) -> Result<reqwest::ClientBuilder, Failure> {
+    let authorities = reqwest::Certificate::from_pem_bundle(&read(file)?).map_err(|_| unfit(file))?;
+    if authorities.is_empty() { Err(unfit(file)) } else { Ok(builder.tls_certs_only(authorities)) }
+}
+
+fn read(file: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    std::fs::read(file).map(Zeroizing::new).with_context(|| format!("cannot read `{}`", file.display()))
+}
+
+fn unfit(file: &Path) -> Failure {
+    Failure::Usage(format!("`{}` is not the PEM file that it should be", file.display()))
 }
 
 /// SECURITY: a token and values go in clear text over plain HTTP; only this machine may see that.

@@ -121,7 +121,9 @@ fn resource_text(level: Level) -> &'static str {
         Level::Creation => "on the secret that it would make, with the caller as creator",
         Level::SecretOrOperation => "on the one secret that it is filtered by, else on no resource",
         Level::Key => "on the key that it names",
-        Level::Role => "on no resource: an allow needs `*`; the trust policy of the role that it names decides besides",
+        Level::Role => {
+            "on the role that it names, whose trust policy decides; AssumeRole needs an allow on `*` besides"
+        }
     }
 }
 

@@ -28,6 +28,7 @@ mod faults;
 mod gateway;
 mod i13;
 mod idp;
+mod import;
 mod inside;
 mod installation;
 mod join;
