@@ -31,7 +31,7 @@ The secrets are read as the SDK reads them and stored by KEYWARD_ADDR and KEYWAR
 Run it again after it was cut off, or to fetch what was added: versions that are here already are passed over.")]
 pub(super) struct Import {
     /// What kind of service the secrets are in
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "TYPE")]
     from: Kind,
     /// Its address
     #[arg(long, value_name = "URL", default_value = ENDPOINT)]

@@ -21,6 +21,8 @@ const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";
 const TOKEN: &str = "TENCENTCLOUD_TOKEN";
 const METHOD: &str = "TC3-HMAC-SHA256";
 const VERSION: &str = "2019-09-23";
+/// The vendor's kinds of secrets: 0 of the user's own making, 1 database accounts, 2 SSH keys, 3 cloud keys, 4 Redis accounts.
+const TYPES: std::ops::RangeInclusive<u64> = 0..=4;
 /// Secrets that are asked for at a time.
 const PAGE: u64 = 100;
 
@@ -98,8 +100,21 @@ impl Source {
         Ok(Self { http: builder.build()?, url, region, key: Key::of_environment()?, clock, runtime })
     }
 
-    /// Every secret, in the order in which they were made.
+    /// Every secret, by kind, in the order in which they were made.
     pub(super) fn list(&self) -> Result<Vec<Listed>, CallError> {
+        let mut all = Vec::new();
+        for kind in TYPES {
+            match self.list_kind(kind) {
+                Ok(listed) => all.extend(listed),
+                // A kind that the endpoint does not have.
+                Err(CallError::Said(said)) if kind > 0 && said.code.starts_with("InvalidParameter") => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    fn list_kind(&self, kind: u64) -> Result<Vec<Listed>, CallError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Page {
@@ -110,7 +125,8 @@ impl Source {
         let mut all: Vec<Listed> = Vec::new();
         loop {
             let offset = u64::try_from(all.len()).unwrap_or(u64::MAX);
-            let page: Page = self.call("ListSecrets", &json!({"Offset": offset, "Limit": PAGE, "OrderType": 1}))?;
+            let page: Page = self
+                .call("ListSecrets", &json!({"Offset": offset, "Limit": PAGE, "OrderType": 1, "SecretType": kind}))?;
             let is_last = page.secret_metadatas.is_empty();
             all.extend(page.secret_metadatas);
             if is_last || u64::try_from(all.len()).is_ok_and(|count| count >= page.total_count) {

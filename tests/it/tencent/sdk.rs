@@ -66,7 +66,9 @@ fn the_python_sdks_credential_classes_take_roles_unchanged() {
         .role("reader", &[shown_by("corp", "ci"), taken_by("user/dev/admin")], None)
         .allow("read", &["ssm:GetSecretValue"], "*")
         .attach("read", &["role/local/reader"]);
-    let gateway = with_door().issuer(&corp, "").policies(policies).start();
+    // The one that STSAssumeRoleCredential sends, whatever its client is told.
+    let region = "ap-guangzhou";
+    let gateway = with_door().set("server.region", region).issuer(&corp, "").policies(policies).start();
     gateway.create("demo-db", "value");
     let key = Key::of(&gateway, gateway.admin());
     let token = gateway.installation().path("token");
@@ -75,7 +77,8 @@ fn the_python_sdks_credential_classes_take_roles_unchanged() {
         program(&installed().join("venv/bin/python"), &gateway, &key)
             .arg("sessions.py")
             .env("SSM_ENDPOINT", gateway.address().to_string())
-            .env("TKE_REGION", "local")
+            .env("TENCENTCLOUD_REGION", region)
+            .env("TKE_REGION", region)
             .env("TKE_PROVIDER_ID", "corp")
             .env("TKE_WEB_IDENTITY_TOKEN_FILE", token)
             .env("TKE_ROLE_ARN", "qcs::cam::uin/100000000001:roleName/reader"),
