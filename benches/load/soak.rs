@@ -35,10 +35,9 @@ pub(crate) fn run(time: Duration, only: &[String]) {
     let mix = mix(&scene);
     let capacity = capacity(&scene, &mix, (time / 10).min(CAPACITY_MAX));
     let operations = Operations::new(&scene, SECRETS, only);
-    let data = scene.gateway.installation().path("data");
     let stop = AtomicBool::new(false);
     let (phases, samples) = thread::scope(|scope| {
-        let samples = scope.spawn(|| Samples::take(scene.gateway.pid(), data, &stop));
+        let samples = scope.spawn(|| Samples::take(&scene.gateway, &stop));
         let phases = phases(&scene, &mix, capacity * SHARE, time, &operations);
         stop.store(true, Ordering::Relaxed);
         (phases, samples.join().expect("samples"))
