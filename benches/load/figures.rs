@@ -10,6 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// What the memory may grow by in the second half, in bytes: rows that are not in tables yet come and go, by about as much.
+const PROCESS_GROWTH_MAX: f64 = 32.0 * 1024.0 * 1024.0;
+/// And what is held of files, once and again each minute. With the places of all blocks in memory it was 1 MiB a minute.
+const FILES_GROWTH_MAX: f64 = 0.25 * 1024.0 * 1024.0;
 /// How often memory and disk are looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -155,9 +159,8 @@ impl Samples {
         samples
     }
 
-    /// Prints all over time; by how many bytes the memory grew in the second half, by the line through it, besides what the
-    /// store's cache and its unwritten rows took: those have a bound, and take long to reach it.
-    pub(crate) fn settle(&self) -> f64 {
+    /// Prints all over time; by how many bytes each grew in the second half, by the line through it.
+    pub(crate) fn settle(&self) -> Growth {
         let samples = self.0.lock().unwrap();
         let (seconds, count) = (samples.last().map_or(0.0, |last| last[0]), samples.len());
         println!("MiB of {}", COLUMNS.join(", "));
@@ -169,8 +172,30 @@ impl Samples {
         let slopes: [f64; COLUMNS.len()] = std::array::from_fn(|column| slope(half, column + 1));
         let shown = slopes.map(|slope| format!("{:+.2}", mib(slope * 60.0)));
         println!("  a minute of the second half: {}", shown.join(", "));
-        let [process, _, cache, _, unwritten] = slopes;
-        (process - cache - unwritten) * seconds / 2.0
+        let [process, _, cache, files, _] = slopes;
+        let half_s = seconds / 2.0;
+        Growth { process: (process - cache) * half_s, files: files * half_s, minutes: half_s / 60.0 }
+    }
+}
+
+/// By how much the memory grew in the second half, in bytes.
+pub(crate) struct Growth {
+    /// The process, besides what the store's cache took: that has a bound, and takes long to reach it.
+    process: f64,
+    /// What the store holds of its files beside its cache.
+    files: f64,
+    /// Length of the half.
+    minutes: f64,
+}
+
+impl Growth {
+    /// # Panics
+    /// If it is more than may be, which depends on how long the half was.
+    pub(crate) fn check(&self) {
+        let Self { process, files, minutes } = self;
+        assert!(*process < PROCESS_GROWTH_MAX, "the memory grew by {:.1} MiB in the second half", mib(*process));
+        let most = FILES_GROWTH_MAX + FILES_GROWTH_MAX * minutes;
+        assert!(*files < most, "what is held of files grew by {:.2} MiB in {minutes:.1} minutes", mib(*files));
     }
 }
 

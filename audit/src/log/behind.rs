@@ -28,7 +28,7 @@ impl Log {
         ranges.iter().try_for_each(|(from, to)| self.shared.store.compact(family, from, to))
     }
 
-    /// Has the engine write its own log to tables once `records` or more were added since the last time: there they take a fifth of the
+    /// Has the engine write its own log to tables once `records` or more were added since the last time: there they take a third of the
     /// room. It may take long and must not run on a thread that serves.
     ///
     /// # Errors
