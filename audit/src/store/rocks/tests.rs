@@ -53,11 +53,12 @@ fn what_is_held_of_files_beside_the_cache_does_not_grow_with_them() {
     const ROWS: u64 = 3_000;
     let (_directory, path) = fresh();
     let store = RocksStore::create(&path).unwrap();
-    for index in 0..ROWS {
+    let row = |index: u64| {
         let key = [vec![b'k'; 64], index.to_be_bytes().to_vec()].concat();
-        let row = Write { key: Key::new(Family::Secrets, key), value: Some(noise(8_192, index)) };
-        store.commit(&[row], &[]);
-    }
+        Write { key: Key::new(Family::Secrets, key), value: Some(noise(8_192, index)) }
+    };
+    let rows: Vec<Write> = (0..ROWS).map(row).collect();
+    assert!(matches!(store.commit(&rows, &[]), Commit::Committed));
     let unwritten = store.memory().unwrap().unwritten;
     assert!(unwritten > 8_192 * ROWS, "{unwritten}");
     store.compact(Family::Secrets, &[0], &[0xff]).unwrap();
