@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the memory may grow by in the second half, in bytes: rows that are not in tables yet come and go, by about as much.
-const PROCESS_GROWTH_MAX: f64 = 32.0 * 1024.0 * 1024.0;
+/// What the memory may grow by in the second half, in bytes: rows that are not in tables yet come and go, by as much within seconds.
+const PROCESS_GROWTH_MAX: f64 = 64.0 * 1024.0 * 1024.0;
 /// And what is held of files, once and again each minute. With the places of all blocks in memory it was 1 MiB a minute.
 const FILES_GROWTH_MAX: f64 = 0.25 * 1024.0 * 1024.0;
 /// How often memory and disk are looked at.
