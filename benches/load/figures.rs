@@ -1,14 +1,19 @@
 //! What a run measured: latencies, kinds of answers, memory and disk over time.
 
+use crate::gateway::TestGateway;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// What the memory may grow by in the second half, in bytes: rows that are not in tables yet come and go, by as much within seconds.
+const PROCESS_GROWTH_MAX: f64 = 64.0 * 1024.0 * 1024.0;
+/// And what is held of files, once and again each minute. With the places of all blocks in memory it was 1 MiB a minute.
+const FILES_GROWTH_MAX: f64 = 0.25 * 1024.0 * 1024.0;
 /// How often memory and disk are looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -101,11 +106,20 @@ impl Tally {
 
 /// The bytes of all files below a folder.
 pub(crate) fn folder_bytes(folder: &Path) -> u64 {
+    bytes_of(folder, &|_| true)
+}
+
+/// The same of the store's write-ahead log alone, which is given up once what it holds is in tables.
+pub(crate) fn wal_bytes(folder: &Path) -> u64 {
+    bytes_of(folder, &|file| file.extension().is_some_and(|extension| extension == "log"))
+}
+
+fn bytes_of(folder: &Path, counts: &dyn Fn(&Path) -> bool) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let bytes = entries.map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => folder_bytes(&entry.path()),
+        Ok(metadata) if metadata.is_dir() => bytes_of(&entry.path(), counts),
         // A file that is gone by now counts no more.
-        metadata => metadata.map_or(0, |metadata| metadata.len()),
+        metadata => metadata.ok().filter(|_| counts(&entry.path())).map_or(0, |metadata| metadata.len()),
     });
     bytes.sum()
 }
@@ -121,44 +135,82 @@ pub(crate) fn mib(bytes: f64) -> f64 {
     bytes / f64::from(1 << 20)
 }
 
-/// Memory of a process and bytes of its data folder, once a second.
-pub(crate) struct Samples(Mutex<Vec<[f64; 3]>>);
+/// What is looked at each second, with the unit of the table.
+const COLUMNS: [&str; 5] = ["memory", "data folder", "store's cache", "store's files", "store's unwritten rows"];
+
+/// One look: the second, and the bytes of each column.
+type Sample = [f64; 1 + COLUMNS.len()];
+
+/// Memory of a gateway, bytes of its data folder, and what its store says that it holds in memory, once a second.
+pub(crate) struct Samples(Mutex<Vec<Sample>>);
 
 impl Samples {
     /// Looks until `stop`.
-    pub(crate) fn take(pid: u32, data: PathBuf, stop: &AtomicBool) -> Self {
-        let since = Instant::now();
+    pub(crate) fn take(gateway: &TestGateway, stop: &AtomicBool) -> Self {
+        let (since, data) = (Instant::now(), gateway.installation().path("data"));
         let samples = Self(Mutex::default());
         while !stop.load(Ordering::Relaxed) {
-            let sample = [since.elapsed().as_secs_f64(), resident_bytes(pid) as f64, folder_bytes(&data) as f64];
+            let [cache, files, unwritten] = store_bytes(gateway);
+            let process = resident_bytes(gateway.pid()) as f64;
+            let sample = [since.elapsed().as_secs_f64(), process, folder_bytes(&data) as f64, cache, files, unwritten];
             samples.0.lock().unwrap().push(sample);
             thread::sleep(SAMPLE_EVERY);
         }
         samples
     }
 
-    /// Prints both over time; by how many bytes the memory grew in the second half, by the line through it.
-    pub(crate) fn settle(&self) -> f64 {
+    /// Prints all over time; by how many bytes each grew in the second half, by the line through it.
+    pub(crate) fn settle(&self) -> Growth {
         let samples = self.0.lock().unwrap();
         let (seconds, count) = (samples.last().map_or(0.0, |last| last[0]), samples.len());
-        let shown: Vec<String> = (0..=8)
-            .filter_map(|eighth| samples.get((count * eighth / 8).min(count.saturating_sub(1))))
-            .map(|[at, memory, disk]| format!("{at:.0} s {:.0}/{:.0}", mib(*memory), mib(*disk)))
-            .collect();
-        println!("memory/data folder in MiB at {}", shown.join(", "));
+        println!("MiB of {}", COLUMNS.join(", "));
+        for eighth in 0..=8 {
+            let Some([at, bytes @ ..]) = samples.get((count * eighth / 8).min(count.saturating_sub(1))) else { break };
+            println!("  at {at:.0} s: {}", bytes.map(|bytes| format!("{:.1}", mib(bytes))).join(", "));
+        }
         let half = &samples[count / 2..];
-        let (memory, disk) = (slope(half, 1), slope(half, 2));
-        println!(
-            "second half: memory {:+.2} MiB, data folder {:+.1} MiB a minute",
-            mib(memory * 60.0),
-            mib(disk * 60.0)
-        );
-        memory * seconds / 2.0
+        let slopes: [f64; COLUMNS.len()] = std::array::from_fn(|column| slope(half, column + 1));
+        let shown = slopes.map(|slope| format!("{:+.2}", mib(slope * 60.0)));
+        println!("  a minute of the second half: {}", shown.join(", "));
+        let [process, _, cache, files, _] = slopes;
+        let half_s = seconds / 2.0;
+        Growth { process: (process - cache) * half_s, files: files * half_s, minutes: half_s / 60.0 }
     }
 }
 
+/// By how much the memory grew in the second half, in bytes.
+pub(crate) struct Growth {
+    /// The process, besides what the store's cache took: that has a bound, and takes long to reach it.
+    process: f64,
+    /// What the store holds of its files beside its cache.
+    files: f64,
+    /// Length of the half.
+    minutes: f64,
+}
+
+impl Growth {
+    /// # Panics
+    /// If it is more than may be, which depends on how long the half was.
+    pub(crate) fn check(&self) {
+        let Self { process, files, minutes } = self;
+        assert!(*process < PROCESS_GROWTH_MAX, "the memory grew by {:.1} MiB in the second half", mib(*process));
+        let most = FILES_GROWTH_MAX + FILES_GROWTH_MAX * minutes;
+        assert!(*files < most, "what is held of files grew by {:.2} MiB in {minutes:.1} minutes", mib(*files));
+    }
+}
+
+/// What the store says that it holds in memory, as the metrics tell it.
+fn store_bytes(gateway: &TestGateway) -> [f64; 3] {
+    let metrics = String::from_utf8(gateway.get("/metrics").bytes).expect("text");
+    ["cache", "files", "unwritten"].map(|part| {
+        let name = format!("keyward_store_memory_bytes{{part=\"{part}\"}} ");
+        let told = metrics.lines().find_map(|line| line.strip_prefix(name.as_str()));
+        told.map_or(0.0, |bytes| bytes.parse().expect("a number"))
+    })
+}
+
 /// Least squares: by how much column `which` grows a second.
-fn slope(samples: &[[f64; 3]], which: usize) -> f64 {
+fn slope(samples: &[Sample], which: usize) -> f64 {
     let count = samples.len() as f64;
     let mean = |of: usize| samples.iter().map(|sample| sample[of]).sum::<f64>() / count;
     let (x, y) = (mean(0), mean(which));

@@ -3,7 +3,7 @@
 
 use crate::arrivals::{Arrivals, Mix, drive};
 use crate::client::{Client, request};
-use crate::figures::{folder_bytes, mib};
+use crate::figures::{folder_bytes, mib, wal_bytes};
 use crate::gateway::TestGateway;
 use crate::scene::Scene;
 use serde_json::Value;
@@ -40,18 +40,19 @@ pub(crate) fn run(time: Duration) {
     println!("p99 beside the flood / alone: {:.2}", beside.latencies.p99() / alone.latencies.p99());
     // Beside known callers the data folder grows by their records, too.
     let data = scene.gateway.installation().path("data");
-    let before = folder_bytes(&data);
+    let before = [folder_bytes(&data), wal_bytes(&data)];
     let ((), by_itself) = flooded(scene.address(), || thread::sleep(time));
-    let grown = folder_bytes(&data) as f64 - before as f64;
+    let grown = |after: u64, before: u64| mib(after as f64 - before as f64);
     println!(
-        "{} answered in {:.0} s, {:.0} a second; the data folder grew by {:.2} MiB",
+        "{} answered in {:.0} s, {:.0} a second; the data folder grew by {:.2} MiB, its write-ahead log among that by {:.2} MiB",
         by_itself.answered,
         by_itself.seconds,
         by_itself.answered as f64 / by_itself.seconds,
-        mib(grown)
+        grown(folder_bytes(&data), before[0]),
+        grown(wal_bytes(&data), before[1]),
     );
     let (scene, _) = scene.restarted();
-    println!("after a restart: {:+.2} MiB", mib(folder_bytes(&data) as f64 - before as f64));
+    println!("after a restart: {:+.2} MiB", grown(folder_bytes(&data), before[0]));
     account(&scene, with_known, by_itself);
     scene.gateway.stop();
 }

@@ -44,12 +44,15 @@ mod token;
 #[expect(dead_code, reason = "the tests use the rest")]
 mod wire;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
 
 const USAGE: &str = "load: `cargo bench --bench load -- RUN [NUMBER]`; runs: ci, soak SECONDS, flood SECONDS, \
                      idle CONNECTIONS, many SECRETS";
 
 fn main() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).expect("as many open files as may be");
     let given: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let number = |default: usize| given.get(1).map_or(default, |text| text.parse().expect("a whole number"));
     let seconds = |default: usize| Duration::from_secs(number(default) as u64);

@@ -1,7 +1,7 @@
 //! Reads at 70 % of the capacity for as long as one likes, half of the time with everything that operators do going on.
 
 use crate::arrivals::{Arrivals, Driven, Mix, drive};
-use crate::figures::{Samples, mib};
+use crate::figures::Samples;
 use crate::gateway::TestGateway;
 use crate::operations::Operations;
 use crate::scene::Scene;
@@ -17,8 +17,6 @@ const SHARE: f64 = 0.7;
 const PHASE_MAX: Duration = Duration::from_secs(60);
 /// How long the capacity is measured.
 const CAPACITY_MAX: Duration = Duration::from_secs(15);
-/// What the memory may grow by in the second half, in bytes: caches and tables of the store fill up for a while.
-const GROWTH_MAX: f64 = 256.0 * 1024.0 * 1024.0;
 /// Counters that stay at nothing.
 const NOTHING: [&str; 4] = [
     "keyward_panics_total",
@@ -35,10 +33,9 @@ pub(crate) fn run(time: Duration, only: &[String]) {
     let mix = mix(&scene);
     let capacity = capacity(&scene, &mix, (time / 10).min(CAPACITY_MAX));
     let operations = Operations::new(&scene, SECRETS, only);
-    let data = scene.gateway.installation().path("data");
     let stop = AtomicBool::new(false);
     let (phases, samples) = thread::scope(|scope| {
-        let samples = scope.spawn(|| Samples::take(scene.gateway.pid(), data, &stop));
+        let samples = scope.spawn(|| Samples::take(&scene.gateway, &stop));
         let phases = phases(&scene, &mix, capacity * SHARE, time, &operations);
         stop.store(true, Ordering::Relaxed);
         (phases, samples.join().expect("samples"))
@@ -56,7 +53,7 @@ pub(crate) fn run(time: Duration, only: &[String]) {
     let verified = installation.run(&["audit", "verify"]);
     assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
     println!("{}", verified.out.trim());
-    assert!(growth < GROWTH_MAX, "the memory grew by {:.0} MiB in the second half", mib(growth));
+    growth.check();
 }
 
 /// Reads, and a few that are to be refused.

@@ -1,10 +1,12 @@
-//! A file on its way out, an export or a backup: blocks are read by a thread of their own, a few ahead of the client.
+//! A file on its way out, an export or a backup: blocks are read by a thread of their own, a few ahead of the client, which has
+//! what processor time requests leave.
 //!
 //! A client that takes nothing for a minute is given up, so that nobody holds the thread, or a backup's copy, for ever. What
 //! it has got then breaks off, which both forms show.
 
 use bytes::Bytes;
 use futures_core::Stream;
+use rustix::process::setpriority_process;
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
@@ -19,6 +21,8 @@ const BLOCKS_AHEAD: usize = 4;
 /// How often a full channel is looked at again, and how many times.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOOKS_MAX: u32 = 12_000;
+/// The nice value of whoever gives way to everybody. Linux keeps one for each thread.
+const LAST: i32 = 19;
 
 type Block = io::Result<Bytes>;
 
@@ -48,17 +52,30 @@ impl ExportStream {
     /// takes nothing any more.
     fn new(blocks: Box<dyn Iterator<Item = Block> + Send>) -> Self {
         let (sender, receiver) = mpsc::channel(BLOCKS_AHEAD);
+        // A thread that gave way once does so until it ends, so it is nobody else's; whoever stops the gateway waits for it.
         tokio::task::spawn_blocking(move || {
-            for block in blocks {
-                if !hand_over(&sender, block) {
-                    return;
-                }
+            let reader = thread::Builder::new().name("export".to_owned()).spawn(move || read(blocks, &sender));
+            match reader.map(thread::JoinHandle::join) {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => tracing::error!("reading a file that was asked for panicked"),
+                Err(error) => tracing::error!(%error, "no thread can be had to read a file that was asked for"),
             }
-            // The end is said, so that a file that broke off does not look like one that ended.
-            hand_over(&sender, Ok(Bytes::new()));
         });
         Self(receiver)
     }
+}
+
+fn read(blocks: Box<dyn Iterator<Item = Block> + Send>, sender: &Sender<Block>) {
+    if let Err(error) = setpriority_process(None, LAST) {
+        tracing::debug!(%error, "a file that was asked for is read at the priority of requests");
+    }
+    for block in blocks {
+        if !hand_over(sender, block) {
+            return;
+        }
+    }
+    // The end is said, so that a file that broke off does not look like one that ended.
+    hand_over(sender, Ok(Bytes::new()));
 }
 
 /// Whether the client took the block.

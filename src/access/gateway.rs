@@ -459,6 +459,15 @@ impl Gateway {
         self.environment.clock.monotonic_us()
     }
 
+    /// Has what the store wrote to its own log written to tables, if it is much.
+    pub async fn tidy(self: &Arc<Self>) {
+        let gateway = Arc::clone(self);
+        let tidied = tokio::task::spawn_blocking(move || gateway.log().tidy(TIDIED_RECORDS)).await;
+        if let Ok(Err(error)) = tidied {
+            tracing::warn!(%error, "what the store's own log holds is not written to tables now");
+        }
+    }
+
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
     }
@@ -492,6 +501,8 @@ fn rates(limits: &Limits) -> Rates {
     Rates::new(each, account)
 }
 
+/// Records in the store's own log that are worth tables of their own.
+const TIDIED_RECORDS: u64 = 2_048;
 /// Committed records that no checkpoint covers for longer than this make the gateway unready, in microseconds.
 const UNCOVERED_US_MAX: u64 = 10_000_000;
 /// A record that waits longer than this for the disk, in microseconds.

@@ -16,9 +16,13 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use keyward_audit::backup::{Manifest, Receiver};
 use keyward_audit::log::restore::{Restoration, Restoring, restore};
+use rustix::process::setpriority_process;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The nice value of whoever gives way to everybody.
+const LAST: i32 = 19;
 
 /// Take a backup of a running gateway
 #[derive(Args)]
@@ -55,6 +59,7 @@ impl Backup {
         if self.dir.symlink_metadata().is_ok() {
             return Err(anyhow!("`{}` exists; a backup never overwrites", self.dir.display()).into());
         }
+        give_way();
         let client = Client::new(context)?;
         let scratch = scratch_beside(&self.dir)?;
         let manifest = receive(&client, &scratch).and_then(|manifest| {
@@ -80,6 +85,12 @@ impl Backup {
         }));
         context.output.say("no keys are in it: keep keyward.toml, keys/ and policies/ elsewhere; without keys/root.key no value can be read");
     }
+}
+
+/// Whoever takes a backup often does so beside the gateway, whose requests go first.
+fn give_way() {
+    // What has no lower priority is still a backup.
+    let _as_before = setpriority_process(None, LAST);
 }
 
 fn scratch_beside(dir: &Path) -> anyhow::Result<PathBuf> {

@@ -22,7 +22,7 @@ const LOOKS_MAX: u32 = 4;
 const SUMMARY_EVERY: Duration = Duration::from_secs(1);
 /// How often deletions that are due are carried out.
 const PURGE_EVERY: Duration = Duration::from_secs(10);
-/// How often the files that hold deleted values are rewritten.
+/// How often the files that hold deleted values are rewritten, and the store's own log is written to tables.
 const COMPACT_EVERY: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether keys of issuers are to be fetched.
@@ -199,6 +199,7 @@ async fn compact(gateway: Arc<Gateway>) {
         every.tick().await;
         gateway.count_expiring().await;
         gateway.compact().await;
+        gateway.tidy().await;
     }
 }
 

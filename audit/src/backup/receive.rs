@@ -13,6 +13,10 @@ use super::{Entry, FILE_NAME_BYTES_MAX, MANIFEST, MANIFEST_BYTES_MAX, Manifest, 
 /// Longest line before a file, in bytes.
 const HEADER_BYTES_MAX: usize = FILE_NAME_BYTES_MAX + 40;
 
+/// Bytes that are written before they are brought to the disk: whoever else syncs there, the gateway itself perhaps, waits for
+/// no more than these.
+const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
+
 /// Why a backup was not received.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +55,7 @@ struct Arriving {
     name: String,
     length: u64,
     left: u64,
+    unsynced: u64,
     digest: Sha256,
     file: File,
 }
@@ -117,7 +122,7 @@ impl Receiver {
         }
         let path = self.directory.join(&name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Arriving { name, length, left: length, digest: Sha256::new(), file })
+        Ok(Arriving { name, length, left: length, unsynced: 0, digest: Sha256::new(), file })
     }
 
     fn fill<'a>(&mut self, mut arriving: Arriving, bytes: &'a [u8]) -> Result<&'a [u8], ReceiveError> {
@@ -126,6 +131,11 @@ impl Receiver {
         arriving.file.write_all(part)?;
         arriving.digest.update(part);
         arriving.left = arriving.left.saturating_sub(part.len() as u64);
+        arriving.unsynced = arriving.unsynced.saturating_add(part.len() as u64);
+        if arriving.unsynced >= UNSYNCED_BYTES_MAX {
+            arriving.file.sync_data()?;
+            arriving.unsynced = 0;
+        }
         if arriving.name == MANIFEST {
             self.manifest.extend_from_slice(part);
         }

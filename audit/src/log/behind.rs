@@ -1,6 +1,8 @@
 //! What those need who work behind the log, outside this crate: when the clock stepped, rewriting what was deleted, and how
 //! far they came.
 
+use std::sync::atomic::Ordering;
+
 use super::Log;
 use crate::record::Record;
 use crate::store::{Family, StoreError, Write};
@@ -24,6 +26,20 @@ impl Log {
     /// As [`Log::read`].
     pub fn compact(&self, family: Family, ranges: &[(Vec<u8>, Vec<u8>)]) -> Result<(), StoreError> {
         ranges.iter().try_for_each(|(from, to)| self.shared.store.compact(family, from, to))
+    }
+
+    /// Has the engine write its own log to tables once `records` or more were added since the last time: there they take a third of the
+    /// room. It may take long and must not run on a thread that serves.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn tidy(&self, records: u64) -> Result<(), StoreError> {
+        let size = self.shared.as_of();
+        if size.saturating_sub(self.shared.tidied.load(Ordering::Relaxed)) >= records {
+            self.shared.store.flush()?;
+            self.shared.tidied.store(size, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Up to which log size somebody has come who works behind the log under `name`; 0 at first.

@@ -45,6 +45,11 @@ pub(super) fn gauges(log: &Shared) {
         Level::Hard => 2.0,
         Level::Critical => 3.0,
     });
+    if let Some(memory) = log.store.memory() {
+        for (part, bytes) in [("cache", memory.cache), ("files", memory.files), ("unwritten", memory.unwritten)] {
+            gauge!("keyward_store_memory_bytes", "part" => part).set(count(bytes));
+        }
+    }
 }
 
 fn seconds(micros: u64) -> f64 {

@@ -81,6 +81,8 @@ pub(super) struct Shared {
     pub(super) writing: AtomicBool,
     /// How far the indexes reach.
     pub(super) indexed_to: AtomicU64,
+    /// The log size up to which the engine's own log was written to tables on purpose.
+    pub(super) tidied: AtomicU64,
     stopping: AtomicBool,
     /// Where followers and watch sleep until the log is stopped.
     sleeping: (Mutex<()>, Condvar),
@@ -122,6 +124,7 @@ impl Shared {
             suspect: AtomicBool::new(false),
             writing: AtomicBool::new(true),
             indexed_to: AtomicU64::new(0),
+            tidied: AtomicU64::new(parts.durable.size),
             stopping: AtomicBool::new(false),
             sleeping: (Mutex::new(()), Condvar::new()),
             as_of: AtomicU64::new(parts.durable.size),

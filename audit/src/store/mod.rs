@@ -179,6 +179,17 @@ pub enum Tail {
     Torn,
 }
 
+/// What an engine holds in memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Blocks of its files, in a cache of a fixed size.
+    pub cache: u64,
+    /// What it holds of each open file beside that cache.
+    pub files: u64,
+    /// Rows that are not in files yet.
+    pub unwritten: u64,
+}
+
 /// Rows as of one moment.
 pub trait Snapshot {
     /// The value of one row.
@@ -237,6 +248,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// [`StoreError::Closed`] while the store is closed.
     fn compact(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError>;
 
+    /// Has what is in memory and in the engine's own log written to its files, so that it gives up the log up to there. Reads
+    /// and writes go on meanwhile; a reopen waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] while the store is closed; else what the engine answered.
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Makes a copy of the store as of one moment in `directory`, which must not exist: all that was committed before this
     /// call, whole batches, perhaps some that came after. Writes go on meanwhile; a reopen waits for it.
     ///
@@ -244,6 +264,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// [`StoreError::Closed`] while the store is closed; else what the engine answered. Nothing of use is in `directory`
     /// then.
     fn copy_to(&self, directory: &Path) -> Result<(), StoreError>;
+
+    /// What the engine holds in memory, if it tells.
+    fn memory(&self) -> Option<Memory> {
+        None
+    }
 
     /// Closes the engine and opens it again, if `judge` accepts what it then holds; afterwards reads show what is
     /// really on disk. A tail torn by the write that failed is cut off on a copy, which takes the place of the

@@ -21,23 +21,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use rocksdb::checkpoint::Checkpoint;
+use rocksdb::properties::{self, PropName};
 use rocksdb::{
-    BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompactionStyle, DBCompressionType, DBRecoveryMode, ErrorKind, Options, ReadOptions,
-    WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, ColumnFamily,
+    ColumnFamilyDescriptor, CompactOptions, DB, DBCompactionStyle, DBCompressionType, DBRecoveryMode, ErrorKind,
+    FlushOptions, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 #[cfg(test)]
-use rocksdb::{CompactionDecision, Env, FlushOptions, SliceTransform};
+use rocksdb::{CompactionDecision, Env, SliceTransform};
 
-use super::{Commit, Family, Guard, Judge, Snapshot, Store, StoreError, Tail, Write};
+use super::{Commit, Family, Guard, Judge, Memory, Snapshot, Store, StoreError, Tail, Write};
 use crate::recovery;
 
 const MIB: usize = 1024 * 1024;
 /// Bytes of write-ahead log after which the engine flushes; what a recovery copies at most, about.
 pub const WAL_BYTES_MAX: u64 = 256 * MIB as u64;
-/// One cache of blocks for all families.
-const BLOCK_CACHE_BYTES: usize = 128 * MIB;
+/// One cache of blocks for all families. What is read again and again is remembered elsewhere, so that a larger one would fill
+/// with what was read once.
+const BLOCK_CACHE_BYTES: usize = 64 * MIB;
 /// RocksDB's own text log: so many files of so many bytes.
 const TEXT_LOG_FILES: usize = 4;
 const TEXT_LOG_BYTES: usize = 4 * MIB;
@@ -201,6 +203,15 @@ impl RocksStore {
         })
     }
 
+    /// Writes all families out together, and begins a new file of the log.
+    fn flush_all(&self, engine: &DB, wait: bool) -> Result<(), StoreError> {
+        let families = Family::ALL.iter().map(|family| handle(engine, *family)).collect::<Result<Vec<_>, _>>()?;
+        let mut options = FlushOptions::default();
+        options.set_wait(wait);
+        let families: Vec<_> = families.iter().collect();
+        engine.flush_cfs_opt(&families, &options).map_err(|error| failure(&self.path, &error))
+    }
+
     fn derive(&self, batch: &[Write], lasting: Lasting) -> Result<(), StoreError> {
         super::refuse_authoritative(batch)?;
         // Asked before the lock, which a reopen holds: nobody waits one out.
@@ -276,6 +287,10 @@ impl Store for RocksStore {
         })
     }
 
+    fn flush(&self) -> Result<(), StoreError> {
+        self.with_engine(|engine| self.flush_all(engine, true))
+    }
+
     /// RocksDB's own checkpoint: what is in memory is written to files first (also the followers' rows, which are in no
     /// write-ahead log), files that never change are linked, and of the write-ahead log comes what there is by then.
     fn copy_to(&self, directory: &Path) -> Result<(), StoreError> {
@@ -283,6 +298,10 @@ impl Store for RocksStore {
             let copied = Checkpoint::new(engine).and_then(|checkpoint| checkpoint.create_checkpoint(directory));
             copied.map_err(|error| failure(&self.path, &error))
         })
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        self.with_engine(|engine| Ok(memory(engine))).ok()
     }
 
     fn reopen(&self, judge: &mut Judge<'_>) -> Result<Tail, StoreError> {
@@ -338,6 +357,21 @@ impl Snapshot for RocksSnapshot<'_> {
 fn handle(engine: &DB, family: Family) -> Result<&ColumnFamily, StoreError> {
     let name = family.name();
     engine.cf_handle(name).ok_or_else(|| StoreError::Engine(format!("the family `{name}` is missing")))
+}
+
+/// By RocksDB's own accounts; an account that it does not give counts nothing.
+fn memory(engine: &DB) -> Memory {
+    let told = |family, property: &PropName| {
+        let handle = handle(engine, family).ok()?;
+        engine.property_int_value_cf(handle, property).ok()?
+    };
+    let all = |property| Family::ALL.iter().filter_map(|family| told(*family, property)).fold(0, u64::saturating_add);
+    Memory {
+        // One cache serves all families.
+        cache: told(Family::Records, properties::BLOCK_CACHE_USAGE).unwrap_or_default(),
+        files: all(properties::ESTIMATE_TABLE_READERS_MEM),
+        unwritten: all(properties::SIZE_ALL_MEM_TABLES),
+    }
 }
 
 fn assemble(engine: &DB, writes: &[Write]) -> Result<WriteBatch, StoreError> {
@@ -438,11 +472,18 @@ fn family_options(family: Family, cache: &Cache) -> Options {
 }
 
 /// What every family has: levels, zstd, blocks of 16 KiB with xxh3 checksums, no filter, nothing that drops rows.
+///
+/// Where a file's blocks begin is in the cache like the blocks themselves, in parts, the list of parts pinned: held beside it, it
+/// would grow with the log for ever, by about two bytes for each record.
 fn common_options(cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_size(16 * 1024);
     blocks.set_checksum_type(ChecksumType::XXH3);
     blocks.set_block_cache(cache);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_pin_top_level_index_and_filter(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
     options.set_compaction_style(DBCompactionStyle::Level);
@@ -484,13 +525,7 @@ impl Drop for HeldFlushes {
 impl RocksStore {
     /// Begins a new file of the log, and to write out what the old one holds.
     pub(crate) fn begin_flush(&self) {
-        let begun = self.with_engine(|engine| {
-            let families = Family::ALL.map(|family| handle(engine, family).unwrap());
-            let mut options = FlushOptions::default();
-            options.set_wait(false);
-            engine.flush_cfs_opt(&families.each_ref(), &options).map_err(|error| failure(&self.path, &error))
-        });
-        begun.unwrap();
+        self.with_engine(|engine| self.flush_all(engine, false)).unwrap();
     }
 }
 

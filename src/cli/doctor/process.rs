@@ -56,13 +56,14 @@ pub(super) fn limits(config: &Config, running: Option<i32>, found: &mut Findings
     let of_process = running.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/limits")).ok());
     let (whose, files) = match of_process.as_deref().and_then(open_files) {
         Some(files) => ("the gateway's", files),
-        None => ("this shell's", getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)),
+        // `serve` takes what it may have.
+        None => ("this shell's", getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)),
     };
     let wanted = u64::try_from(config.limits.connections).unwrap_or(u64::MAX).saturating_add(STORE_FILES);
     if files < wanted {
         let what =
             format!("{whose} limit of open files is {files}; `limits.connections` and the store may need {wanted}");
-        found.warn(CHECK, what, format!("LimitNOFILE={wanted} in the unit (or ulimit -n), or fewer connections"));
+        found.warn(CHECK, what, format!("LimitNOFILE={wanted} in the unit (or ulimit -Hn), or fewer connections"));
     } else {
         found.fine(CHECK, format!("{whose} limit of open files is {files}"));
     }

@@ -53,6 +53,29 @@ impl Serving {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_the_engines_own_log_is_written_to_tables_after_so_many_records() {
+    let serving = Serving::with_records(4).await;
+    let size = serving.log.as_of();
+    let tables = || {
+        let files = fs::read_dir(&serving.settings.store).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|kind| kind == "sst")).count()
+    };
+    let before = tables();
+    serving.log.tidy(size + 1).unwrap();
+    assert_eq!(tables(), before, "it is not so many yet");
+    for number in 0..size {
+        write(&serving.log, read_of(&number.to_string())).await;
+    }
+    serving.log.tidy(size).unwrap();
+    let after = tables();
+    assert!(after > before, "{after} and {before}");
+    write(&serving.log, read_of("one more")).await;
+    serving.log.tidy(size).unwrap();
+    assert_eq!(tables(), after, "since then it was one");
+    assert!(serving.log.record(size).unwrap().is_some());
+}
+
 /// An empty place for a restored log.
 struct Place(TempDir);
 

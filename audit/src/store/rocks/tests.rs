@@ -36,6 +36,40 @@ fn a_new_store_is_its_owners_alone_and_never_over_another() {
     assert_eq!(rows(&RocksStore::open(&path, Recovery::Absolute).unwrap()), 0);
 }
 
+/// Bytes that no compression makes shorter.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..length / 8).flat_map(|_| next()).collect()
+}
+
+#[test]
+fn what_is_held_of_files_beside_the_cache_does_not_grow_with_them() {
+    const ROWS: u64 = 3_000;
+    let (_directory, path) = fresh();
+    let store = RocksStore::create(&path).unwrap();
+    let row = |index: u64| {
+        let key = [vec![b'k'; 64], index.to_be_bytes().to_vec()].concat();
+        Write { key: Key::new(Family::Secrets, key), value: Some(noise(8_192, index)) }
+    };
+    let rows: Vec<Write> = (0..ROWS).map(row).collect();
+    assert!(matches!(store.commit(&rows, &[]), Commit::Committed));
+    let unwritten = store.memory().unwrap().unwritten;
+    assert!(unwritten > 8_192 * ROWS, "{unwritten}");
+    store.compact(Family::Secrets, &[0], &[0xff]).unwrap();
+    read(&store, |rows| rows.scan(Family::Secrets, &[0], &[0xff], false, &mut |_, _| true)).unwrap();
+    let memory = store.memory().unwrap();
+    assert!(memory.unwritten < unwritten / 2, "{memory:?}");
+    // Of each row a block begins with, the key.
+    let begins = 64 * ROWS;
+    assert!(memory.files < begins / 4 && memory.cache > begins, "{memory:?}");
+}
+
 #[test]
 fn a_store_is_open_once() {
     let (_directory, path) = fresh();
