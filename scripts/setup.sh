@@ -16,12 +16,14 @@ has make || packages+=(make)
 has clang || packages+=(clang)
 has_libclang || packages+=(libclang-dev)
 has python3 || packages+=(python3)
+# The SDKs that the tests run (tests/sdk) lie in a virtual environment.
+python3 -c 'import ensurepip' >/dev/null 2>&1 || packages+=(python3-venv)
 has openssl || packages+=(openssl)
 has strace || packages+=(strace)
 has ssh-keygen || packages+=(openssh-client)
 has groff || packages+=(groff-base)
 has curl || packages+=(curl ca-certificates)
-# The identity provider that the tests run (tests/idp).
+# The identity provider (tests/idp) and the SDK (tests/sdk) that the tests run.
 has node || packages+=(nodejs)
 has npm || packages+=(npm)
 

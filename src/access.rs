@@ -38,6 +38,7 @@
 //! }
 //! ```
 
+mod access_keys;
 mod attempt;
 mod call;
 mod changes;
@@ -59,17 +60,21 @@ mod request;
 mod request_ids;
 mod root_key;
 mod secrets;
+mod seen;
 mod service;
 pub mod setup;
+mod signed;
 mod steady;
 mod tokens;
 mod trail;
 
+pub use crate::authn::tc3;
 pub use call::{Answer, Body, Call, Dialect, Fault, Presented, Unrecorded, Witness, leaf_text};
 pub use export::{Blocks, ExportStream};
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 pub use issuers::{Issuers, IssuersError};
+pub use signed::{Checked, Rejected};
 
 use crate::error::{ApiError, Code};
 use crate::floods::{Admission, Counted, Over};
@@ -154,6 +159,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             Attempt::Done(grant, changes, reads) => {
                 commit_change(gateway, grant, changes, reads).await.map(Answer::done)
             }
+            Attempt::Issued(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::issued),
             Attempt::Generated(grant, reads) => {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::generated)
             }

@@ -3,7 +3,7 @@
 //! without code does not compile.
 
 /// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
-pub const CATALOGUE: u64 = 3;
+pub const CATALOGUE: u64 = 4;
 
 /// A service that owns actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +84,8 @@ pub enum ConditionKey {
     SecureTransport,
     /// `keyward:recovery_window`
     RecoveryWindow,
+    /// `keyward:target_uin`
+    TargetUin,
 }
 
 /// The type of a condition key's values; decides which operators fit.
@@ -103,10 +105,11 @@ pub enum ValueType {
 
 impl ConditionKey {
     /// Every key, in the order of their names' bytes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Door,
         Self::RecoveryWindow,
         Self::SecureTransport,
+        Self::TargetUin,
         Self::CreateUin,
         Self::CurrentTime,
         Self::Ip,
@@ -130,6 +133,7 @@ impl ConditionKey {
             Self::Door => "keyward:door",
             Self::SecureTransport => "keyward:secure_transport",
             Self::RecoveryWindow => "keyward:recovery_window",
+            Self::TargetUin => "keyward:target_uin",
         }
     }
 
@@ -147,9 +151,13 @@ impl ConditionKey {
             Self::Ip => ValueType::Ip,
             Self::RecoveryWindow => ValueType::Number,
             Self::SecureTransport => ValueType::Bool,
-            Self::ResourceTag | Self::RequestTag | Self::Uin | Self::OwnerUin | Self::CreateUin | Self::Door => {
-                ValueType::String
-            }
+            Self::ResourceTag
+            | Self::RequestTag
+            | Self::Uin
+            | Self::OwnerUin
+            | Self::CreateUin
+            | Self::Door
+            | Self::TargetUin => ValueType::String,
         }
     }
 
@@ -248,6 +256,13 @@ impl Action {
                     || matches!(self.operation, Operation::TagResource | Operation::UntagResource)
             }
             ConditionKey::RecoveryWindow => matches!(self.operation, Operation::DeleteSecret),
+            ConditionKey::TargetUin => matches!(
+                self.operation,
+                Operation::CreateAccessKey
+                    | Operation::ListAccessKeys
+                    | Operation::UpdateAccessKey
+                    | Operation::DeleteAccessKey
+            ),
         }
     }
 }
@@ -365,6 +380,14 @@ catalogue! {
     DescribeEvents Cloudaudit Operation Read Not;
     /// Revokes tokens.
     RevokeToken Cam Operation Write Door;
+    /// A new access key, whose secret is shown this once.
+    CreateAccessKey Cam Operation Write Door;
+    /// A principal's access keys, without their secrets.
+    ListAccessKeys Cam Operation Read Door;
+    /// Switches an access key off and on.
+    UpdateAccessKey Cam Operation Write Door;
+    /// Deletes an access key.
+    DeleteAccessKey Cam Operation Write Door;
     /// Key-encryption keys and their generations.
     ListKeys Kms Operation Read Door;
     /// A new key-encryption key.

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 found invalid (a policy, or the log).
 
+mod accesskey;
 mod advice;
 mod audit;
 mod backup;
@@ -109,6 +110,9 @@ Changes nothing and prints no secret. A running gateway is looked at as it lies 
     /// Issue tokens (local dev issuer only) and revoke them
     #[command(subcommand)]
     Token(token::Token),
+    /// Make, list, switch and delete access keys, for clients that sign their requests
+    #[command(name = "accesskey", subcommand)]
+    AccessKey(accesskey::AccessKey),
     /// Store, read, list and switch secrets
     #[command(subcommand)]
     Secret(secret::Secret),
@@ -203,6 +207,7 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
         Verb::Backup(backup) => backup.run(context)?,
         Verb::Restore(restore) => restore.run(context)?,
         Verb::Token(token) => token.run(context)?,
+        Verb::AccessKey(access_key) => access_key.run(context)?,
         Verb::Secret(secret) => secret.run(context)?,
         Verb::Key(key) => key.run(context)?,
         Verb::Run(run) => run.run(context)?,

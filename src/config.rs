@@ -302,6 +302,7 @@ impl Config {
         }
         self.telemetry.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
         self.keys.check().map_err(|(setting, rule)| self.wrong(&setting, rule))?;
+        self.tencent.check().map_err(|(setting, rule)| self.wrong(setting, rule))?;
         self.check_limits()?;
         self.check_issuers()
     }

@@ -54,6 +54,12 @@ codes! {
     InvalidAuthorization = "AuthFailure.InvalidAuthorization";
     /// A bad token, whatever the cause.
     TokenFailure = "AuthFailure.TokenFailure";
+    /// An access key that is unknown, inactive or deleted.
+    SecretIdNotFound = "AuthFailure.SecretIdNotFound";
+    /// A timestamp that is too far from now, or a signature that was used already.
+    SignatureExpire = "AuthFailure.SignatureExpire";
+    /// A signature that does not match.
+    SignatureFailure = "AuthFailure.SignatureFailure";
     /// Policy says no.
     UnauthorizedOperation = "UnauthorizedOperation";
     /// Secret, version, key or index missing; a path that is no route.
@@ -68,6 +74,8 @@ codes! {
     AccessKmsError = "FailedOperation.AccessKmsError";
     /// The role in which the engine uses keys is not in the policy folder.
     RoleNotExist = "OperationDenied.RoleNotExist";
+    /// A principal has as many access keys as it may have.
+    AccessKeyOverLimit = "OperationDenied.AccessKeyOverLimit";
     /// A rate.
     RequestLimitExceeded = "RequestLimitExceeded";
     /// The rate of the whole account.

@@ -1,11 +1,13 @@
 //! One attempt at a request: authenticate, decide on a snapshot, and prepare what is to be committed.
 
+use super::access_keys::Issued;
 use super::call::{Call, Fault, Presented, Unrecorded, credential_error};
 use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
-use super::{changes, issuers, keys, pairs, recording, root_key, secrets, service, tokens, trail};
+use super::signed::Rejected;
+use super::{access_keys, changes, issuers, keys, pairs, recording, root_key, secrets, service, tokens, trail};
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::{Decision, Verdict};
@@ -37,6 +39,7 @@ pub(super) struct Ask {
 pub(super) enum Attempt {
     Value(Grant<Read>, ReadSet),
     Done(Grant<Done>, Changes, ReadSet),
+    Issued(Grant<Issued>, Changes, ReadSet),
     Generated(Grant<Generated>, ReadSet),
     /// The caller is known; what it asks for is several requests.
     Items(Vec<Ask>),
@@ -68,6 +71,8 @@ pub(super) enum Carried {
     Done(Map<String, Value>, Changes),
     /// The same, in place of a secret that is gone, whose purge goes before it.
     Anew(Box<Draft>, Map<String, Value>, Changes),
+    /// An access key, with the changes that ride in the batch.
+    Issued(Issued, Changes),
     /// A password.
     Generated(Plaintext),
     /// An export.
@@ -187,6 +192,11 @@ fn attempt(gateway: &Arc<Gateway>, ask: &Ask) -> Attempt {
 }
 
 impl Refusal {
+    fn of_signature(rejected: &Rejected) -> Self {
+        let Rejected { reason, error, is_credential, .. } = rejected;
+        Self { reason, claimed: rejected.claimed(), error: error.clone(), is_credential: *is_credential }
+    }
+
     fn of_request(error: &ApiError) -> Self {
         let reason = error.code.as_str();
         Self { reason, claimed: BTreeMap::new(), error: error.clone(), is_credential: false }
@@ -197,12 +207,19 @@ fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Re
     if let Some(known) = call.known.as_ref().filter(|known| gateway.still_knows(known)) {
         return Ok(Arc::clone(known));
     }
-    let refusal =
-        |reason, claimed| Refusal { reason, claimed, error: credential_error(&call.presented), is_credential: true };
+    let refusal = |reason, claimed| {
+        let error = credential_error(&call.presented, call.dialect);
+        Refusal { reason, claimed, error, is_credential: true }
+    };
     let token = match &call.presented {
         Presented::Bearer(token) => token,
         Presented::Nothing => return Err(refusal("no_credential", BTreeMap::new())),
-        Presented::Malformed => return Err(refusal("malformed", BTreeMap::new())),
+        // One that was not looked at, since the call is wrong as such.
+        Presented::Malformed | Presented::Signed(_) => return Err(refusal("malformed", BTreeMap::new())),
+        Presented::Checked(checked) => {
+            return gateway.holder_again(checked).map_err(|rejected| Refusal::of_signature(&rejected));
+        }
+        Presented::Rejected(rejected) => return Err(Refusal::of_signature(rejected)),
     };
     gateway.authenticate(token).map_err(|error| match error {
         AuthenticateError::Refused(refused) => refusal(refused.cause.as_str(), refused.claimed),
@@ -324,6 +341,9 @@ fn finish(asked: &mut Asked<'_>, carried: Carried, draft: Draft) -> Attempt {
             let grant = Grant::new(recording::ok(draft), Done(fields), lane).behind(purge);
             Attempt::Done(grant, changes, reads)
         }
+        Carried::Issued(issued, changes) => {
+            Attempt::Issued(Grant::new(recording::ok(draft), issued, lane), changes, reads)
+        }
         Carried::Generated(password) => {
             Attempt::Generated(Grant::new(recording::ok(draft), Generated(password), lane), reads)
         }
@@ -371,6 +391,7 @@ fn carry_out(
         Request::UntagResource(_, tags) => changes::untag(gateway, row, tags, draft),
         Request::RotateRootKey => root_key::rotate(gateway, asked, snapshot, draft)?,
         Request::Key(request) => keys::carry_out(gateway, asked, snapshot, request, draft)?,
+        Request::AccessKey(request) => access_keys::carry_out(gateway, asked, snapshot, request, draft)?,
         Request::RevokeToken(revoke) => tokens::revoke(asked, snapshot, revoke, draft)?,
         Request::GetRandomPassword(rules) => secrets::password(gateway, rules),
         Request::Service(of) => service::carry_out(gateway, snapshot, *of)?,

@@ -5,9 +5,12 @@
 
 mod items;
 
+use super::access_keys::{Issued, status};
 use super::export::ExportStream;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
+use super::signed::{Checked, Rejected, no_credential};
 use crate::authn::Authenticated;
+use crate::authn::tc3::SignedRequest;
 use crate::error::{ApiError, Code};
 use crate::floods::Counted;
 use crate::secret::row::SshKeyPair;
@@ -21,8 +24,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// One message for every absent or malformed credential.
-const NO_CREDENTIAL: &str = "send one header `Authorization: Bearer <token>`";
 /// One message for every bad token, whatever the cause.
 const BAD_TOKEN: &str = "the token is not accepted";
 
@@ -34,6 +35,12 @@ pub enum Presented {
     Malformed,
     /// A bearer token, unverified.
     Bearer(Zeroizing<String>),
+    /// A signature by an access key, unverified.
+    Signed(Box<SignedRequest>),
+    /// A signature that was verified; made by the pipeline alone.
+    Checked(Checked),
+    /// A signature that speaks for nobody; made by the pipeline alone.
+    Rejected(Rejected),
 }
 
 /// Which parameters a door's callers know, and in which form they read answers.
@@ -105,6 +112,9 @@ impl Call {
                 Presented::Nothing => Presented::Nothing,
                 Presented::Malformed => Presented::Malformed,
                 Presented::Bearer(token) => Presented::Bearer(token.clone()),
+                Presented::Signed(request) => Presented::Signed(request.clone()),
+                Presented::Checked(checked) => Presented::Checked(checked.clone()),
+                Presented::Rejected(rejected) => Presented::Rejected(rejected.clone()),
             },
             known: self.known.clone(),
             body: None,
@@ -156,6 +166,7 @@ enum Content {
     Object(Map<String, Value>),
     Secret { servable: Arc<Servable>, value: Plaintext },
     Password(Plaintext),
+    AccessKey(Issued),
     Items(Vec<Answer>),
     Stream(Box<ExportStream>),
     Error(ApiError),
@@ -197,6 +208,12 @@ impl Answer {
     pub(super) fn generated(committed: Committed<Grant<Generated>>) -> Self {
         let locator = committed.locator();
         Self::new(Some(locator), Content::Password(committed.into_event().into_act().0))
+    }
+
+    /// An access key, whose secret is in this answer alone.
+    pub(super) fn issued(committed: Committed<Grant<Issued>>) -> Self {
+        let locator = committed.locator();
+        Self::new(Some(locator), Content::AccessKey(committed.into_event().into_act()))
     }
 
     /// The answers to the items of a call, in their order: its place in the log is that of the last one. If none of them
@@ -314,6 +331,7 @@ impl Answer {
             },
             Content::Error(error) => error_body(&error, request, dialect),
             Content::Password(password) => password_body(&password, request, dialect),
+            Content::AccessKey(issued) => access_key_body(&issued, request, dialect),
             Content::Items(answers) => items::body(&answers, request, dialect),
             Content::Stream(stream) => return Body::Stream(stream),
         };
@@ -423,6 +441,32 @@ fn password_body(password: &Plaintext, request: &str, dialect: Dialect) -> Vec<u
     )
 }
 
+/// The reply of CreateAccessKey.
+fn access_key_body(issued: &Issued, request: &str, dialect: Dialect) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Key<'a> {
+        access_key_id: &'a str,
+        secret_access_key: &'a str,
+        status: &'a str,
+        create_time: &'a str,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Reply<'a> {
+        access_key: Key<'a>,
+        request_id: &'a str,
+    }
+    let secret = issued.secret.expose();
+    let access_key = Key {
+        access_key_id: issued.id.as_str(),
+        secret_access_key: &secret,
+        status: status(true),
+        create_time: &issued.created,
+    };
+    to_bytes(&Reply { access_key, request_id: request }, 512, dialect)
+}
+
 fn error_body(error: &ApiError, request: &str, dialect: Dialect) -> Vec<u8> {
     let object = serde_json::json!({
         "Error": { "Code": error.code.as_str(), "Message": error.message },
@@ -450,10 +494,10 @@ fn to_bytes(value: &impl Serialize, capacity: usize, dialect: Dialect) -> Vec<u8
 }
 
 /// The error that every absent, malformed or bad credential gets.
-pub(super) fn credential_error(presented: &Presented) -> ApiError {
+pub(super) fn credential_error(presented: &Presented, dialect: Dialect) -> ApiError {
     match presented {
         Presented::Bearer(_) => ApiError::new(Code::TokenFailure, BAD_TOKEN),
-        Presented::Nothing | Presented::Malformed => ApiError::new(Code::InvalidAuthorization, NO_CREDENTIAL),
+        _ => ApiError::new(Code::InvalidAuthorization, no_credential(dialect)),
     }
 }
 

@@ -9,7 +9,9 @@ use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
 use super::request_ids::RequestIds;
+use super::seen::Seen;
 use super::setup;
+use super::signed::DummyKey;
 use super::steady::SteadyClock;
 use super::tokens::LogRevocations;
 use crate::actions;
@@ -98,6 +100,8 @@ pub struct Gateway {
     servables: Servables,
     held: Held,
     key_user: KeyUser,
+    dummy_key: DummyKey,
+    seen: Seen,
 }
 
 /// A summary that may be durable or not: the store failed under it.
@@ -168,6 +172,12 @@ impl Gateway {
             servables: Servables::default(),
             held: Held::default(),
             key_user,
+            dummy_key: DummyKey::random(&*environment.random)?,
+            seen: Seen::new(
+                config.tencent.repeat_window_ms,
+                config.tencent.signatures,
+                environment.clock.wall_us() / 1_000_000,
+            ),
             cursors: CursorKey::random(&*environment.random)?,
             steady_clock: SteadyClock::default(),
             leftovers: Leftovers::found(&log)?,
@@ -358,6 +368,16 @@ impl Gateway {
     /// The engine, as policy is asked about it.
     pub(super) fn key_user(&self) -> &KeyUser {
         &self.key_user
+    }
+
+    /// What signs in place of a key that is not there.
+    pub(super) fn dummy_key(&self) -> &DummyKey {
+        &self.dummy_key
+    }
+
+    /// The signatures that were seen.
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     pub(super) fn rates(&self) -> &Rates {

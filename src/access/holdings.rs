@@ -1,4 +1,4 @@
-//! The store held against the log: what the records say that secrets, keys and revocations are, against the rows that are there.
+//! The store held against the log: what the records say that secrets, keys, access keys and revocations are, against the rows that are there.
 //!
 //! The code of a row shows that keyward wrote it at some time; only the log shows that nothing came after it. So a row
 //! that was put back whole from an older copy is found here (attack H10), and so are rows that are gone, rows that no
@@ -7,6 +7,7 @@
 //! INVARIANT I7: a difference is named by the index of the record that the store contradicts. Opens no value and writes
 //! nothing; a process that dies leaves nothing behind. Memory grows with the number of secrets, not of records.
 
+mod access_keys;
 mod keys;
 mod said;
 
@@ -64,6 +65,7 @@ pub fn against_log(
     store.snapshot(&mut |snapshot| {
         secrets(snapshot, keyring.installation().row_key(), &mut said, &mut found)?;
         said.keys().meet(keyring, &mut found);
+        said.access_keys().meet(snapshot, keyring.installation().row_key(), &mut found)?;
         revocations(snapshot, &said, &mut found)
     })?;
     Ok(found)

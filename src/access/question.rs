@@ -37,6 +37,8 @@ pub(super) struct Asked<'a> {
     /// The secret that it is about, if any.
     name: Option<SecretName>,
     creator: CreatorNumber,
+    /// Whose access keys the request is about, if it is about any.
+    target_uin: Option<CreatorNumber>,
     place: &'a Place,
     keyring: Arc<Keyring>,
     row_key: &'a RowKey,
@@ -68,6 +70,10 @@ impl<'a> Asked<'a> {
             reads: ReadSet::default(),
             name: subject(request).cloned(),
             creator: gateway.creator_number(&caller.principal),
+            target_uin: match request {
+                Request::AccessKey(of) => Some(gateway.creator_number(of.holder.as_ref().unwrap_or(&caller.principal))),
+                _ => None,
+            },
             place: gateway.place(),
             keyring: gateway.engine().keyring(),
             row_key: gateway.engine().row_key(),
@@ -170,7 +176,10 @@ impl<'a> Asked<'a> {
                 roles: &self.caller.roles,
                 restricted: &[],
                 creator: self.creator,
-                form: CredentialForm::Token,
+                form: match &self.caller.credential.access_key {
+                    Some(_) => CredentialForm::AccessKey,
+                    None => CredentialForm::Token,
+                },
             },
             action: self.action,
             target: match (&self.target, self.key()) {
@@ -223,6 +232,7 @@ impl<'a> Asked<'a> {
                 Request::TagResource(_, tags) | Request::UntagResource(_, tags) => tags.condition_values(),
                 _ => Vec::new(),
             },
+            ConditionKey::TargetUin => self.target_uin.iter().map(CreatorNumber::to_string).collect(),
             ConditionKey::RecoveryWindow => match self.request {
                 Request::DeleteSecret(delete) => vec![delete.window_days.to_string()],
                 _ => Vec::new(),
@@ -299,6 +309,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::ExportRecords
         | Request::RotateRootKey
         | Request::CreateBackup
+        | Request::AccessKey(_)
         | Request::RevokeToken(_) => None,
     }
 }

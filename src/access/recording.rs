@@ -3,7 +3,7 @@
 //! INVARIANT I4: never a value, a token, or a hash or length of a value; what enters here is chosen field by field.
 
 use super::attempt::{Ask, Refusal};
-use super::call::Witness;
+use super::call::{Presented, Witness};
 use super::gateway::Own;
 use super::grant::{Denial, Failure};
 use crate::actions::{self, Action};
@@ -41,6 +41,9 @@ fn of_call(ask: &Ask, kind: Kind) -> Draft {
     if let Some(trace) = &call.trace {
         draft.parameters.insert("claimed_trace".to_owned(), Value::from(trace.as_str()));
     }
+    if matches!(&call.presented, Presented::Checked(checked) if checked.is_duplicate) {
+        draft.parameters.insert("duplicate".to_owned(), Value::Flag(true));
+    }
     if let Some(item) = ask.item {
         draft.parameters.insert("item".to_owned(), Value::from(item as u64));
     }
@@ -51,12 +54,15 @@ fn of_call(ask: &Ask, kind: Kind) -> Draft {
 pub(super) fn known(ask: &Ask, caller: &Authenticated) -> Draft {
     let mut draft = of_call(ask, Kind::Access);
     draft.principal = Some(caller.principal.as_str().to_owned());
-    draft.issuer = Some(caller.issuer.clone());
+    draft.issuer = Some(caller.issuer.clone()).filter(|issuer| !issuer.is_empty());
     draft.credential = Some(credential(&caller.credential));
     draft
 }
 
 fn credential(credential: &Credential) -> record::Credential {
+    if let Some(access_key) = &credential.access_key {
+        return record::Credential::AccessKey { access_key: access_key.clone(), issued: credential.issued };
+    }
     let id = match (&credential.jti, &credential.hash) {
         (Some(jti), _) => TokenId::Jti(jti.clone()),
         (None, hash) => TokenId::Hash(hash.clone().unwrap_or_default()),

@@ -182,7 +182,10 @@ fn ask_again<R>(record: &Record, place: &Place, ask: impl FnOnce(&Question<'_>) 
             roles: &roles,
             restricted: &[],
             creator,
-            form: CredentialForm::Token,
+            form: match draft.credential {
+                Some(record::Credential::AccessKey { .. }) => CredentialForm::AccessKey,
+                _ => CredentialForm::Token,
+            },
         },
         action,
         target: match &target {

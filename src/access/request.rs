@@ -1,11 +1,13 @@
 //! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
 
+mod access_keys;
 mod keys;
 mod pairs;
 mod secrets;
 mod service;
 mod trail;
 
+pub(super) use access_keys::{AccessKeyRequest, KeyChange};
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
@@ -37,7 +39,7 @@ pub(super) struct Rules<'a> {
 }
 
 /// Parameters that keyward added to actions of the vendor's: callers of the vendor's wire do not know them.
-const ADDED_PARAMETERS: [&str; 4] = ["ExpectedCurrent", "ExpiresAt", "ExpiresBefore", "Stage"];
+const ADDED_PARAMETERS: [&str; 5] = ["ExpectedCurrent", "ExpiresAt", "ExpiresBefore", "Principal", "Stage"];
 
 /// A request that any caller can make, with its parameters.
 pub(super) enum Request {
@@ -104,6 +106,8 @@ pub(super) enum Request {
     Service(ServiceRequest),
     /// Of product secrets, which this build does not have.
     Product(ProductRequest),
+    /// Of access keys.
+    AccessKey(AccessKeyRequest),
     /// Of keys.
     Key(KeyRequest),
 }
@@ -185,6 +189,9 @@ impl Request {
         }
         if let Some(request) = ProductRequest::read(operation, fields)? {
             return Ok(Self::Product(request));
+        }
+        if let Some(request) = AccessKeyRequest::read(operation, fields)? {
+            return Ok(request);
         }
         KeyRequest::read(operation, fields)?
             .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))

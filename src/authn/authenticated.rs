@@ -10,7 +10,8 @@ use crate::principal::Principal;
 
 /// Whom a request speaks for, and by which credential.
 ///
-/// INVARIANT: made by [`super::Authenticator`] alone, from a token that passed every check at the time asked. It says
+/// INVARIANT: made by [`super::Authenticator`] from a token, or by [`super::tc3`] from a signature, that passed every check at
+/// the time asked. It says
 /// nothing about later: whoever keeps one past a request asks again.
 ///
 /// It can be read, but neither built nor changed outside: it is not `Clone`, and comes behind an `Arc`.
@@ -31,11 +32,11 @@ pub struct Authenticated {
     pub principal: Principal,
     /// The issuer's name in keyward.toml.
     pub issuer_name: String,
-    /// The exact `iss`.
+    /// The exact `iss`; empty if the credential is no token.
     pub issuer: String,
-    /// The groups that the token lists, qualified, sorted by bytes, each once.
+    /// The groups that the token lists, or an access key kept, qualified, sorted by bytes, each once.
     pub groups: Vec<Principal>,
-    /// The roles that the token lists, qualified, sorted by bytes, each once.
+    /// The roles that it lists or kept, qualified, sorted by bytes, each once.
     pub roles: Vec<Principal>,
     /// The credential, for the record.
     pub credential: Credential,
@@ -65,16 +66,33 @@ impl Validity {
 /// The credential as a record holds it; never the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
+    /// The id, if it is an access key: then it has no other field but when it was made.
+    pub access_key: Option<String>,
     /// `exp`, in seconds since 1970.
     pub expires: u64,
     /// The credential hash in hex, for a token without `jti`.
     pub hash: Option<String>,
-    /// `iat`, in seconds since 1970.
+    /// `iat`, or when the access key was made, in seconds since 1970.
     pub issued: u64,
     /// `jti`.
     pub jti: Option<String>,
     /// `kid`, if the token names one.
     pub kid: Option<String>,
+}
+
+/// Whose an access key is, and what it kept of its holder's token when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// `user/<issuer name>/<subject>`.
+    pub principal: Principal,
+    /// The groups that the token listed: they restrict only.
+    pub groups: Vec<Principal>,
+    /// The roles that the token listed: they restrict only.
+    pub roles: Vec<Principal>,
+    /// The key's id.
+    pub key: String,
+    /// When it was made, in seconds since 1970.
+    pub issued_s: u64,
 }
 
 /// The generations that a token was checked against.
@@ -89,6 +107,7 @@ impl Authenticated {
     pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, validity: Validity, seen: Seen) -> Self {
         let hash = credential_hash(token.signing_input);
         let credential = Credential {
+            access_key: None,
             expires: claims.window.expires_s,
             hash: claims.jti.is_none().then(|| hex::encode(hash)),
             issued: claims.window.issued_s,
@@ -106,6 +125,32 @@ impl Authenticated {
             issuers_seen: seen.issuers,
             hash,
             validity,
+        }
+    }
+
+    /// Whoever signed by an access key that stands; nobody else makes one of these.
+    pub(super) fn of_key(holder: KeyHolder, seen: Seen) -> Self {
+        let hash = credential_hash(&holder.key);
+        let credential = Credential {
+            access_key: Some(holder.key),
+            expires: u64::MAX,
+            hash: None,
+            issued: holder.issued_s,
+            jti: None,
+            kid: None,
+        };
+        let window = Window { issued_s: 0, not_before_s: None, expires_s: u64::MAX };
+        Self {
+            issuer_name: holder.principal.issuer().unwrap_or_default().to_owned(),
+            principal: holder.principal,
+            issuer: String::new(),
+            groups: holder.groups,
+            roles: holder.roles,
+            credential,
+            revocations_seen: seen.revocations,
+            issuers_seen: seen.issuers,
+            hash,
+            validity: Validity { window, leeway_s: 0 },
         }
     }
 

@@ -129,6 +129,8 @@ pub struct IssuerLimits {
     pub leeway_s: u64,
     /// Longest `exp - iat`, in seconds.
     pub max_lifetime_s: u64,
+    /// Whether they must say their groups.
+    pub groups_required: bool,
 }
 
 /// A key of a set that no token can be verified by: for the log, at start.
@@ -214,7 +216,11 @@ impl Issuer {
     }
 
     pub(super) fn limits(&self) -> IssuerLimits {
-        IssuerLimits { leeway_s: self.leeway_s, max_lifetime_s: self.max_lifetime_s }
+        IssuerLimits {
+            leeway_s: self.leeway_s,
+            max_lifetime_s: self.max_lifetime_s,
+            groups_required: self.groups == GroupsRule::Required,
+        }
     }
 }
 

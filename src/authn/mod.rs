@@ -1,4 +1,5 @@
-//! Who asks: proves from a bearer token, and from nothing else, which principal a request speaks for.
+//! Who asks: proves from a bearer token, or from a signature by an access key ([`tc3`]), and from nothing else, which principal a
+//! request speaks for.
 //!
 //! A token passes, in this order: its form ([`token`]), its issuer by exact `iss` ([`issuer`]), its key by issuer
 //! and `kid` ([`key`]), its signature ([`signature`]), its claims ([`claims`]), and the revocations
@@ -34,6 +35,7 @@ pub mod remote;
 mod revocation;
 mod self_test;
 mod signature;
+pub mod tc3;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -42,7 +44,7 @@ mod token;
 const JSON_DEPTH_MAX: u8 = 16;
 
 pub use algorithm::Algorithm;
-pub use authenticated::{Authenticated, Credential};
+pub use authenticated::{Authenticated, Credential, KeyHolder};
 pub use authenticator::{Authenticator, Prepared};
 pub use claims::{IDENTITY_BYTES_MAX, IDENTITY_COUNT_MAX};
 pub use issue::{DevIssuer, IssueError, TokenRequest};

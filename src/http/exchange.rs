@@ -3,7 +3,7 @@
 
 use super::problem;
 use super::unstoppable::Unstoppable;
-use crate::access::{self, Answer, Call, Fault, Gateway};
+use crate::access::{self, Answer, Call, Fault, Gateway, Presented};
 use crate::actions::{self, Action};
 use crate::error::{ApiError, Code};
 use crate::traces::{Arrival, Outcome, Trace};
@@ -36,18 +36,22 @@ pub(super) async fn answer(
     arrival: Arrival,
     parameters: impl Future<Output = Result<Zeroizing<Vec<u8>>, Fault>>,
 ) -> Answer {
-    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again.
-    if call.fault.is_none() {
-        call.known = gateway.known(&call.presented).await;
+    let mut parameters = Some(parameters);
+    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again. A signature
+    // covers the body: with an age that is good, it is read before it is known who signed.
+    if gateway.may_be_signed(&call) {
+        read(&mut call, parameters.take()).await;
+    }
+    match call.presented {
+        Presented::Signed(_) => gateway.check_signature(&mut call),
+        _ if call.fault.is_none() => call.known = gateway.known(&call.presented).await,
+        _ => {}
     }
     let parent = || only(http.headers(), &TRACEPARENT)?.to_str().ok();
     let trace = arrival.trace(call.known.is_some(), call.door, parent);
     trace.name(|| action_name(call.operation.as_deref()));
     if call.known.is_some() {
-        match parameters.await {
-            Ok(bytes) => call.body = Some(bytes),
-            Err(fault) => call.fault = Some(fault),
-        }
+        read(&mut call, parameters.take()).await;
     } else {
         // One turn for the connection to take in what came along with the head: a body that is not read by the time of
         // the answer ends the connection, and a flood would then be one of connections too.
@@ -57,6 +61,18 @@ pub(super) async fn answer(
     let answer = run(Arc::clone(gateway), call, &trace).await;
     trace.end(|| outcome(&answer, &request));
     answer
+}
+
+/// Reads the parameters, unless they were read.
+async fn read(call: &mut Call, parameters: Option<impl Future<Output = Result<Zeroizing<Vec<u8>>, Fault>>>) {
+    let Some(parameters) = parameters else { return };
+    match parameters.await {
+        Ok(bytes) => call.body = Some(bytes),
+        Err(fault @ Fault::Outer(_)) => call.fault = Some(fault),
+        Err(fault) => {
+            call.fault.get_or_insert(fault);
+        }
+    }
 }
 
 /// Neither a leaving client nor a panic loses the record of a call.

@@ -21,13 +21,18 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::InvalidAction
         | Code::NoSuchVersion
         | Code::UnsupportedRegion => StatusCode::BAD_REQUEST,
-        Code::InvalidAuthorization | Code::TokenFailure => StatusCode::UNAUTHORIZED,
+        Code::InvalidAuthorization
+        | Code::TokenFailure
+        | Code::SecretIdNotFound
+        | Code::SignatureExpire
+        | Code::SignatureFailure => StatusCode::UNAUTHORIZED,
         Code::UnauthorizedOperation => StatusCode::FORBIDDEN,
         Code::ResourceNotFound | Code::SecretNotExist => StatusCode::NOT_FOUND,
         Code::UnsupportedProtocol => StatusCode::METHOD_NOT_ALLOWED,
         Code::FailedOperation
         | Code::AccessKmsError
         | Code::RoleNotExist
+        | Code::AccessKeyOverLimit
         | Code::LimitExceeded
         | Code::OverAmount
         | Code::ServiceAlreadyEnabled

@@ -1,5 +1,5 @@
 //! The installation: a random id that every sealed byte is bound to, the key behind creator numbers, and derived from
-//! it the key by which rows are authenticated.
+//! it the key by which rows are authenticated and the key that access keys are wrapped under.
 
 use std::fmt;
 
@@ -13,6 +13,7 @@ use crate::principal::Principal;
 use crate::resource::CreatorNumber;
 
 const LABEL: &[u8] = b"keyward/installation/v1";
+const ACCESS_KEYS_LABEL: &[u8] = b"keyward/access-keys/v1";
 
 /// The id of one installation; made by `init`, never changed. A store copied elsewhere keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub struct Installation {
     created_at_s: u64,
     creator_key: KeyMaterial,
     row_key: RowKey,
+    access_key_key: KeyMaterial,
 }
 
 impl Installation {
@@ -56,7 +58,8 @@ impl Installation {
 
     fn of(id: InstallationId, created_at_s: u64, creator_key: KeyMaterial) -> Result<Self, SealError> {
         let row_key = RowKey::derive(&creator_key, id)?;
-        Ok(Self { id, created_at_s, creator_key, row_key })
+        let access_key_key = creator_key.derive(id.as_bytes(), ACCESS_KEYS_LABEL)?;
+        Ok(Self { id, created_at_s, creator_key, row_key, access_key_key })
     }
 
     /// Its row, wrapped under the root key.
@@ -89,6 +92,11 @@ impl Installation {
     #[must_use]
     pub fn row_key(&self) -> &RowKey {
         &self.row_key
+    }
+
+    /// The key that wraps the secrets of access keys.
+    pub(super) fn access_key_key(&self) -> &KeyMaterial {
+        &self.access_key_key
     }
 
     /// The number under which `principal` creates: the top 52 bits of the first 8 bytes, big-endian, of

@@ -88,12 +88,7 @@ impl KeyMaterial {
 
     /// HMAC-SHA-256 (RFC 2104) of the message that `parts` are, one behind the other.
     pub(super) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        // A key shorter than a block is padded with zeros to 64 bytes; done here, it cannot fail.
-        let mut block = Zeroizing::new([0; 64]);
-        block.iter_mut().zip(self.expose()).for_each(|(to, from)| *to = *from);
-        let mut hmac = Hmac::<Sha256>::new((&*block).into());
-        parts.iter().for_each(|part| hmac.update(part));
-        hmac.finalize().into_bytes().into()
+        hmac(self.expose(), parts)
     }
 
     /// HKDF-SHA-256 with this key as input key material: a key for one purpose, which `info` names.
@@ -134,6 +129,16 @@ impl KeyMaterial {
         open_in_place(&wrapping, &wrapped.nonce, associated, key.as_mut_slice(), tag)?;
         Ok(Self(key))
     }
+}
+
+/// HMAC-SHA-256 (RFC 2104) under a key of at most a block, 64 bytes; what is longer is cut.
+pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    // A key shorter than a block is padded with zeros to 64 bytes; done here, it cannot fail.
+    let mut block = Zeroizing::new([0; 64]);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    let mut hmac = Hmac::<Sha256>::new((&*block).into());
+    parts.iter().for_each(|part| hmac.update(part));
+    hmac.finalize().into_bytes().into()
 }
 
 /// AES-256-GCM: turns `bytes` into ciphertext and answers the tag.

@@ -3,7 +3,8 @@
 //! ```text
 //! root key (provider file or passphrase)   keys/root.key, outside the store
 //!   ├─ creator key (installation)    family `keys`, wrapped
-//!   │    └─ row key                  derived: authenticates rows in the clear ([`RowKey`])
+//!   │    ├─ row key                  derived: authenticates rows in the clear ([`RowKey`])
+//!   │    └─ key of access keys       derived: wraps their secrets ([`AccessKeyRow`])
 //!   └─ key-encryption key (id, generation)   family `keys`, wrapped
 //!        └─ data key, one for each stored value   family `secrets`, wrapped (`crate::secret`)
 //! ```
@@ -15,6 +16,7 @@
 //!
 //! Rows here change only in a commit together with their record (I2); a process that dies leaves them as they were.
 
+mod access_key;
 mod authentic;
 pub mod change;
 #[cfg(test)]
@@ -30,6 +32,9 @@ pub mod rewrap;
 mod root;
 mod row;
 
+pub use access_key::{
+    AccessKey, AccessKeyId, AccessKeyRow, AccessKeySecret, KEYS_MAX as ACCESS_KEYS_MAX, NewAccessKey,
+};
 pub use authentic::RowKey;
 pub use id::{KeyGeneration, KeyId, KeyIdError};
 pub use installation::{Installation, InstallationId};

@@ -166,7 +166,7 @@ fn of_bundle(bundle: &Bundle, caller: Caller) -> Expected {
 }
 
 /// Good parameters of every action that is served; the others get an empty object.
-fn parameters(action: &Action) -> Value {
+fn parameters(action: &Action, access_key: &str) -> Value {
     match action.name {
         "CreateSecret" => json!({"SecretName": "cov/new", "SecretString": "v"}),
         "PutSecretValue" => json!({"SecretName": "cov/one", "VersionId": "v2", "SecretString": "w"}),
@@ -181,6 +181,8 @@ fn parameters(action: &Action) -> Value {
         "DeleteSecretVersion" => json!({"SecretName": "cov/one", "VersionId": "v2"}),
         "TagResource" => json!({"SecretName": "cov/one", "Tags": [{"TagKey": "env", "TagValue": "prod"}]}),
         "UntagResource" => json!({"SecretName": "cov/one", "TagKeys": ["env"]}),
+        "UpdateAccessKey" => json!({"AccessKeyId": access_key, "Status": "Inactive"}),
+        "DeleteAccessKey" => json!({"AccessKeyId": access_key}),
         "SearchRecords" => json!({"Resource": "cov/one"}),
         "GetInclusionProof" => json!({"Index": 0}),
         "RevokeToken" => json!({"Issuer": "dev", "Jti": "nobody's"}),
@@ -240,9 +242,14 @@ fn i03_i11_every_action_leaves_one_right_record_whoever_asks() {
         let action = ACTIONS.iter().find(|action| action.name == "CreateSecret").unwrap();
         asked.push((format!("create {name}"), made, Expected::of(action, Caller::Allowed)));
     }
+    let mut access_key = "AKIDexample000000000000000000001".to_owned();
     for action in ACTIONS {
         for caller in CALLERS {
-            let reply = ask(&gateway, caller, &format!("POST /v1/{}", action.name), &parameters(action));
+            let body = parameters(action, &access_key);
+            let reply = ask(&gateway, caller, &format!("POST /v1/{}", action.name), &body);
+            if let Some(made) = reply.body.pointer("/AccessKey/AccessKeyId") {
+                made.as_str().unwrap().clone_into(&mut access_key);
+            }
             asked.push((format!("{} by {caller:?}", action.name), reply, Expected::of(action, caller)));
         }
     }

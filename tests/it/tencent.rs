@@ -1,7 +1,9 @@
 //! The door of Tencent Cloud's wire, as its SDKs see it.
 
 mod bearer;
+mod sdk;
 mod service;
+mod signed;
 mod twins;
 
 use crate::gateway::{Builder, TestGateway};

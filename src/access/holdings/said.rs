@@ -2,6 +2,7 @@
 //! [`super::keys`].
 
 use super::Found;
+use super::access_keys::AccessKeysSaid;
 use super::keys::KeysSaid;
 use crate::actions::{self, Level, Operation, Service};
 use crate::authn::Selector;
@@ -43,6 +44,7 @@ pub(super) struct Said {
     /// By key: up to which time of issue, and the record.
     revocations: BTreeMap<Vec<u8>, At<u64>>,
     keys: KeysSaid,
+    access_keys: AccessKeysSaid,
 }
 
 impl Said {
@@ -53,6 +55,7 @@ impl Said {
         }
         let action = draft.action.split_once(':').and_then(|(_, name)| actions::by_name(name));
         let Some(action) = action.filter(|_| draft.kind == Kind::Access) else { return };
+        self.access_keys.use_of(index, draft, found);
         let is_done = draft.decision == Some(Decision::Allow) && draft.outcome == Some(Outcome::Ok);
         if let Some((creator, name)) = draft.resource.as_deref().and_then(secret_of) {
             if let (Level::Secret, Some(context)) = (action.level, &draft.context) {
@@ -65,6 +68,8 @@ impl Said {
             self.keys.carry_out(index, action.operation, draft, found);
         } else if is_done && action.operation == Operation::RevokeToken {
             self.revoke(index, draft, found);
+        } else if is_done && action.service == Service::Cam {
+            self.access_keys.carry_out(index, action.operation, draft);
         }
     }
 
@@ -209,6 +214,10 @@ impl Said {
     }
 
     /// What was said of keys.
+    pub(super) fn access_keys(&self) -> &AccessKeysSaid {
+        &self.access_keys
+    }
+
     pub(super) fn keys(&self) -> &KeysSaid {
         &self.keys
     }

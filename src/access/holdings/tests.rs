@@ -449,6 +449,68 @@ fn i13_a_value_that_was_read_under_a_disabled_key_is_found_at_its_index() {
     );
 }
 
+#[test]
+fn attack_h10_an_access_key_that_was_put_back_is_found_and_so_is_what_was_asked_in_its_name() {
+    use crate::keys::{AccessKeyRow, NewAccessKey};
+    use crate::principal::Principal;
+    use keyward_audit::record::Credential;
+    let (keyring, _, mut rows) = installed();
+    let installation = keyring.installation();
+    let none = AccessKeyRow { principal: Principal::parse("user/dev/a").unwrap(), keys: Vec::new() };
+    let mut row = none.clone();
+    let new = NewAccessKey { at_s: 7, groups: Vec::new(), roles: Vec::new(), groups_proved: false };
+    let (id, _) = row.add(installation, new, &SystemRandom).unwrap();
+    let mut off = row.clone();
+    off.keys[0].is_active = false;
+    let of_key = |action: &str, status: &str| {
+        let mut draft = Draft::new(Kind::Access, format!("cam:{action}"), "native", "r");
+        (draft.decision, draft.outcome) = (Some(Decision::Allow), Some(Outcome::Ok));
+        draft.principal = Some("user/dev/a".to_owned());
+        for (name, value) in [("access_key", id.as_str()), ("principal", "user/dev/a"), ("status", status)] {
+            draft.parameters.insert(name.to_owned(), Value::from(value));
+        }
+        draft
+    };
+    let mut by_key = record("DescribeSecret", "gone");
+    by_key.resource = None;
+    by_key.principal = Some("user/dev/a".to_owned());
+    by_key.credential = Some(Credential::AccessKey { access_key: id.as_str().to_owned(), issued: 7 });
+    let made = of_key("CreateAccessKey", "Active");
+    let (switched, deleted) = (of_key("UpdateAccessKey", "Inactive"), of_key("DeleteAccessKey", ""));
+    let mut check = |row: &AccessKeyRow, before: &AccessKeyRow, records: &[&Draft]| {
+        rows.apply(&row.writes(installation.row_key(), before));
+        let records: Vec<Draft> = records.iter().map(|draft| (*draft).clone()).collect();
+        let (said, mut found) = heard(&records);
+        said.access_keys().meet(&rows, installation.row_key(), &mut found).unwrap();
+        found.findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(check(&row, &none, &[&made, &by_key]), Vec::<String>::new());
+    assert_eq!(check(&off, &row, &[&made, &by_key, &switched]), Vec::<String>::new());
+    assert_eq!(check(&none, &off, &[&made, &by_key, &switched, &deleted]), Vec::<String>::new());
+    let found = check(&row, &none, &[&made, &switched, &by_key]);
+    assert!(found[0].starts_with("index 2: ") && found[0].ends_with("was not active"), "{found:?}");
+    assert!(
+        found[1].starts_with("index 1: ")
+            && found[1].ends_with("it is Active in the store and Inactive by this record")
+    );
+    let found = check(&row, &row, &[&made, &deleted, &by_key]);
+    assert!(found[0].starts_with("index 2: "), "{found:?}");
+    assert!(found[1].ends_with("is in the store and no record left it there"), "{found:?}");
+    let found = check(&none, &row, &[&made]);
+    assert!(found[0].starts_with("index 0: ") && found[0].contains("is not in the store"), "{found:?}");
+}
+
+/// An action that comes to write access keys or revocations must be understood here, too.
+#[test]
+fn every_write_of_cam_that_a_door_offers_is_understood() {
+    let writes = ACTIONS
+        .iter()
+        .filter(|action| (action.service, action.effect, action.served) == (Service::Cam, Effect::Write, Served::Door));
+    let understood =
+        [Operation::RevokeToken, Operation::CreateAccessKey, Operation::UpdateAccessKey, Operation::DeleteAccessKey];
+    assert_eq!(writes.map(|action| action.operation).collect::<Vec<_>>(), understood);
+}
+
 /// An action that comes to write keys must be understood here, too.
 #[test]
 fn every_write_of_a_key_that_a_door_offers_is_understood() {

@@ -15,7 +15,7 @@ const STRING: [&str; 6] = [
 ];
 const RELATIONS: [&str; 6] =
     ["equal", "not_equal", "less_than", "less_than_equal", "greater_than", "greater_than_equal"];
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "qcs:current_time",
     "qcs:ip",
     "qcs:resource_tag",
@@ -28,6 +28,7 @@ const KEYS: [&str; 12] = [
     "keyward:door",
     "keyward:secure_transport",
     "keyward:recovery_window",
+    "keyward:target_uin",
 ];
 const UINS: [&str; 7] = ["7", "70", "8", "9", "${uin}", "${owner_uin}", "1"];
 const UIN_PATTERNS: [&str; 8] = ["*", "7*", "?", "7?", "*${uin}", "*0", "${app_id}", "??*"];

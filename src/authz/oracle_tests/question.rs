@@ -198,6 +198,7 @@ fn value(dice: &mut Dice, key: ConditionKey, uin: u64, target: &What) -> Vec<Str
         ConditionKey::OwnerUin => one("1"),
         ConditionKey::Door => one(dice.one(&["native", "native", "tencent", "tencent", ""])),
         ConditionKey::SecureTransport => one(dice.one(&["true", "false"])),
+        ConditionKey::TargetUin => one(dice.one(&["7", "70", "8", "1"])),
         ConditionKey::RecoveryWindow => one(dice.one(&["0", "7", "8", "30"])),
         ConditionKey::RequestTag => tags(dice),
         ConditionKey::CreateUin => match target {

@@ -10,7 +10,7 @@ struct Api {
     actions: &'static [&'static str],
 }
 
-const APIS: [Api; 3] = [
+const APIS: [Api; 4] = [
     Api {
         service: Service::Ssm,
         version: "2019-09-23",
@@ -47,6 +47,11 @@ const APIS: [Api; 3] = [
         version: "2018-08-13",
         actions: &["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity", "GetFederationToken"],
     },
+    Api {
+        service: Service::Cam,
+        version: "2019-01-16",
+        actions: &["CreateAccessKey", "DeleteAccessKey", "ListAccessKeys", "UpdateAccessKey"],
+    },
     Api { service: Service::Cloudaudit, version: "2019-03-19", actions: &["DescribeEvents", "LookUpEvents"] },
 ];
 
@@ -55,12 +60,18 @@ pub(super) fn has(action: &str) -> bool {
     APIS.iter().any(|api| api.actions.contains(&action))
 }
 
-/// Whether the service of that version has the action.
+/// Whether any service is called that, as the scope of a signature calls it.
+pub(super) fn is_service(name: &str) -> bool {
+    APIS.iter().any(|api| api.service.name() == name)
+}
+
+/// Whether the service of that version, which is `service` if the caller names one, has the action.
 ///
 /// # Errors
 /// `NoSuchVersion`, `InvalidAction`.
-pub(super) fn check(version: &str, action: &str) -> Result<(), ApiError> {
-    let Some(api) = APIS.iter().find(|api| api.version == version) else {
+pub(super) fn check(service: Option<&str>, version: &str, action: &str) -> Result<(), ApiError> {
+    let is_asked = |api: &&Api| api.version == version && service.is_none_or(|name| api.service.name() == name);
+    let Some(api) = APIS.iter().find(is_asked) else {
         return Err(ApiError::new(Code::NoSuchVersion, "the header X-TC-Version names no version of a service here"));
     };
     if !api.actions.contains(&action) {
@@ -93,12 +104,16 @@ mod tests {
 
     #[test]
     fn a_version_an_action_and_a_service_that_do_not_go_together_are_told_apart() {
-        let code = |version, action| check(version, action).map_err(|error| error.code);
+        let code = |version, action| check(None, version, action).map_err(|error| error.code);
         assert_eq!(code("2019-09-23", "GetSecretValue"), Ok(()));
         assert_eq!(code("2019-09-24", "GetSecretValue"), Err(Code::NoSuchVersion));
         assert_eq!(code("2018-08-13", "GetSecretValue"), Err(Code::InvalidAction));
         for other in ["getSecretValue", "SetCurrentVersion", "BatchGetSecretValue", "SearchRecords", ""] {
             assert_eq!(code("2019-09-23", other), Err(Code::InvalidAction), "{other}");
         }
+        let scoped = |service, version| check(Some(service), version, "GetSecretValue").map_err(|error| error.code);
+        assert_eq!(scoped("ssm", "2019-09-23"), Ok(()));
+        assert_eq!(scoped("sts", "2019-09-23"), Err(Code::NoSuchVersion));
+        assert!(is_service("ssm") && is_service("cam") && !is_service("cvm") && !is_service("kms"));
     }
 }

@@ -10,6 +10,7 @@
 mod apis;
 mod messages;
 mod query;
+mod signed;
 
 use super::exchange::{self, only};
 use super::tls::ClientCertificate;
@@ -35,6 +36,7 @@ static ACTION: HeaderName = HeaderName::from_static("x-tc-action");
 static VERSION: HeaderName = HeaderName::from_static("x-tc-version");
 static REGION: HeaderName = HeaderName::from_static("x-tc-region");
 static TIMESTAMP: HeaderName = HeaderName::from_static("x-tc-timestamp");
+static TOKEN: HeaderName = HeaderName::from_static("x-tc-token");
 static LANGUAGE: HeaderName = HeaderName::from_static("x-tc-language");
 static CLIENT: HeaderName = HeaderName::from_static("x-tc-requestclient");
 static TRACE: HeaderName = HeaderName::from_static("x-tc-traceid");
@@ -58,7 +60,9 @@ async fn serve(
         Err(error) => return write(Answer::unrecorded(error), "", language),
     };
     let call = head(&http, request.clone(), gateway.region(), &settings);
-    let answer = exchange::answer(&gateway, call, &http, arrival, parameters(&http, payload, &gateway)).await;
+    let is_signed = matches!(call.presented, Presented::Signed(_));
+    let parameters = parameters(&http, payload, &gateway, is_signed);
+    let answer = exchange::answer(&gateway, call, &http, arrival, parameters).await;
     let throttled = [Code::RequestLimitExceeded, Code::UinLimitExceeded];
     if answer.error().is_some_and(|error| throttled.contains(&error.code)) {
         tokio::time::sleep(THROTTLE_PAUSE).await;
@@ -66,24 +70,38 @@ async fn serve(
     write(answer, &request, language)
 }
 
-/// The parameters as a JSON object: the body, or of a GET the query.
-async fn parameters(http: &HttpRequest, payload: web::Payload, gateway: &Gateway) -> Result<Zeroizing<Vec<u8>>, Fault> {
+/// The parameters, as a JSON object: the body, or of a GET the query.
+async fn parameters(
+    http: &HttpRequest,
+    payload: web::Payload,
+    gateway: &Gateway,
+    is_signed: bool,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
     if http.method() == Method::GET {
         return query::to_json(http.query_string()).map_err(Fault::Inner);
     }
-    exchange::body(payload, gateway).await
+    match exchange::body(payload, gateway).await {
+        // Without the body that it was signed with nobody is known: what is wrong with it is told to everybody.
+        Err(Fault::Inner(error)) if is_signed => Err(Fault::Outer(error)),
+        read => read,
+    }
 }
 
 /// Everything of a request but its parameters.
 fn head(http: &HttpRequest, request: String, region: &str, settings: &Tencent) -> Call {
     let headers = http.headers();
     let action = text(headers, &ACTION);
-    let fault = check_head(http).and_then(|()| check_request(http, region, settings).map_err(Fault::Inner)).err();
+    let presented = credential(http, settings);
+    let fault = match (check_head(http), &presented) {
+        (Err(fault), _) => Some(fault),
+        (Ok(()), Err(fault)) => Some(fault.clone()),
+        (Ok(()), Ok(presented)) => check_request(http, presented, region, settings).err().map(Fault::Inner),
+    };
     Call {
         request,
         door: DOOR,
         operation: action.filter(|action| apis::has(action)),
-        presented: credential(headers),
+        presented: presented.unwrap_or(Presented::Malformed),
         known: None,
         body: None,
         fault,
@@ -125,12 +143,16 @@ fn check_head(http: &HttpRequest) -> Result<(), Fault> {
 }
 
 /// What is told to callers with a good credential only, in this order: version, action, region, form.
-fn check_request(http: &HttpRequest, region: &str, settings: &Tencent) -> Result<(), ApiError> {
+fn check_request(http: &HttpRequest, presented: &Presented, region: &str, settings: &Tencent) -> Result<(), ApiError> {
     let headers = http.headers();
+    let service = match presented {
+        Presented::Signed(request) => Some(request.authorization.service.as_str()),
+        _ => None,
+    };
     let missing = |name: &str| ApiError::new(Code::MissingParameter, format!("the header {name} is missing"));
     let action = text(headers, &ACTION).ok_or_else(|| missing("X-TC-Action"))?;
     let version = text(headers, &VERSION).ok_or_else(|| missing("X-TC-Version"))?;
-    apis::check(&version, &action)?;
+    apis::check(service, &version, &action)?;
     if text(headers, &REGION).is_some_and(|asked| asked != region) {
         let message = format!("this gateway serves the region `{region}` and no other");
         return Err(ApiError::new(Code::UnsupportedRegion, message));
@@ -156,11 +178,16 @@ fn check_request(http: &HttpRequest, region: &str, settings: &Tencent) -> Result
 }
 
 /// What the Authorization header holds. SECURITY: the credential is taken from nowhere else.
-fn credential(headers: &HeaderMap) -> Presented {
+fn credential(http: &HttpRequest, settings: &Tencent) -> Result<Presented, Fault> {
+    let headers = http.headers();
     let Some(value) = only(headers, &header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-        return if headers.contains_key(header::AUTHORIZATION) { Presented::Malformed } else { Presented::Nothing };
+        let is_there = headers.contains_key(header::AUTHORIZATION);
+        return Ok(if is_there { Presented::Malformed } else { Presented::Nothing });
     };
-    exchange::bearer(value).map_or(Presented::Malformed, Presented::Bearer)
+    match exchange::bearer(value) {
+        Some(token) => Ok(Presented::Bearer(token)),
+        None => signed::read(http, value, settings),
+    }
 }
 
 /// The client's own id of the request: recorded as what it claims, and never used as the request's id.

@@ -1,0 +1,177 @@
+//! Signatures that were seen: TC3 has no nonce, and its stamps are of whole seconds, so honest clients show one signature several
+//! times within a moment, and thieves show it again later.
+//!
+//! The first sight opens a window, within which the same signature is taken again, as a request of its own. Behind it the
+//! signature is refused until its timestamp is refused by itself.
+//!
+//! SECURITY: nothing is forgotten before its timestamp is out of date. When there is no room, new signatures are refused, so a
+//! flood cannot make room for a replay. Only signatures that were checked come here. Memory only: a start forgets them, and
+//! so takes no timestamp from before it (less the window).
+
+use crate::authn::tc3::{SignedRequest, WINDOW_S};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+/// How a signature was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// For the first time.
+    First,
+    /// Within the window of the first time.
+    Again,
+    /// Behind it.
+    Spent,
+    /// There is no room to remember it.
+    Full,
+}
+
+/// The start of SHA-256 over key id and signature.
+type Digest = [u8; 16];
+
+/// The signatures of timestamps that are not out of date.
+pub(super) struct Seen {
+    window_us: u64,
+    entries_max: usize,
+    /// Before this no timestamp is taken.
+    since_s: u64,
+    stamps: Mutex<Stamps>,
+}
+
+/// By timestamp: each signature with when it was first seen, in microseconds.
+#[derive(Default)]
+struct Stamps {
+    by_stamp: BTreeMap<u64, HashMap<Digest, u64>>,
+    entries: usize,
+}
+
+impl Seen {
+    /// Nothing was seen at `now_s`.
+    pub(super) fn new(window_ms: u64, entries_max: usize, now_s: u64) -> Self {
+        let since_s = now_s.saturating_sub(window_ms.div_ceil(1_000));
+        Self { window_us: window_ms.saturating_mul(1_000), entries_max, since_s, stamps: Mutex::default() }
+    }
+
+    /// Sees a request whose signature is good, at `now_s` seconds since 1970 and `at_us` on the clock that only goes forward.
+    pub(super) fn see(&self, request: &SignedRequest, now_s: u64, at_us: u64) -> Sight {
+        let Some(stamp) = request.timestamp_s().filter(|stamp| *stamp >= self.since_s) else { return Sight::Spent };
+        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        stamps.forget(now_s);
+        let digest = digest(request);
+        if let Some(first_us) = stamps.by_stamp.get(&stamp).and_then(|seen| seen.get(&digest)) {
+            let is_within = at_us.saturating_sub(*first_us) < self.window_us;
+            return if is_within { Sight::Again } else { Sight::Spent };
+        }
+        if stamps.entries >= self.entries_max {
+            return Sight::Full;
+        }
+        stamps.by_stamp.entry(stamp).or_default().insert(digest, at_us);
+        stamps.entries = stamps.entries.saturating_add(1);
+        Sight::First
+    }
+}
+
+impl Stamps {
+    /// Forgets what is refused by its timestamp: the whole window behind now, and one second more for clocks that step.
+    fn forget(&mut self, now_s: u64) {
+        let kept = self.by_stamp.split_off(&now_s.saturating_sub(WINDOW_S + 1));
+        let gone = std::mem::replace(&mut self.by_stamp, kept);
+        let gone: usize = gone.values().map(HashMap::len).sum();
+        self.entries = self.entries.saturating_sub(gone);
+    }
+}
+
+fn digest(request: &SignedRequest) -> Digest {
+    let authorization = &request.authorization;
+    let whole =
+        Sha256::new().chain_update(&authorization.key).chain_update([0_u8]).chain_update(authorization.signature);
+    let [digest, _] = split(whole.finalize().into());
+    digest
+}
+
+fn split(whole: [u8; 32]) -> [Digest; 2] {
+    let mut halves = [[0; 16]; 2];
+    halves.iter_mut().flatten().zip(whole).for_each(|(to, from)| *to = from);
+    halves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authn::tc3::{Authorization, Payload};
+    use proptest::prelude::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn request(stamp: u64, signature: u8) -> SignedRequest {
+        let authorization = Authorization {
+            key: "AKIDEXAMPLE".to_owned(),
+            date: "2027-01-15".to_owned(),
+            service: "ssm".to_owned(),
+            signed: vec!["content-type".to_owned(), "host".to_owned()],
+            signature: [signature; 32],
+        };
+        SignedRequest {
+            authorization,
+            timestamp: stamp.to_string(),
+            method: "POST".to_owned(),
+            query: Vec::new(),
+            values: vec![b"application/json".to_vec(), b"localhost".to_vec()],
+            payload: Payload::Body,
+            has_token: false,
+        }
+    }
+
+    #[test]
+    fn attack_l02_a_signature_is_taken_again_within_the_window_and_spent_behind_it() {
+        let seen = Seen::new(2_000, 10, NOW - 1_000);
+        let at = |us: u64| seen.see(&request(NOW, 1), NOW + us / 1_000_000, us);
+        assert_eq!(at(5), Sight::First);
+        assert_eq!(at(5), Sight::Again);
+        assert_eq!(at(2_000_004), Sight::Again);
+        for us in [2_000_005, 3_000_000, 299_000_000, 300_999_999] {
+            assert_eq!(at(us), Sight::Spent, "{us}");
+        }
+        assert_eq!(seen.see(&request(NOW, 2), NOW, 9_000_000), Sight::First, "another signature");
+    }
+
+    #[test]
+    fn attack_l02_with_a_window_of_nothing_each_signature_is_good_once() {
+        let seen = Seen::new(0, 10, NOW);
+        assert_eq!(seen.see(&request(NOW, 1), NOW, 0), Sight::First);
+        assert_eq!(seen.see(&request(NOW, 1), NOW, 0), Sight::Spent);
+    }
+
+    #[test]
+    fn attack_l02_a_start_takes_no_timestamp_from_before_it() {
+        let seen = Seen::new(2_000, 10, NOW);
+        assert_eq!(seen.see(&request(NOW - 3, 1), NOW, 0), Sight::Spent);
+        assert_eq!(seen.see(&request(NOW - 2, 1), NOW, 0), Sight::First);
+    }
+
+    proptest! {
+        /// Against a list of everything that was ever seen.
+        #[test]
+        fn attack_l02_a_full_memory_refuses_and_never_forgets_what_is_not_out_of_date(
+            asked in prop::collection::vec((0_u64..8, 0_u8..6, 0_u64..120), 1..120),
+        ) {
+            let seen = Seen::new(2_000, 5, NOW - 1_000);
+            let mut ever: Vec<(u64, u8, u64)> = Vec::new();
+            let mut now_s = NOW;
+            for (ahead, signature, step) in asked {
+                now_s += step;
+                let (stamp, at_us) = (now_s - ahead, (now_s - NOW) * 1_000_000);
+                ever.retain(|(stamp, ..)| stamp + 301 >= now_s);
+                let before = ever.iter().find(|(known, other, _)| (*known, *other) == (stamp, signature));
+                let expected = match before {
+                    Some((.., first_us)) if at_us - first_us < 2_000_000 => Sight::Again,
+                    Some(_) => Sight::Spent,
+                    None if ever.len() >= 5 => Sight::Full,
+                    None => Sight::First,
+                };
+                if expected == Sight::First { ever.push((stamp, signature, at_us)); }
+                prop_assert_eq!(seen.see(&request(stamp, signature), now_s, at_us), expected);
+            }
+        }
+    }
+}

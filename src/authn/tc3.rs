@@ -1,0 +1,317 @@
+//! TC3-HMAC-SHA256, the vendor's signature over a request: from the received bytes to the holder of an access key, or a refusal.
+//!
+//! ```text
+//! CanonicalRequest = METHOD \n / \n query \n (name:value \n)... \n signed names \n hex(sha256(payload))
+//! StringToSign     = TC3-HMAC-SHA256 \n timestamp \n date/service/tc3_request \n hex(sha256(CanonicalRequest))
+//! Signature        = HMAC(HMAC(HMAC(HMAC("TC3" secret, date), service), "tc3_request"), StringToSign)
+//! ```
+//!
+//! The bytes are those that were received: nothing is parsed, sorted or encoded anew. Clients disagree on header values, so a
+//! few forms are tried, and no others: as received, then lower-cased; the Host also without its port (the Node SDK signs it so).
+//!
+//! INVARIANT I5: what cannot be read, found or checked is refused. An unknown key costs what a known one does: a signature is
+//! computed and compared all the same. What it does not bind (action, version, region, token) is for others to check.
+//!
+//! Pure computation over what it is given; if the process dies here, nothing is lost.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use super::authenticated::{Authenticated, KeyHolder, Seen};
+use super::revocation::{Revocations, RevocationsUnavailable};
+
+/// The method's name, as it begins the header and the text that is signed.
+pub const METHOD: &str = "TC3-HMAC-SHA256";
+/// What ends the scope.
+const TERMINATOR: &str = "tc3_request";
+/// What stands in place of the payload if the client leaves it unsigned.
+const UNSIGNED_PAYLOAD: &[u8] = b"UNSIGNED-PAYLOAD";
+/// Seconds by which a timestamp may differ from now, either way, inclusive.
+pub const WINDOW_S: u64 = 300;
+/// Most names of signed headers.
+const SIGNED_MAX: usize = 16;
+/// Longest id of a key, in bytes.
+const KEY_ID_BYTES_MAX: usize = 64;
+
+/// An Authorization header of this method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// The id of the access key.
+    pub key: String,
+    /// The date of the scope, `YYYY-MM-DD`.
+    pub date: String,
+    /// The service of the scope.
+    pub service: String,
+    /// Names of signed headers, lower-case, ascending.
+    pub signed: Vec<String>,
+    /// The signature.
+    pub signature: [u8; 32],
+}
+
+impl Authorization {
+    /// Reads a header's value; `None` if it is not of this form, or signs neither `content-type` nor `host`.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut parts = value.strip_prefix(METHOD)?.strip_prefix(' ')?.split(',').map(str::trim);
+        let mut part = |name: &str| parts.next()?.strip_prefix(name)?.strip_prefix('=');
+        let (credential, signed, hex) = (part("Credential")?, part("SignedHeaders")?, part("Signature")?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let mut scope = credential.split('/');
+        let (key, date, service) = (scope.next()?, scope.next()?, scope.next()?);
+        if scope.next() != Some(TERMINATOR) || scope.next().is_some() || !is_key_id(key) {
+            return None;
+        }
+        let signed: Vec<String> = signed.split(';').map(str::to_owned).collect();
+        let has = |name: &str| signed.iter().any(|signed| signed == name);
+        let ascending = signed.windows(2).all(|pair| matches!(pair, [one, next] if one < next));
+        if signed.len() > SIGNED_MAX || !ascending || !signed.iter().all(|name| is_name(name)) {
+            return None;
+        }
+        if !has("content-type") || !has("host") {
+            return None;
+        }
+        let mut signature = [0; 32];
+        let is_lower = !hex.bytes().any(|byte| byte.is_ascii_uppercase());
+        hex::decode_to_slice(hex, &mut signature).ok().filter(|()| is_lower)?;
+        Some(Self { key: key.to_owned(), date: date.to_owned(), service: service.to_owned(), signed, signature })
+    }
+}
+
+fn is_key_id(text: &str) -> bool {
+    (1..=KEY_ID_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// A header's name in lower case.
+fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    !text.is_empty() && text.bytes().all(fits)
+}
+
+/// What is hashed as payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// The body.
+    Body,
+    /// Nothing: of a GET.
+    Empty,
+    /// A fixed text; the body is not signed.
+    Unsigned,
+}
+
+/// A signed request as it was received, but for its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRequest {
+    /// The Authorization header.
+    pub authorization: Authorization,
+    /// The timestamp, as it was written: decimal seconds since 1970.
+    pub timestamp: String,
+    /// The method, upper-case.
+    pub method: String,
+    /// The bytes behind `?`; empty for a POST.
+    pub query: Vec<u8>,
+    /// The values of the signed headers, in their order.
+    pub values: Vec<Vec<u8>>,
+    /// What is hashed as payload.
+    pub payload: Payload,
+    /// Whether a temporary token came along.
+    pub has_token: bool,
+}
+
+impl SignedRequest {
+    /// The timestamp in seconds.
+    #[must_use]
+    pub fn timestamp_s(&self) -> Option<u64> {
+        self.timestamp.parse().ok()
+    }
+
+    /// Whether the timestamp is within the window of `now_s`.
+    #[must_use]
+    pub fn is_in_time(&self, now_s: u64) -> bool {
+        self.timestamp_s().is_some_and(|stamp| stamp.abs_diff(now_s) <= WINDOW_S)
+    }
+
+    /// The texts that the client may have signed, each once.
+    fn texts(&self, body: &[u8]) -> Vec<Vec<u8>> {
+        let payload = hex::encode(match self.payload {
+            Payload::Body => Sha256::digest(body),
+            Payload::Empty => Sha256::digest(b""),
+            Payload::Unsigned => Sha256::digest(UNSIGNED_PAYLOAD),
+        });
+        let mut texts: Vec<Vec<u8>> = Vec::with_capacity(4);
+        for (is_lower, has_port) in [(false, true), (false, false), (true, true), (true, false)] {
+            let text = self.text(&payload, is_lower, has_port);
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        texts
+    }
+
+    fn text(&self, payload: &str, is_lower: bool, has_port: bool) -> Vec<u8> {
+        let mut canonical = Sha256::new();
+        canonical.update(self.method.as_bytes());
+        canonical.update(b"\n/\n");
+        canonical.update(&self.query);
+        canonical.update(b"\n");
+        for (name, value) in self.authorization.signed.iter().zip(&self.values) {
+            let value = if name == "host" && !has_port { without_port(value) } else { value };
+            canonical.update(name.as_bytes());
+            canonical.update(b":");
+            if is_lower {
+                canonical.update(value.to_ascii_lowercase());
+            } else {
+                canonical.update(value);
+            }
+            canonical.update(b"\n");
+        }
+        canonical.update(b"\n");
+        canonical.update(self.authorization.signed.join(";").as_bytes());
+        canonical.update(b"\n");
+        canonical.update(payload.as_bytes());
+        let Authorization { date, service, .. } = &self.authorization;
+        let digest = hex::encode(canonical.finalize());
+        format!("{METHOD}\n{}\n{date}/{service}/{TERMINATOR}\n{digest}", self.timestamp).into_bytes()
+    }
+
+    /// Whether `signer` signed it, with this body. Every form is computed and compared, whichever fits.
+    fn is_signed_by(&self, signer: &dyn Signer, body: &[u8]) -> bool {
+        let Authorization { date, service, signature, .. } = &self.authorization;
+        let computed = signer.sign(date, service, &self.texts(body));
+        computed.iter().fold(Choice::from(0), |found, one| found | one.ct_eq(signature)).into()
+    }
+}
+
+/// A Host without one `:digits` at its end.
+fn without_port(host: &[u8]) -> &[u8] {
+    let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let head = host.len().saturating_sub(digits);
+    match host.get(..head).and_then(|head| head.split_last()) {
+        Some((b':', name)) if digits > 0 => name,
+        _ => host,
+    }
+}
+
+/// The secret half of an access key, wherever it is kept.
+pub trait Signer {
+    /// The signature of each of `texts` in the scope of `date` and `service`.
+    fn sign(&self, date: &str, service: &str, texts: &[Vec<u8>]) -> Vec<[u8; 32]>;
+}
+
+/// An access key as it is kept.
+pub struct FoundKey {
+    /// Whose it is.
+    pub holder: KeyHolder,
+    /// Whether it may be used.
+    pub is_active: bool,
+    /// Its secret half.
+    pub signer: Box<dyn Signer>,
+}
+
+/// The access keys as they are now.
+pub trait AccessKeys {
+    /// The key of that id.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`] if it cannot be said whether there is one.
+    fn find(&self, id: &str) -> Result<Option<FoundKey>, KeysUnavailable>;
+
+    /// Signs in place of a key that is not there, so that both cost the same.
+    fn dummy(&self) -> &dyn Signer;
+
+    /// Whether tokens of the issuer of that name are accepted at all: else its principals' keys are not either.
+    fn knows_issuer(&self, name: &str) -> bool;
+
+    /// The generation of the issuers that [`AccessKeys::knows_issuer`] speaks of.
+    fn issuers_generation(&self) -> u64;
+}
+
+/// Access keys cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("access keys cannot be read: {0}")]
+pub struct KeysUnavailable(pub String);
+
+impl From<RevocationsUnavailable> for KeysUnavailable {
+    fn from(error: RevocationsUnavailable) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Why a signed request speaks for nobody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    /// Its timestamp is too far from now.
+    #[error("the timestamp is over {WINDOW_S} seconds off")]
+    Expired,
+    /// No such key; or it is inactive, deleted or revoked.
+    #[error("the access key is not known")]
+    Unknown,
+    /// The signature does not match.
+    #[error("the signature does not match")]
+    Signature,
+    /// A temporary token beside a key that has none.
+    #[error("the key takes no token")]
+    Token,
+    /// Nobody can say now.
+    #[error(transparent)]
+    Unavailable(#[from] KeysUnavailable),
+}
+
+/// Whom a signed request speaks for, at `now_s` seconds since 1970.
+///
+/// # Errors
+/// [`KeyRefusal`].
+pub fn authenticate(
+    request: &SignedRequest,
+    body: &[u8],
+    now_s: u64,
+    keys: &dyn AccessKeys,
+    revocations: &dyn Revocations,
+) -> Result<Arc<Authenticated>, KeyRefusal> {
+    if !request.is_in_time(now_s) {
+        return Err(KeyRefusal::Expired);
+    }
+    // Before the rows: a change that comes between is seen by the read set.
+    let seen = Seen { revocations: revocations.generation(), issuers: keys.issuers_generation() };
+    let found = keys.find(&request.authorization.key)?;
+    let signer = found.as_ref().map_or(keys.dummy(), |found| &*found.signer);
+    let is_signed = request.is_signed_by(signer, body);
+    let unknown = if request.has_token { KeyRefusal::Token } else { KeyRefusal::Unknown };
+    let Some(found) = found.filter(|found| found.is_active) else { return Err(unknown) };
+    let who = standing(found.holder, seen, keys, revocations)?.ok_or(unknown)?;
+    if !is_signed {
+        return Err(KeyRefusal::Signature);
+    }
+    if request.has_token { Err(KeyRefusal::Token) } else { Ok(who) }
+}
+
+/// Whom the key stands for now, of a request whose signature was checked a moment ago.
+///
+/// # Errors
+/// [`KeyRefusal::Unknown`] if it is not there any more, or may not be used.
+pub fn again(id: &str, keys: &dyn AccessKeys, revocations: &dyn Revocations) -> Result<Arc<Authenticated>, KeyRefusal> {
+    let seen = Seen { revocations: revocations.generation(), issuers: keys.issuers_generation() };
+    let found = keys.find(id)?.filter(|found| found.is_active).ok_or(KeyRefusal::Unknown)?;
+    standing(found.holder, seen, keys, revocations)?.ok_or(KeyRefusal::Unknown)
+}
+
+/// The holder, unless its issuer is gone or all that it held until then is revoked.
+fn standing(
+    holder: KeyHolder,
+    seen: Seen,
+    keys: &dyn AccessKeys,
+    revocations: &dyn Revocations,
+) -> Result<Option<Arc<Authenticated>>, KeysUnavailable> {
+    if !holder.principal.issuer().is_some_and(|name| keys.knows_issuer(name)) {
+        return Ok(None);
+    }
+    let who = Authenticated::of_key(holder, seen);
+    Ok((!who.traces().are_revoked(revocations)?).then(|| Arc::new(who)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! The vendor's own SDKs and command line against a real gateway: the programs of `tests/sdk` are written from their
+//! documentation and know nothing of keyward but where it listens.
+
+use super::signed::Key;
+use super::with_door;
+use crate::certificates::Authority;
+use crate::gateway::TestGateway;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Where the SDKs are installed; this installs them if they are not.
+fn installed() -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/sdk.sh");
+    let ran = Command::new(script).arg(&dir).stdin(Stdio::null()).status().unwrap();
+    assert!(ran.success(), "the SDKs are not installed: {ran}");
+    dir
+}
+
+/// A program with the credential and the region that the vendor's variables name.
+fn program(program: &Path, gateway: &TestGateway, key: &Key) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(installed())
+        .env("TENCENTCLOUD_SECRET_ID", &key.id)
+        .env("TENCENTCLOUD_SECRET_KEY", &key.secret)
+        .env("TENCENTCLOUD_REGION", "local")
+        .env("HOME", gateway.installation().dir())
+        .env_remove("http_proxy")
+        .env_remove("https_proxy")
+        .stdin(Stdio::null());
+    command
+}
+
+/// What it wrote, of a program that ended well.
+fn done(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{status}: {out}{err}");
+    out.into_owned()
+}
+
+#[test]
+fn the_python_sdk_works_unchanged() {
+    let gateway = with_door().start();
+    let key = Key::of(&gateway, gateway.admin());
+    let out = done(
+        program(&installed().join("venv/bin/python"), &gateway, &key)
+            .arg("program.py")
+            .env("SSM_ENDPOINT", gateway.address().to_string()),
+    );
+    assert_eq!(out, "the SDK's program is done\n");
+    let read = gateway.records().into_iter().rfind(|record| record["action"] == json!("ssm:GetSecretValue")).unwrap();
+    assert_eq!(read["credential"]["access_key"], json!(key.id));
+    assert!(read["user_agent"].as_str().unwrap().starts_with("SDK_PYTHON_3."), "{read}");
+    gateway.finish();
+}
+
+#[test]
+fn the_python_sdk_of_cloudaudit_works_unchanged() {
+    let gateway = with_door().start();
+    let key = Key::of(&gateway, gateway.admin());
+    let out = done(
+        program(&installed().join("venv/bin/python"), &gateway, &key)
+            .arg("cloudaudit.py")
+            .env("SSM_ENDPOINT", gateway.address().to_string()),
+    );
+    assert_eq!(out, "the SDK's program is done\n");
+    let records = gateway.records();
+    let searched = records.iter().filter(|record| record["action"] == json!("cloudaudit:LookUpEvents"));
+    assert!(searched.count() > 2, "a search of the trail left no record");
+    gateway.finish();
+}
+
+#[test]
+fn tccli_works_unchanged() {
+    let gateway = with_door().start();
+    gateway.create("demo-db", "value");
+    let key = Key::of(&gateway, gateway.admin());
+    let endpoint = format!("http://{}", gateway.address());
+    let tccli = |arguments: &[&str]| {
+        let mut command = program(&installed().join("venv/bin/tccli"), &gateway, &key);
+        command.arg("ssm").args(arguments).args(["--region", "local", "--endpoint", &endpoint]);
+        command
+    };
+    let said: Value = serde_json::from_str(&done(&mut tccli(&[
+        "GetSecretValue",
+        "--SecretName",
+        "demo-db",
+        "--VersionId",
+        "SSM_Current",
+    ])))
+    .unwrap();
+    assert_eq!(said["SecretString"], json!("value"));
+    let put = ["PutSecretValue", "--SecretName", "demo-db", "--VersionId", "v2", "--SecretString", "second"];
+    done(&mut tccli(&put));
+    let listed = ["ListSecretVersionIds", "--SecretName", "demo-db"];
+    let listed: Value = serde_json::from_str(&done(&mut tccli(&listed))).unwrap();
+    assert_eq!(listed["Versions"][0]["VersionId"], json!("v2"));
+    // An error is loud: it would print nulls and end well, if the answer had another form.
+    let refused = tccli(&["GetSecretValue", "--SecretName", "none", "--VersionId", "v1"]).output().unwrap();
+    let text = String::from_utf8_lossy(&[refused.stderr, refused.stdout].concat()).into_owned();
+    assert!(!refused.status.success() && text.contains("ResourceNotFound.SecretNotExist"), "{text}");
+    gateway.finish();
+}
+
+#[test]
+fn the_node_sdk_works_unchanged_over_tls() {
+    let gateway = with_door().start();
+    let key = Key::of(&gateway, gateway.admin());
+    let installation = gateway.stop();
+    let authority = Authority::new();
+    let identity = authority.server("DNS:ssm.localhost");
+    for (file, text) in [
+        ("keys/server.pem", &identity.certificate),
+        ("keys/server.key", &identity.key),
+        ("ca.pem", &authority.certificate()),
+    ] {
+        std::fs::write(installation.path(file), text).unwrap();
+    }
+    let tls = toml::toml! { certificate_file = "keys/server.pem" key_file = "keys/server.key" client_ca_file = "" };
+    installation.set("server.tls", tls);
+    let gateway = TestGateway::of(installation);
+    let out = done(
+        program(Path::new("node"), &gateway, &key)
+            .arg("program.mjs")
+            .env("NODE_EXTRA_CA_CERTS", gateway.installation().path("ca.pem"))
+            .env("SSM_ENDPOINT", format!("ssm.localhost:{}", gateway.address().port())),
+    );
+    assert_eq!(out, "the SDK's program is done\n");
+    gateway.finish();
+}
