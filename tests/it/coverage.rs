@@ -184,6 +184,7 @@ fn parameters(action: &Action, access_key: &str) -> Value {
         "UpdateAccessKey" => json!({"AccessKeyId": access_key, "Status": "Inactive"}),
         "DeleteAccessKey" => json!({"AccessKeyId": access_key}),
         "SearchRecords" => json!({"Resource": "cov/one"}),
+        "LookUpEvents" | "DescribeEvents" => json!({"StartTime": 0, "EndTime": 4_000_000_000_u64}),
         "GetInclusionProof" => json!({"Index": 0}),
         "RevokeToken" => json!({"Issuer": "dev", "Jti": "nobody's"}),
         "CreateService" => json!({"PayMode": "PostPay", "ClientToken": "t"}),

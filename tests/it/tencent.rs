@@ -1,8 +1,11 @@
 //! The door of Tencent Cloud's wire, as its SDKs see it.
 
 mod bearer;
+mod events;
 mod sdk;
 mod service;
+mod service;
+mod signed;
 mod signed;
 mod twins;
 
