@@ -4,8 +4,6 @@ mod bearer;
 mod events;
 mod sdk;
 mod service;
-mod service;
-mod signed;
 mod signed;
 mod twins;
 
