@@ -1,6 +1,7 @@
 //! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
 
 mod access_keys;
+mod events;
 mod keys;
 mod pairs;
 mod secrets;
@@ -9,6 +10,7 @@ mod sessions;
 mod trail;
 
 pub(super) use access_keys::{AccessKeyRequest, KeyChange};
+pub(super) use events::{AttributeKey, Condition, EventsRequest, NextToken, TagCondition};
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
@@ -87,6 +89,8 @@ pub(super) enum Request {
     UntagResource(SecretName, Tags),
     /// SearchRecords
     SearchRecords(SearchRecords),
+    /// LookUpEvents, DescribeEvents
+    Events(EventsRequest),
     /// GetCheckpoint
     GetCheckpoint,
     /// GetInclusionProof
@@ -173,6 +177,8 @@ impl Request {
                 Self::UntagResource(secret_name(fields)?, some(tags_of_keys(fields)?, "TagKeys")?)
             }
             Operation::SearchRecords => Self::SearchRecords(SearchRecords::read(fields, rules.place)?),
+            Operation::LookUpEvents => Self::Events(EventsRequest::read_look_up(fields)?),
+            Operation::DescribeEvents => Self::Events(EventsRequest::read_describe(fields)?),
             Operation::GetCheckpoint => Self::GetCheckpoint,
             Operation::GetInclusionProof => Self::GetInclusionProof {
                 index: fields.number("Index")?.ok_or_else(|| missing("Index"))?,

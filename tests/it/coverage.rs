@@ -197,6 +197,7 @@ fn parameters(action: &Action, access_key: &str) -> Value {
             json!({"Name": "cov", "Policy": "{\"version\":\"2.0\",\"statement\":[{\"effect\":\"allow\",\"action\":\"*\",\"resource\":\"*\"}]}"})
         }
         "SearchRecords" => json!({"Resource": "cov/one"}),
+        "LookUpEvents" | "DescribeEvents" => json!({"StartTime": 0, "EndTime": 4_000_000_000_u64}),
         "GetInclusionProof" => json!({"Index": 0}),
         "RevokeToken" => json!({"Issuer": "dev", "Jti": "nobody's"}),
         "CreateService" => json!({"PayMode": "PostPay", "ClientToken": "t"}),

@@ -6,7 +6,7 @@ use crate::installation::{Policies, shown_by, taken_by};
 use serde_json::{Value, json};
 
 /// The order in which the examples make one story; each action's refusal is asked for right behind its example.
-const STORY: [&str; 45] = [
+const STORY: [&str; 47] = [
     "GetRegions",
     "GetServiceStatus",
     "DescribeSupportedProducts",
@@ -41,6 +41,8 @@ const STORY: [&str; 45] = [
     "ScheduleKeyDeletion",
     "CancelKeyDeletion",
     "SearchRecords",
+    "LookUpEvents",
+    "DescribeEvents",
     "GetCheckpoint",
     "GetInclusionProof",
     "RotateRootKey",
@@ -58,7 +60,7 @@ const SIGNED: &str = "GetFederationToken";
 /// Played apart: their answers are files. Each with how that begins.
 const STREAMS: [(&str, &[u8]); 2] = [("ExportRecords", b"{"), ("CreateBackup", b"file ")];
 /// Fields that come out anew each time; of the others the answer's values are the example's.
-const NEW_EACH_TIME: [&str; 37] = [
+const NEW_EACH_TIME: [&str; 38] = [
     "AccessKeyId",
     "Arn",
     "AuditIndex",
@@ -70,6 +72,7 @@ const NEW_EACH_TIME: [&str; 37] = [
     "CreateUinString",
     "DeleteTime",
     "DeletionDate",
+    "Events",
     "Expiration",
     "ExpiredTime",
     "Hashes",

@@ -91,6 +91,22 @@ fn the_python_sdks_credential_classes_take_roles_unchanged() {
 }
 
 #[test]
+fn the_python_sdk_of_cloudaudit_works_unchanged() {
+    let gateway = with_door().start();
+    let key = Key::of(&gateway, gateway.admin());
+    let out = done(
+        program(&installed().join("venv/bin/python"), &gateway, &key)
+            .arg("cloudaudit.py")
+            .env("SSM_ENDPOINT", gateway.address().to_string()),
+    );
+    assert_eq!(out, "the SDK's program is done\n");
+    let records = gateway.records();
+    let searched = records.iter().filter(|record| record["action"] == json!("cloudaudit:LookUpEvents"));
+    assert!(searched.count() > 2, "a search of the trail left no record");
+    gateway.finish();
+}
+
+#[test]
 fn tccli_works_unchanged() {
     let gateway = with_door().start();
     gateway.create("demo-db", "value");
