@@ -55,25 +55,23 @@ impl Serving {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lies_in_the_engines_own_log_is_written_to_tables_after_so_many_records() {
-    let serving = Serving::with_records(4).await;
-    let size = serving.log.as_of();
+    let serving = Serving::with_records(80).await;
     let tables = || {
         let files = fs::read_dir(&serving.settings.store).unwrap().map(|file| file.unwrap().path());
         files.filter(|path| path.extension().is_some_and(|kind| kind == "sst")).count()
     };
     let before = tables();
-    serving.log.tidy(size + 1).unwrap();
+    serving.log.tidy(u64::MAX).unwrap();
     assert_eq!(tables(), before, "it is not so many yet");
-    for number in 0..size {
-        write(&serving.log, read_of(&number.to_string())).await;
-    }
-    serving.log.tidy(size).unwrap();
+    let at = serving.log.as_of();
+    serving.log.tidy(64).unwrap();
     let after = tables();
     assert!(after > before, "{after} and {before}");
     write(&serving.log, read_of("one more")).await;
-    serving.log.tidy(size).unwrap();
+    // On a slow machine the log may add records of its own; they are far from 64.
+    serving.log.tidy(serving.log.as_of() - at + 64).unwrap();
     assert_eq!(tables(), after, "since then it was one");
-    assert!(serving.log.record(size).unwrap().is_some());
+    assert!(serving.log.record(at).unwrap().is_some());
 }
 
 /// An empty place for a restored log.
