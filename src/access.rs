@@ -42,6 +42,7 @@ mod attempt;
 mod call;
 mod changes;
 mod cursor;
+mod events;
 mod export;
 mod gateway;
 mod grant;

@@ -360,9 +360,9 @@ catalogue! {
     /// Checks the log in place.
     VerifyLog Cloudaudit Operation Read Not;
     /// The trail in CloudAudit's form.
-    LookUpEvents Cloudaudit Operation Read Not;
+    LookUpEvents Cloudaudit Operation Read Door;
     /// The trail in CloudAudit's newer form.
-    DescribeEvents Cloudaudit Operation Read Not;
+    DescribeEvents Cloudaudit Operation Read Door;
     /// Revokes tokens.
     RevokeToken Cam Operation Write Door;
     /// Key-encryption keys and their generations.

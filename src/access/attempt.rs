@@ -142,6 +142,7 @@ impl Ask {
                 | Request::RotateRootKey
                 | Request::Key(_)
                 | Request::SearchRecords(_)
+                | Request::Events(_)
                 | Request::GetInclusionProof { .. }
                 | Request::ExportRecords
                 | Request::CreateBackup)
@@ -378,6 +379,7 @@ fn carry_out(
         // Divided before anything is decided.
         Request::Reads(_) => Carried::Failed(secrets::internal("a call of several items was taken for one")),
         Request::SearchRecords(_)
+        | Request::Events(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords

@@ -294,6 +294,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::Reads(_)
         | Request::Service(_)
         | Request::Key(_)
+        | Request::Events(_)
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords

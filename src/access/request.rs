@@ -1,11 +1,13 @@
 //! What callers ask, typed: each action's parameters, read once and checked before policy sees the request.
 
+mod events;
 mod keys;
 mod pairs;
 mod secrets;
 mod service;
 mod trail;
 
+pub(super) use events::{AttributeKey, Condition, EventsRequest, NextToken, TagCondition};
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
@@ -83,6 +85,8 @@ pub(super) enum Request {
     UntagResource(SecretName, Tags),
     /// SearchRecords
     SearchRecords(SearchRecords),
+    /// LookUpEvents, DescribeEvents
+    Events(EventsRequest),
     /// GetCheckpoint
     GetCheckpoint,
     /// GetInclusionProof
@@ -165,6 +169,8 @@ impl Request {
                 Self::UntagResource(secret_name(fields)?, some(tags_of_keys(fields)?, "TagKeys")?)
             }
             Operation::SearchRecords => Self::SearchRecords(SearchRecords::read(fields, rules.place)?),
+            Operation::LookUpEvents => Self::Events(EventsRequest::read_look_up(fields)?),
+            Operation::DescribeEvents => Self::Events(EventsRequest::read_describe(fields)?),
             Operation::GetCheckpoint => Self::GetCheckpoint,
             Operation::GetInclusionProof => Self::GetInclusionProof {
                 index: fields.number("Index")?.ok_or_else(|| missing("Index"))?,

@@ -2,6 +2,7 @@
 
 use super::attempt::Carried;
 use super::cursor::Position;
+use super::events;
 use super::export::Blocks;
 use super::gateway::Gateway;
 use super::grant::Exported;
@@ -29,6 +30,10 @@ pub(super) fn carry_out(gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft)
         Request::SearchRecords(wanted) => {
             draft.parameters.extend(wanted.recorded());
             search(gateway, asked, wanted)
+        }
+        Request::Events(wanted) => {
+            draft.parameters.extend(wanted.recorded());
+            events::look_up(gateway, wanted)
         }
         Request::GetInclusionProof { index, size } => {
             draft.parameters.insert("index".to_owned(), RecordValue::from(*index));
@@ -131,6 +136,7 @@ impl SearchRecords {
                 None => asked.resource(),
             }),
             resource_prefix: self.resource_prefix.clone(),
+            resource_name: None,
             action: self.action.clone(),
             decision: self.decision,
             outcome: self.outcome,

@@ -182,6 +182,7 @@ fn parameters(action: &Action) -> Value {
         "TagResource" => json!({"SecretName": "cov/one", "Tags": [{"TagKey": "env", "TagValue": "prod"}]}),
         "UntagResource" => json!({"SecretName": "cov/one", "TagKeys": ["env"]}),
         "SearchRecords" => json!({"Resource": "cov/one"}),
+        "LookUpEvents" | "DescribeEvents" => json!({"StartTime": 0, "EndTime": 4_000_000_000_u64}),
         "GetInclusionProof" => json!({"Index": 0}),
         "RevokeToken" => json!({"Issuer": "dev", "Jti": "nobody's"}),
         "CreateService" => json!({"PayMode": "PostPay", "ClientToken": "t"}),

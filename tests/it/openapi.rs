@@ -5,7 +5,7 @@ use crate::gateway::TestGateway;
 use serde_json::{Value, json};
 
 /// The order in which the examples make one story; each action's refusal is asked for right behind its example.
-const STORY: [&str; 38] = [
+const STORY: [&str; 40] = [
     "GetRegions",
     "GetServiceStatus",
     "DescribeSupportedProducts",
@@ -40,6 +40,8 @@ const STORY: [&str; 38] = [
     "ScheduleKeyDeletion",
     "CancelKeyDeletion",
     "SearchRecords",
+    "LookUpEvents",
+    "DescribeEvents",
     "GetCheckpoint",
     "GetInclusionProof",
     "RotateRootKey",
@@ -48,7 +50,7 @@ const STORY: [&str; 38] = [
 /// Played apart: their answers are files. Each with how that begins.
 const STREAMS: [(&str, &[u8]); 2] = [("ExportRecords", b"{"), ("CreateBackup", b"file ")];
 /// Fields that come out anew each time; of the others the answer's values are the example's.
-const NEW_EACH_TIME: [&str; 26] = [
+const NEW_EACH_TIME: [&str; 27] = [
     "AuditIndex",
     "AuditLeaf",
     "Checkpoint",
@@ -58,6 +60,7 @@ const NEW_EACH_TIME: [&str; 26] = [
     "CreateUinString",
     "DeleteTime",
     "DeletionDate",
+    "Events",
     "Hashes",
     "IssuedBefore",
     "Leaf",

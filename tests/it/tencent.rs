@@ -1,6 +1,7 @@
 //! The door of Tencent Cloud's wire, as its SDKs see it.
 
 mod bearer;
+mod events;
 mod service;
 mod twins;
 

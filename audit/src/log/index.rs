@@ -167,6 +167,8 @@ pub(super) fn record_of(key: &[u8]) -> Option<u64> {
 
 /// The type word of secrets.
 pub(super) const SECRET: &str = "secret";
+/// The type word of keys.
+pub(super) const KEY: &str = "key";
 
 /// What an index knows of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,6 +32,8 @@ pub struct Query {
     pub resource: Option<String>,
     /// What the name of a secret begins with, whoever created it.
     pub resource_prefix: Option<String>,
+    /// The whole name of a secret or key, whoever created it.
+    pub resource_name: Option<String>,
     /// The action.
     pub action: Option<String>,
     /// The policy's answer.
@@ -69,6 +71,8 @@ pub struct Page {
     pub size: u64,
     /// False if the bound on rows came before the limit and the end.
     pub complete: bool,
+    /// How many rows were looked at.
+    pub scanned: usize,
 }
 
 impl Log {
@@ -91,8 +95,7 @@ pub(super) fn search(rows: &dyn Snapshot, log: &Shared, query: &Query) -> Result
         rows,
         log,
         query,
-        scanned: 0,
-        page: Page { records: Vec::new(), next_before: None, size, complete: true },
+        page: Page { records: Vec::new(), next_before: None, size, complete: true, scanned: 0 },
     };
     search.records(start.max(indexed)..end)?;
     for range in segments::ranges(rows, log, query, start..end.min(indexed))? {
@@ -110,7 +113,6 @@ struct Search<'a> {
     rows: &'a dyn Snapshot,
     log: &'a Shared,
     query: &'a Query,
-    scanned: usize,
     page: Page,
 }
 
@@ -120,6 +122,8 @@ enum Path {
     Records,
     /// One entry of an index.
     Entry(Entry),
+    /// All that is called so.
+    Name(String),
     /// The names of a prefix.
     Prefix(String),
 }
@@ -133,10 +137,30 @@ impl Search<'_> {
                 let keys = entry.keys(self.log.id, &range);
                 self.entries(&keys)
             }
+            Path::Name(name) => self.named(&name, range),
             Path::Prefix(prefix) => match self.names(&prefix, &range)? {
                 Some(indices) => self.indices(indices),
                 None => self.records(range),
             },
+        }
+    }
+
+    /// What is called `name`: there is mostly one thing that is, which has an entry of its own.
+    fn named(&mut self, name: &str, range: Range<u64>) -> Result<(), StoreError> {
+        let mut found = Vec::new();
+        for kind in [index::SECRET, index::KEY] {
+            let keys = Entry::resource(&Name { kind, name }).keys(self.log.id, &range);
+            let mut is_there = false;
+            self.rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |_, _| {
+                is_there = true;
+                false
+            })?;
+            found.extend(is_there.then_some(keys));
+        }
+        match found.as_slice() {
+            [] => Ok(()),
+            [keys] => self.entries(keys),
+            _ => self.records(range),
         }
     }
 
@@ -148,6 +172,9 @@ impl Search<'_> {
         }
         if let Some(name) = query.resource.as_deref().and_then(Name::of) {
             return Path::Entry(Entry::resource(&name));
+        }
+        if let Some(name) = &query.resource_name {
+            return Path::Name(name.clone());
         }
         if let Some(principal) = &query.principal {
             return Path::Entry(Entry::principal(principal));
@@ -230,12 +257,12 @@ impl Search<'_> {
     /// Looks at one record; answers whether to go on.
     fn take(&mut self, index: u64, bytes: &[u8]) -> bool {
         let full = self.page.records.len() >= self.query.limit;
-        if full || self.scanned >= self.query.scan_max {
+        if full || self.page.scanned >= self.query.scan_max {
             self.page.complete = full;
             self.page.next_before = Some(index.saturating_add(1));
             return false;
         }
-        self.scanned += 1;
+        self.page.scanned += 1;
         if Record::parse(bytes).is_ok_and(|record| matches(self.query, &record)) {
             self.page.records.push((index, bytes.to_vec()));
         }
@@ -251,12 +278,14 @@ fn matches(query: &Query, record: &Record) -> bool {
         let name = record.resource().and_then(Name::of);
         name.is_some_and(|name| name.kind == index::SECRET && name.name.starts_with(prefix))
     };
+    let named = |name: &str| record.resource().and_then(Name::of).is_some_and(|found| found.name == name);
     is(&query.principal, record.principal())
         && is(&query.issuer, record.issuer())
         && is(&query.resource, record.resource())
         && is(&query.action, Some(record.action()))
         && query.group.as_deref().is_none_or(|group| record.groups().any(|found| found == group))
         && query.resource_prefix.as_deref().is_none_or(prefixed)
+        && query.resource_name.as_deref().is_none_or(named)
         && query.decision.is_none_or(|decision| record.decision() == Some(decision))
         && query.outcome.is_none_or(|outcome| record.outcome() == Some(outcome))
         && query.start_time_us.is_none_or(|start| record.time_us() >= start)

@@ -8,7 +8,7 @@ use super::*;
 use crate::log::Page;
 use crate::log::index::Facts;
 
-const NAMES: [&str; 4] = ["prod/pay/a", "prod/pay/b", "prod/x", "test/a"];
+const NAMES: [&str; 4] = ["prod/pay/a", "prod/pay/b", "prod/x", "top"];
 const PRINCIPALS: [&str; 3] = ["user/dev/app", "user/corp/lee", "role/local/reader"];
 
 /// A log with records of every sort, clock steps included; indexed up to `indexed` of its records.
@@ -21,6 +21,11 @@ async fn mixed(records: usize, indexed: usize) -> Rig {
         let mut event = if number % 5 == 0 { denial_of(NAMES[number % 4]) } else { read_of(NAMES[number % 4]) };
         event.draft.principal = Some(PRINCIPALS[number % 3].to_owned());
         event.draft.issuer = (number % 2 == 0).then(|| "https://idp.corp.example".to_owned());
+        if number % 11 == 10 {
+            // A key, and now and then one that is called as a secret is.
+            let id = if number % 2 == 0 { "k-1" } else { "top" };
+            event.draft.resource = Some(format!("qcs::kms:local:uin/1:key/{id}"));
+        }
         if number % 7 == 0 {
             event.draft.action = "ssm:DescribeSecret".to_owned();
             let groups = BTreeSet::from(["group/corp/ops".to_owned()]);
@@ -56,6 +61,11 @@ fn naive(rig: &Rig, query: &Query) -> Vec<u64> {
             && query.group.as_ref().is_none_or(|g| draft.context.as_ref().is_some_and(|c| c.groups.contains(g)))
             && query.resource_prefix.as_ref().is_none_or(|prefix| {
                 draft.resource.as_deref().and_then(resource_name).is_some_and(|name| name.starts_with(prefix))
+            })
+            && query.resource_name.as_ref().is_none_or(|wanted| {
+                let key = |resource: &str| resource.rsplit_once(":key/").map(|(_, id)| id.to_owned());
+                let name = |resource: &String| resource_name(resource).or_else(|| key(resource));
+                draft.resource.as_ref().and_then(name).as_ref() == Some(wanted)
             });
         if wanted {
             found.push(index);
@@ -96,6 +106,7 @@ fn queries(base_us: u64) -> impl Strategy<Value = Query> {
         some(owned(&["ssm:GetSecretValue", "ssm:DescribeSecret", "keyward:Seal"])),
         some(vec![Decision::Allow, Decision::Deny]),
         some(vec![Outcome::Ok, Outcome::Denied]),
+        some(owned(&["prod/pay/a", "top", "k-1", "nothing"])),
     );
     let bounds = (times(), times(), prop::option::of(0..70_u64), prop::option::of(0..70_u64));
     let paging = (1..20_usize, 1..40_usize, any::<bool>());
@@ -105,6 +116,7 @@ fn queries(base_us: u64) -> impl Strategy<Value = Query> {
         group: who.2,
         resource: what.0,
         resource_prefix: what.1,
+        resource_name: what.5,
         action: what.2,
         decision: what.3,
         outcome: what.4,
