@@ -1,6 +1,5 @@
 //! `keyward import`: from one gateway into another, over the wire of Tencent Cloud's API.
 
-use crate::certificates::Authority;
 use crate::gateway::TestGateway;
 use crate::installation::Ran;
 use serde_json::{Value, json};
@@ -136,17 +135,7 @@ fn the_other_endpoint_is_trusted_by_an_authority_of_its_own() {
     let From { gateway, id, secret } = From::start();
     gateway.create("pay/db", "planted-first");
     let installation = gateway.stop();
-    let authority = Authority::new();
-    let identity = authority.server("DNS:localhost");
-    for (file, text) in [
-        ("keys/server.pem", &identity.certificate),
-        ("keys/server.key", &identity.key),
-        ("ca.pem", &authority.certificate()),
-    ] {
-        std::fs::write(installation.path(file), text).unwrap();
-    }
-    let tls = toml::toml! { certificate_file = "keys/server.pem" key_file = "keys/server.key" client_ca_file = "" };
-    installation.set("server.tls", tls);
+    installation.serve_tls_as("localhost");
     let from = From { gateway: TestGateway::of(installation), id, secret };
     let to = TestGateway::start();
     let endpoint = format!("https://localhost:{}", from.gateway.address().port());

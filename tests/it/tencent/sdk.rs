@@ -3,7 +3,6 @@
 
 use super::signed::Key;
 use super::with_door;
-use crate::certificates::Authority;
 use crate::gateway::TestGateway;
 use crate::installation::{Policies, shown_by, taken_by};
 use crate::token::Issuer;
@@ -143,17 +142,7 @@ fn the_node_sdk_works_unchanged_over_tls() {
     let gateway = with_door().start();
     let key = Key::of(&gateway, gateway.admin());
     let installation = gateway.stop();
-    let authority = Authority::new();
-    let identity = authority.server("DNS:ssm.localhost");
-    for (file, text) in [
-        ("keys/server.pem", &identity.certificate),
-        ("keys/server.key", &identity.key),
-        ("ca.pem", &authority.certificate()),
-    ] {
-        std::fs::write(installation.path(file), text).unwrap();
-    }
-    let tls = toml::toml! { certificate_file = "keys/server.pem" key_file = "keys/server.key" client_ca_file = "" };
-    installation.set("server.tls", tls);
+    installation.serve_tls_as("ssm.localhost");
     let gateway = TestGateway::of(installation);
     let out = done(
         program(Path::new("node"), &gateway, &key)
