@@ -52,6 +52,7 @@ const PARAMETERS: &[&str] = &[
     "end_time",
     "event",
     "expected_current",
+    "expires",
     "expires_at",
     "failed",
     "first",
@@ -83,6 +84,7 @@ const PARAMETERS: &[&str] = &[
     "resource_prefix",
     "rows",
     "secrets",
+    "session",
     "size",
     "source",
     "ssh_key",
@@ -94,8 +96,8 @@ const PARAMETERS: &[&str] = &[
     "trigger",
     "withdrawn",
 ];
-/// Actions that hand out a value or everything, or that nothing takes back.
-const SENSITIVE: [Operation; 12] = [
+/// Actions that hand out a value, a key or everything, or that nothing takes back.
+const SENSITIVE: [Operation; 15] = [
     Operation::GetSecretValue,
     Operation::GetSSHKeyPairValue,
     Operation::CreateSSHKeyPairSecret,
@@ -104,6 +106,9 @@ const SENSITIVE: [Operation; 12] = [
     Operation::DeleteSecretVersion,
     Operation::UpdateSecret,
     Operation::CreateAccessKey,
+    Operation::AssumeRole,
+    Operation::AssumeRoleWithWebIdentity,
+    Operation::GetFederationToken,
     Operation::CreateBackup,
     Operation::RotateRootKey,
     Operation::RetireKeyGeneration,
