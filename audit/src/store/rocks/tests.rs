@@ -71,6 +71,23 @@ fn what_is_held_of_files_beside_the_cache_does_not_grow_with_them() {
 }
 
 #[test]
+fn what_was_flushed_needs_no_log() {
+    for flushed in [false, true] {
+        let (_directory, path) = fresh();
+        let store = RocksStore::create(&path).unwrap();
+        assert!(matches!(store.commit(&put(7, noise(1 << 20, 7)), &[]), Commit::Committed));
+        if flushed {
+            store.flush().unwrap();
+        }
+        drop(store);
+        let logs = files(&path).into_iter().filter(|(path, _)| path.extension().is_some_and(|kind| kind == "log"));
+        let bytes: usize = logs.map(|(_, bytes)| bytes.len()).sum();
+        assert_eq!(bytes < 1 << 16, flushed, "{bytes}");
+        assert_eq!(rows(&RocksStore::open(&path, Recovery::Absolute).unwrap()), 1);
+    }
+}
+
+#[test]
 fn a_store_is_open_once() {
     let (_directory, path) = fresh();
     let store = RocksStore::create(&path).unwrap();
