@@ -2,6 +2,7 @@
 
 use crate::gateway::TestGateway;
 use crate::installation::Ran;
+use crate::tls;
 use serde_json::{Value, json};
 
 /// The gateway that the secrets are in, with an access key of its administrator.
@@ -135,7 +136,7 @@ fn the_other_endpoint_is_trusted_by_an_authority_of_its_own() {
     let From { gateway, id, secret } = From::start();
     gateway.create("pay/db", "planted-first");
     let installation = gateway.stop();
-    installation.serve_tls_as("localhost");
+    tls::serve_as(&installation, "localhost");
     let from = From { gateway: TestGateway::of(installation), id, secret };
     let to = TestGateway::start();
     let endpoint = format!("https://localhost:{}", from.gateway.address().port());

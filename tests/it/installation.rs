@@ -1,6 +1,5 @@
 //! An installation on disk, made by the real `keyward init --dev`, and the program run on it.
 
-use crate::certificates::Authority;
 use crate::token::{Introduction, Issuer};
 use serde_json::{Value, json};
 use std::fs;
@@ -189,21 +188,6 @@ impl Installation {
         let mut config = self.config();
         config[section].as_table_mut().unwrap().insert(key.to_owned(), value.into());
         self.write_config(&config);
-    }
-
-    /// Serves TLS from its next start on, as `name`; the authority to trust is in `ca.pem`.
-    pub(crate) fn serve_tls_as(&self, name: &str) {
-        let authority = Authority::new();
-        let identity = authority.server(&format!("DNS:{name}"));
-        for (file, text) in [
-            ("keys/server.pem", &identity.certificate),
-            ("keys/server.key", &identity.key),
-            ("ca.pem", &authority.certificate()),
-        ] {
-            fs::write(self.path(file), text).unwrap();
-        }
-        let tls = toml::toml! { certificate_file = "keys/server.pem" key_file = "keys/server.key" client_ca_file = "" };
-        self.set("server.tls", tls);
     }
 
     /// Adds an issuer.

@@ -2,6 +2,7 @@
 
 use crate::certificates::{Authority, Identity};
 use crate::gateway::{Export, TestGateway};
+use crate::installation::Installation;
 use crate::wire::{Connection, Reply};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -10,6 +11,21 @@ use std::io::{Error, Result, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Has an installation serve TLS from its next start on, as `name`; the authority to trust is in its `ca.pem`.
+pub(crate) fn serve_as(installation: &Installation, name: &str) {
+    let authority = Authority::new();
+    let identity = authority.server(&format!("DNS:{name}"));
+    for (file, text) in [
+        ("keys/server.pem", &identity.certificate),
+        ("keys/server.key", &identity.key),
+        ("ca.pem", &authority.certificate()),
+    ] {
+        std::fs::write(installation.path(file), text).unwrap();
+    }
+    let tls = toml::toml! { certificate_file = "keys/server.pem" key_file = "keys/server.key" client_ca_file = "" };
+    installation.set("server.tls", tls);
+}
 
 /// A client that trusts one authority and may show a certificate.
 pub(crate) struct Client(Arc<ClientConfig>);

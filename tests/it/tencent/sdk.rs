@@ -5,6 +5,7 @@ use super::signed::Key;
 use super::with_door;
 use crate::gateway::TestGateway;
 use crate::installation::{Policies, shown_by, taken_by};
+use crate::tls;
 use crate::token::Issuer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -142,7 +143,7 @@ fn the_node_sdk_works_unchanged_over_tls() {
     let gateway = with_door().start();
     let key = Key::of(&gateway, gateway.admin());
     let installation = gateway.stop();
-    installation.serve_tls_as("ssm.localhost");
+    tls::serve_as(&installation, "ssm.localhost");
     let gateway = TestGateway::of(installation);
     let out = done(
         program(Path::new("node"), &gateway, &key)
