@@ -80,6 +80,7 @@ pub use signed::{Checked, Rejected, Signed};
 
 use crate::error::{ApiError, Code};
 use crate::floods::{Admission, Counted, Over};
+use crate::secret::NoTurn;
 use crate::traces::{self, Stage};
 use attempt::{Ask, Attempt};
 use keyward_audit::record::Draft;
@@ -111,7 +112,9 @@ fn over_rate(gateway: &Gateway, call: &Call) -> Option<Over> {
     let caller = match (&call.known, &call.fault, &call.presented) {
         (Some(known), ..) => Arc::clone(known),
         // The door has not asked who it is.
-        (None, Some(_), Presented::Bearer(token)) => gateway.authenticate(token).ok()?,
+        (None, Some(_), Presented::Bearer(token) | Presented::WebIdentity(token)) => {
+            gateway.authenticate(token).ok()?
+        }
         _ => return None,
     };
     gateway.rates().admit(caller.principal.as_str(), gateway.monotonic_us(), gateway.now_us()).err()
@@ -150,8 +153,12 @@ fn over_action_rate(gateway: &Gateway, ask: &Ask) -> Option<Counted> {
 
 /// Decides on a snapshot and commits, again if what it was decided on has changed meanwhile.
 async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
+    let log = gateway.log();
     let _turn = match ask.is_creation() {
-        true => gateway.held().turn(gateway.log().as_of(), &gateway.secret_limits()).await,
+        true => match gateway.held().turn(log.as_of(), &gateway.secret_limits(), log.deadline()).await {
+            Ok(turn) => turn,
+            Err(NoTurn) => return unrecorded(Unrecorded::Turn),
+        },
         false => None,
     };
     let mut last = None;

@@ -12,6 +12,7 @@ pub mod config;
 pub mod encoding;
 pub mod error;
 pub mod floods;
+mod form;
 pub mod http;
 mod json;
 pub mod keys;

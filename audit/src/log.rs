@@ -242,7 +242,9 @@ impl Log {
         }
     }
 
-    fn deadline(&self) -> Duration {
+    /// How long a commit may wait for the disk ([`Settings`]).
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
         self.shared.limits.deadline
     }
 

@@ -155,6 +155,8 @@ pub enum Unrecorded {
     Random,
     /// The disk is too full for secrets to be served.
     Disk,
+    /// Near the limit of secrets, the creations before it did not come to an end in time.
+    Turn,
 }
 
 impl Unrecorded {
@@ -165,6 +167,7 @@ impl Unrecorded {
             Self::Store => "store",
             Self::Random => "random",
             Self::Disk => "disk",
+            Self::Turn => "turn",
         }
     }
 }
@@ -281,7 +284,7 @@ impl Answer {
             Unrecorded::Disk => {
                 (Code::AuditUnavailable, "the disk is too full to record accesses to secrets; nothing was done")
             }
-            Unrecorded::Store | Unrecorded::Random => {
+            Unrecorded::Store | Unrecorded::Random | Unrecorded::Turn => {
                 (Code::ServiceUnavailable, "the gateway cannot serve now; try again")
             }
         };

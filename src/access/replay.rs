@@ -1,7 +1,7 @@
 //! The same request decided again, from its record alone (invariant I4): the stored texts of a revision, and the
 //! question that a record holds.
 
-use super::{key_use, sessions};
+use super::key_use;
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, Fault, Layer, PolicyFile, PolicySet,
@@ -47,8 +47,9 @@ pub enum ReplayError {
     Incomplete(&'static str),
 }
 
-fn text_key(digest: &str) -> Vec<u8> {
-    format!("text/{digest}").into_bytes()
+/// Where a text is kept, by its digest, which records write with `sha256:` before it.
+pub(super) fn text_key(digest: &str) -> Vec<u8> {
+    format!("text/{}", digest.trim_start_matches("sha256:")).into_bytes()
 }
 
 fn manifest_key(revision: &str) -> Vec<u8> {
@@ -132,7 +133,7 @@ fn session_policy(
     get: &mut TextRow<'_>,
 ) -> Result<Option<SessionPolicy>, ReplayError> {
     let Some(digest) = record.draft().session_policy.as_deref() else { return Ok(None) };
-    let text = get(&sessions::text_key(digest))?.ok_or(ReplayError::Incomplete("the session policy's text"))?;
+    let text = get(&text_key(digest))?.ok_or(ReplayError::Incomplete("the session policy's text"))?;
     let policy = SessionPolicy::parse(&text, settings).ok().filter(|policy| policy.digest() == digest);
     policy.map(Some).ok_or(ReplayError::Incomplete("a session policy that loads"))
 }

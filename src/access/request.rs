@@ -200,10 +200,14 @@ impl Request {
         if let Some(request) = ProductRequest::read(operation, fields)? {
             return Ok(Self::Product(request));
         }
-        KeyRequest::read(operation, fields)?
-            .or(AccessKeyRequest::read(operation, fields)?)
-            .or(SessionRequest::read(operation, fields, rules)?)
-            .ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))
+        if let Some(request) = KeyRequest::read(operation, fields)? {
+            return Ok(request);
+        }
+        if let Some(request) = AccessKeyRequest::read(operation, fields)? {
+            return Ok(request);
+        }
+        let session = SessionRequest::read(operation, fields, rules)?;
+        session.ok_or_else(|| ApiError::new(Code::UnsupportedOperation, "this build does not offer the action"))
     }
 }
 

@@ -11,6 +11,7 @@
 use super::attempt::Carried;
 use super::gateway::Gateway;
 use super::question::Asked;
+use super::replay::text_key;
 use super::request::{Begin, SessionRequest};
 use super::secrets::internal;
 use crate::authn::{Authenticated, Parent};
@@ -161,11 +162,6 @@ fn read_policy(gateway: &Gateway, text: &[u8]) -> Result<SessionPolicy, ApiError
 /// The row of a session policy's text.
 fn text_row(policy: &SessionPolicy) -> Write {
     Write { key: Key::new(Family::Texts, text_key(policy.digest())), value: Some(policy.bytes().to_vec()) }
-}
-
-/// Where the text of a session policy is kept, by the digest that records name.
-pub(super) fn text_key(digest: &str) -> Vec<u8> {
-    format!("text/{}", digest.trim_start_matches("sha256:")).into_bytes()
 }
 
 impl Gateway {

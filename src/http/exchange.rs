@@ -37,16 +37,10 @@ pub(super) async fn answer(
     parameters: impl Future<Output = Result<Zeroizing<Vec<u8>>, Fault>>,
 ) -> Answer {
     let mut parameters = Some(parameters);
-    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again. Where the
-    // body says who asks, or is signed, the door bounds it further.
-    if gateway.is_known_by_body(&call) {
-        read(&mut call, parameters.take()).await;
-        gateway.take_web_identity(&mut call);
-    }
-    match call.presented {
-        Presented::Signed(_) => gateway.check_signature(&mut call),
-        _ if call.fault.is_none() => call.known = gateway.known(&call.presented).await,
-        _ => {}
+    let witness = call.witness();
+    if AssertUnwindSafe(identify(gateway, &mut call, &mut parameters)).catch_unwind().await.is_err() {
+        let gateway = Arc::clone(gateway);
+        return Unstoppable::new(async move { access::record_fault(&gateway, witness).await }).await;
     }
     let parent = || only(http.headers(), &TRACEPARENT)?.to_str().ok();
     let trace = arrival.trace(call.known.is_some(), call.door, parent);
@@ -62,6 +56,25 @@ pub(super) async fn answer(
     let answer = run(Arc::clone(gateway), call, &trace).await;
     trace.end(|| outcome(&answer, &request));
     answer
+}
+
+/// Finds out who asks, as far as can be known before the request is decided.
+async fn identify(
+    gateway: &Arc<Gateway>,
+    call: &mut Call,
+    parameters: &mut Option<impl Future<Output = Result<Zeroizing<Vec<u8>>, Fault>>>,
+) {
+    // SECURITY: nobody unknown makes the gateway read and hold a body; the pipeline asks for the credential again. Where the
+    // body says who asks, or is signed, the door bounds it further.
+    if gateway.is_known_by_body(call) {
+        read(call, parameters.take()).await;
+        gateway.take_web_identity(call);
+    }
+    match call.presented {
+        Presented::Signed(_) => gateway.check_signature(call),
+        _ if call.fault.is_none() => call.known = gateway.known(&call.presented).await,
+        _ => {}
+    }
 }
 
 /// Reads the parameters, unless they were read.

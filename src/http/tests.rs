@@ -1,6 +1,7 @@
 //! The native door in this process, where a test can do what no request can: have randomness panic, have the policy engine
 //! panic, and be a client that is gone at a chosen moment.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use actix_web::body::to_bytes;
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest as _, HttpResponse, web};
 use keyward_audit::record::{Decision, Kind, Outcome, Record};
-use keyward_audit::{Environment, Random, RandomError};
+use keyward_audit::{Clock, Environment, Random, RandomError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -34,6 +35,26 @@ impl Random for Trap {
             assert!(self.0.fetch_sub(1, Ordering::SeqCst) > 1, "the trap snaps");
         }
         SystemRandom.fill(bytes)
+    }
+}
+
+thread_local! {
+    /// Whether the clock panics the next time that this thread reads it: others that read it meanwhile are not meant.
+    static CLOCK_SNAPS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The system's clock, but for [`CLOCK_SNAPS`].
+#[derive(Debug)]
+struct TrapClock(Arc<dyn Clock>);
+
+impl Clock for TrapClock {
+    fn wall_us(&self) -> u64 {
+        assert!(!CLOCK_SNAPS.replace(false), "the trap snaps");
+        self.0.wall_us()
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.0.monotonic_us()
     }
 }
 
@@ -62,7 +83,8 @@ fn scene(test: impl AsyncFnOnce(&Scene)) {
     let config = Config::load(&home.join("keyward.toml")).unwrap();
     let token = admin(&config);
     let trap = Arc::new(Trap::default());
-    let environment = Environment { random: Arc::clone(&trap) as Arc<dyn Random>, ..clock::system() };
+    let random = Arc::clone(&trap) as Arc<dyn Random>;
+    let environment = Environment { random, clock: Arc::new(TrapClock(clock::system().clock)) };
     let recorder = PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
     metrics::with_local_recorder(&recorder, || {
@@ -166,6 +188,27 @@ fn attack_f07_a_panic_in_a_handler_is_answered_500_and_recorded_and_the_worker_l
             assert_eq!((missing.status, missing.code()), (404, "ResourceNotFound"), "nothing was made");
             assert_eq!(scene.call("CreateSecret", &secret(name)).await.status, 200, "the next call is served");
         }
+    });
+}
+
+#[test]
+fn attack_f07_a_panic_while_it_is_found_out_who_asks_is_answered_500_and_recorded() {
+    scene(async |scene| {
+        assert_eq!(scene.call("ListSecrets", &json!({})).await.status, 200);
+        CLOCK_SNAPS.set(true);
+        let reply = scene.call("CreateSecret", &secret("demo/db")).await;
+        assert!(!CLOCK_SNAPS.get(), "it did not panic");
+        assert_eq!((reply.status, reply.code()), (500, "InternalError"));
+        let record = reply.record.unwrap();
+        let draft = record.draft();
+        assert_eq!(
+            (draft.action.as_str(), draft.principal.as_deref()),
+            ("ssm:CreateSecret", None),
+            "nobody was known yet"
+        );
+        assert_eq!(reply.body["RequestId"], record.request());
+        assert_eq!(scene.count("keyward_panics_total"), 1);
+        assert_eq!(scene.call("CreateSecret", &secret("demo/db")).await.status, 200, "the next call is served");
     });
 }
 

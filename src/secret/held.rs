@@ -9,6 +9,7 @@
 //! In memory alone: a process that starts knows that there are no more secrets than records.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 use keyward_audit::store::{Snapshot, StoreError};
@@ -26,6 +27,10 @@ pub struct Held {
     turns: Mutex<()>,
 }
 
+/// A creation near the limit whose turn did not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoTurn;
+
 impl Held {
     /// How many secrets there may be at most, as of a log size.
     fn at_most(&self, as_of: u64) -> u64 {
@@ -39,8 +44,20 @@ impl Held {
     }
 
     /// Waits until a creation may be decided; it holds its turn until it is committed. None is needed far from the limit.
-    pub async fn turn(&self, as_of: u64, limits: &Limits) -> Option<MutexGuard<'_, ()>> {
-        if Self::is_far(self.at_most(as_of), limits) { None } else { Some(self.turns.lock().await) }
+    ///
+    /// # Errors
+    /// [`NoTurn`] if those before it take longer than `within`: a disk that hangs must not make callers wait one behind the
+    /// other (INVARIANT I9).
+    pub async fn turn(
+        &self,
+        as_of: u64,
+        limits: &Limits,
+        within: Duration,
+    ) -> Result<Option<MutexGuard<'_, ()>>, NoTurn> {
+        if Self::is_far(self.at_most(as_of), limits) {
+            return Ok(None);
+        }
+        tokio::time::timeout(within, self.turns.lock()).await.map(Some).map_err(|_| NoTurn)
     }
 
     /// Reads what the creation of `name` by the holder of `creator` is decided on; `as_of` is the log size before `snapshot`.

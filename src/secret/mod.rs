@@ -35,7 +35,7 @@ pub mod state;
 
 pub use data_keys::DataKeys;
 pub use engine::{Engine, OpenError, Readable, SealValueError};
-pub use held::Held;
+pub use held::{Held, NoTurn};
 pub use id::{SecretId, SshKeyId, SshKeyIdError, ValueId, VersionId, VersionIdError};
 pub use limits::{Limits, VALUE_BYTES_MAX};
 pub use metadata::{Description, MetadataError, Tag, Tags};

@@ -3,6 +3,7 @@
 use super::{Dialect, Request, Rules};
 use crate::actions::Operation;
 use crate::error::{ApiError, Code};
+use crate::form;
 use crate::parameters::{Fields, invalid_value};
 use crate::principal::{Kind, LOCAL, Principal};
 use zeroize::Zeroizing;
@@ -111,21 +112,8 @@ fn policy(text: &str) -> Result<Vec<u8>, ApiError> {
     if text.trim_start().starts_with('{') {
         return Ok(text.as_bytes().to_vec());
     }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => match (digit(bytes.next()), digit(bytes.next())) {
-                (Some(high), Some(low)) => u8::try_from(high * 16 + low).unwrap_or_default(),
-                _ => {
-                    let message = "`Policy` is a policy document, URL-encoded: a `%` has no two digits behind it";
-                    return Err(ApiError::new(Code::StrategyFormatError, message));
-                }
-            },
-            other => other,
-        });
-    }
-    Ok(decoded)
+    form::decode(text).ok_or_else(|| {
+        let message = "`Policy` is a policy document, URL-encoded: a `%` has no two digits behind it";
+        ApiError::new(Code::StrategyFormatError, message)
+    })
 }

@@ -4,6 +4,7 @@
 //! things is refused: a name twice, an index left out, a name that is a leaf and a branch.
 
 use crate::error::{ApiError, Code};
+use crate::form;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -90,24 +91,9 @@ fn list(mut below: BTreeMap<String, Node>) -> Result<Value, ApiError> {
     if below.is_empty() { Ok(Value::Array(items)) } else { Err(invalid("a list of the query has an index over 99")) }
 }
 
-/// `%41` and `+`, which is a space, as UTF-8.
 fn decode(text: &str) -> Result<String, ApiError> {
-    let malformed = || invalid("the query is not percent-encoded UTF-8");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next().ok_or_else(malformed)?, rest.next().ok_or_else(malformed)?];
-                let mut decoded = [0];
-                hex::decode_to_slice(digits, &mut decoded).map_err(|_| malformed())?;
-                decoded[0]
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| malformed())
+    let text = form::decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| invalid("the query is not percent-encoded UTF-8"))
 }
 
 fn invalid(message: &str) -> ApiError {

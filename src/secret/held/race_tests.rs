@@ -7,7 +7,6 @@ use crate::keys::KeyId;
 use crate::secret::change::{self, Change, ending};
 use crate::secret::fixture::{binding, creator, engine, name, new_secret, text};
 use crate::secret::{Engine, SecretError, address};
-use futures_util::FutureExt as _;
 use keyward_audit::log::Settings;
 use keyward_audit::note::SigningKey;
 use keyward_audit::record::{Draft, Kind};
@@ -115,16 +114,16 @@ async fn far_from_the_limit_creations_do_not_wait_for_each_other() {
     assert!(rig.commit(rig.creation("a").unwrap()).await);
     let (b, c) = (rig.creation("b").unwrap(), rig.creation("c").unwrap());
     assert_eq!(tokio::join!(rig.commit(b), rig.commit(c)), (true, true));
-    assert!(rig.held.turn(rig.log.as_of(), &rig.limits).await.is_none());
+    assert!(rig.held.turn(rig.log.as_of(), &rig.limits, Duration::ZERO).await.unwrap().is_none());
     rig.log.stop().await;
 }
 
 #[tokio::test]
-async fn near_the_limit_one_creation_has_its_turn_at_a_time() {
+async fn i09_near_the_limit_one_creation_has_its_turn_at_a_time_and_does_not_wait_for_ever() {
     let (held, limits) = (Held::default(), Limits { secrets_max: 5, ..Limits::default() });
-    let turn = held.turn(0, &limits).await;
+    let turn = held.turn(0, &limits, Duration::ZERO).await.unwrap();
     assert!(turn.is_some());
-    assert!(held.turn(0, &limits).now_or_never().is_none(), "the next one waits");
-    drop(turn);
-    assert!(held.turn(0, &limits).await.is_some());
+    assert_eq!(held.turn(0, &limits, Duration::from_millis(1)).await.map(|_| ()), Err(NoTurn));
+    let (next, ()) = tokio::join!(held.turn(0, &limits, Duration::MAX), async { drop(turn) });
+    assert!(next.unwrap().is_some());
 }
