@@ -70,7 +70,8 @@ mod steady;
 mod tokens;
 mod trail;
 
-pub use crate::authn::tc3;
+pub use crate::authn::signed::SignedRequest;
+pub use crate::authn::{tc3, v1};
 pub use call::{Answer, Body, Call, Dialect, Fault, Presented, Unrecorded, Witness, leaf_text};
 pub use export::{Blocks, ExportStream};
 pub use gateway::{BodyLimits, Gateway, OpenError};

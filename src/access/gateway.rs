@@ -16,6 +16,7 @@ use super::steady::SteadyClock;
 use super::tokens::LogRevocations;
 use crate::actions;
 use crate::authn::remote::FetchError;
+use crate::authn::signed::KnownKeys;
 use crate::authn::{AuthenticateError, Authenticated};
 use crate::authz::SessionPolicy;
 use crate::config::{Config, Limits};
@@ -104,6 +105,7 @@ pub struct Gateway {
     key_user: KeyUser,
     dummy_key: DummyKey,
     seen: Seen,
+    known_keys: KnownKeys,
     session_policies: Cache<String, Arc<SessionPolicy>>,
 }
 
@@ -179,6 +181,7 @@ impl Gateway {
             held: Held::default(),
             key_user,
             session_policies: Cache::new(SESSION_POLICIES_MAX),
+            known_keys: KnownKeys::default(),
             dummy_key: DummyKey::random(&*environment.random)?,
             seen: Seen::new(
                 config.tencent.repeat_window_ms,
@@ -380,6 +383,11 @@ impl Gateway {
     /// What signs in place of a key that is not there.
     pub(super) fn dummy_key(&self) -> &DummyKey {
         &self.dummy_key
+    }
+
+    /// Access keys that signed a moment ago.
+    pub(super) fn known_keys(&self) -> &KnownKeys {
+        &self.known_keys
     }
 
     /// Session policies that were read, by digest.

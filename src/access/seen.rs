@@ -8,7 +8,7 @@
 //! flood cannot make room for a replay. Only signatures that were checked come here. Memory only: a start forgets them, and
 //! so takes no timestamp from before it (less the window).
 
-use crate::authn::tc3::{SignedRequest, WINDOW_S};
+use crate::authn::signed::{SignedRequest, WINDOW_S};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -82,9 +82,7 @@ impl Stamps {
 }
 
 fn digest(request: &SignedRequest) -> Digest {
-    let authorization = &request.authorization;
-    let whole =
-        Sha256::new().chain_update(&authorization.key).chain_update([0_u8]).chain_update(authorization.signature);
+    let whole = Sha256::new().chain_update(request.key()).chain_update([0_u8]).chain_update(request.signature());
     let [digest, _] = split(whole.finalize().into());
     digest
 }
@@ -98,7 +96,7 @@ fn split(whole: [u8; 32]) -> [Digest; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authn::tc3::{Authorization, Payload};
+    use crate::authn::tc3::{Authorization, Payload, Tc3Request};
     use proptest::prelude::*;
 
     const NOW: u64 = 1_800_000_000;
@@ -111,14 +109,14 @@ mod tests {
             signed: vec!["content-type".to_owned(), "host".to_owned()],
             signature: [signature; 32],
         };
-        SignedRequest {
+        SignedRequest::Tc3(Tc3Request {
             authorization,
             timestamp: stamp.to_string(),
             method: "POST".to_owned(),
             query: Vec::new(),
             values: vec![b"application/json".to_vec(), b"localhost".to_vec()],
             payload: Payload::Body,
-        }
+        })
     }
 
     #[test]

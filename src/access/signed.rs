@@ -11,7 +11,8 @@ use super::call::{Call, Dialect, Fault, Presented};
 use super::gateway::Gateway;
 use super::seen::Sight;
 use super::tokens::LogRevocations;
-use crate::authn::tc3::{self, AccessKeys, FoundKey, KeyRefusal, KeysUnavailable, SignedRequest, Signer};
+use crate::authn::signed::{AccessKeys, FoundKey, KeyRefusal, KeysUnavailable, Now, SignedRequest, Signer};
+use crate::authn::v1::V1Hash;
 use crate::authn::{self, Authenticated, HeldSession, KeyHolder, Parent};
 use crate::error::{ApiError, Code};
 use crate::keys::{AccessKeyId, AccessKeyRow, AccessKeySecret, KeysError, ParentCredential, Session};
@@ -67,6 +68,14 @@ impl Signer for AccessKeySecret {
     fn sign(&self, date: &str, service: &str, texts: &[Vec<u8>]) -> Vec<[u8; 32]> {
         Self::sign(self, date, service, texts)
     }
+
+    fn sign_whole(&self, hash: V1Hash, texts: &[Zeroizing<Vec<u8>>]) -> Vec<Vec<u8>> {
+        let sign = |text: &Zeroizing<Vec<u8>>| match hash {
+            V1Hash::Sha256 => self.sign_sha256(text).to_vec(),
+            V1Hash::Sha1 => self.sign_sha1(text).to_vec(),
+        };
+        texts.iter().map(sign).collect()
+    }
 }
 
 impl Gateway {
@@ -103,7 +112,7 @@ impl Gateway {
             return;
         }
         let Presented::Signed(signed) = &call.presented else { return };
-        let key = signed.request.authorization.key.clone();
+        let key = signed.request.key().to_owned();
         match self.signed_by(signed, call.body.as_deref().map_or(&[], Vec::as_slice)) {
             Ok((who, is_duplicate)) => {
                 call.known = Some(who);
@@ -118,7 +127,9 @@ impl Gateway {
     fn signed_by(&self, signed: &Signed, body: &[u8]) -> Result<(Arc<Authenticated>, bool), Refused> {
         let (now_s, token) = (self.now_us() / 1_000_000, signed.token.as_ref().map(|token| token.as_str()));
         let revocations = LogRevocations(self.log());
-        let who = tc3::authenticate(&signed.request, token, body, now_s, &StoredKeys(self), &revocations)?;
+        let stored = StoredKeys(self);
+        let now = Now::of(now_s, &stored, &revocations);
+        let who = self.known_keys().authenticate(&signed.request, token, body, &now)?;
         match self.seen().see(&signed.request, now_s, self.monotonic_us()) {
             Sight::First => Ok((who, false)),
             Sight::Again => Ok((who, true)),
@@ -138,7 +149,9 @@ impl Gateway {
     /// Whom a key stands for now, of a request whose signature was checked.
     pub(super) fn holder_again(&self, checked: &Checked) -> Result<Arc<Authenticated>, Rejected> {
         let (now_s, token) = (self.now_us() / 1_000_000, checked.token.as_ref().map(|token| token.as_str()));
-        let again = tc3::again(&checked.key, token, now_s, &StoredKeys(self), &LogRevocations(self.log()));
+        let (stored, revocations) = (StoredKeys(self), LogRevocations(self.log()));
+        let now = Now::of(now_s, &stored, &revocations);
+        let again = self.known_keys().again(&checked.key, token, &now);
         again.map_err(|refusal| Refused::from(refusal).of(checked.key.clone()))
     }
 }
@@ -205,7 +218,7 @@ impl StoredKeys<'_> {
             issued_s: session.issued_s,
             session: Some(HeldSession { session: told, expires_s: session.expires_s, parent }),
         };
-        FoundKey { holder, is_active, signer: Box::new(secret) }
+        FoundKey { holder, is_active, signer: Arc::new(secret) }
     }
 }
 
@@ -233,7 +246,7 @@ impl AccessKeys for StoredKeys<'_> {
             },
             // One that was made without its holder's groups, where they must be said now, would shed what hangs on them.
             is_active: key.is_active && (key.groups_proved || !self.0.requires_groups(&row.principal)),
-            signer: Box::new(secret),
+            signer: Arc::new(secret),
         }))
     }
 

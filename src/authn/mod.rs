@@ -1,4 +1,4 @@
-//! Who asks: proves from a bearer token, or from a signature by an access key ([`tc3`]), and from nothing else, which principal a
+//! Who asks: proves from a bearer token, or from a signature by an access key ([`signed`]), and from nothing else, which principal a
 //! request speaks for.
 //!
 //! A token passes, in this order: its form ([`token`]), its issuer by exact `iss` ([`issuer`]), its key by issuer
@@ -35,10 +35,12 @@ pub mod remote;
 mod revocation;
 mod self_test;
 mod signature;
+pub mod signed;
 pub mod tc3;
 #[cfg(test)]
 mod tests;
 mod token;
+pub mod v1;
 
 /// How deep JSON in tokens and key sets may be nested, the outermost object included.
 const JSON_DEPTH_MAX: u8 = 16;

@@ -1,4 +1,4 @@
-//! TC3-HMAC-SHA256, the vendor's signature over a request: from the received bytes to the holder of an access key, or a refusal.
+//! TC3-HMAC-SHA256, the vendor's signature over a request: from the received bytes to whether a key signed them.
 //!
 //! ```text
 //! CanonicalRequest = METHOD \n / \n query \n (name:value \n)... \n signed names \n hex(sha256(payload))
@@ -9,18 +9,15 @@
 //! The bytes are those that were received: nothing is parsed, sorted or encoded anew. Clients disagree on header values, so a
 //! few forms are tried, and no others: as received, then lower-cased; the Host also without its port (the Node SDK signs it so).
 //!
-//! INVARIANT I5: what cannot be read, found or checked is refused. An unknown key costs what a known one does: a signature is
-//! computed and compared all the same. What it does not bind (action, version, region, token) is for others to check.
+//! INVARIANT I5: what cannot be read or checked is refused. What a signature does not bind (action, version, region, token) is
+//! for others to check.
 //!
 //! Pure computation over what it is given; if the process dies here, nothing is lost.
-
-use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::authenticated::{Authenticated, HeldSession, KeyHolder, Parent, Seen};
-use super::revocation::{Revocations, RevocationsUnavailable};
+use super::signed::{Signer, is_key_id};
 
 /// The method's name, as it begins the header and the text that is signed.
 pub const METHOD: &str = "TC3-HMAC-SHA256";
@@ -28,12 +25,8 @@ pub const METHOD: &str = "TC3-HMAC-SHA256";
 const TERMINATOR: &str = "tc3_request";
 /// What stands in place of the payload if the client leaves it unsigned.
 const UNSIGNED_PAYLOAD: &[u8] = b"UNSIGNED-PAYLOAD";
-/// Seconds by which a timestamp may differ from now, either way, inclusive.
-pub const WINDOW_S: u64 = 300;
 /// Most names of signed headers.
 const SIGNED_MAX: usize = 16;
-/// Longest id of a key, in bytes.
-const KEY_ID_BYTES_MAX: usize = 64;
 
 /// An Authorization header of this method.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +74,6 @@ impl Authorization {
     }
 }
 
-fn is_key_id(text: &str) -> bool {
-    (1..=KEY_ID_BYTES_MAX).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
 /// A header's name in lower case.
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
@@ -105,7 +93,7 @@ pub enum Payload {
 
 /// A signed request as it was received, but for its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedRequest {
+pub struct Tc3Request {
     /// The Authorization header.
     pub authorization: Authorization,
     /// The timestamp, as it was written: decimal seconds since 1970.
@@ -120,21 +108,9 @@ pub struct SignedRequest {
     pub payload: Payload,
 }
 
-impl SignedRequest {
-    /// The timestamp in seconds.
-    #[must_use]
-    pub fn timestamp_s(&self) -> Option<u64> {
-        self.timestamp.parse().ok()
-    }
-
-    /// Whether the timestamp is within the window of `now_s`.
-    #[must_use]
-    pub fn is_in_time(&self, now_s: u64) -> bool {
-        self.timestamp_s().is_some_and(|stamp| stamp.abs_diff(now_s) <= WINDOW_S)
-    }
-
+impl Tc3Request {
     /// The texts that the client may have signed, each once.
-    fn texts(&self, body: &[u8]) -> Vec<Vec<u8>> {
+    pub(super) fn texts(&self, body: &[u8]) -> Vec<Vec<u8>> {
         let payload = hex::encode(match self.payload {
             Payload::Body => Sha256::digest(body),
             Payload::Empty => Sha256::digest(b""),
@@ -177,7 +153,7 @@ impl SignedRequest {
     }
 
     /// Whether `signer` signed it, with this body. Every form is computed and compared, whichever fits.
-    fn is_signed_by(&self, signer: &dyn Signer, body: &[u8]) -> bool {
+    pub(super) fn is_signed_by(&self, signer: &dyn Signer, body: &[u8]) -> bool {
         let Authorization { date, service, signature, .. } = &self.authorization;
         let computed = signer.sign(date, service, &self.texts(body));
         computed.iter().fold(Choice::from(0), |found, one| found | one.ct_eq(signature)).into()
@@ -185,7 +161,7 @@ impl SignedRequest {
 }
 
 /// A Host without one `:digits` at its end.
-fn without_port(host: &[u8]) -> &[u8] {
+pub(super) fn without_port(host: &[u8]) -> &[u8] {
     let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let head = host.len().saturating_sub(digits);
     match host.get(..head).and_then(|head| head.split_last()) {
@@ -193,140 +169,3 @@ fn without_port(host: &[u8]) -> &[u8] {
         _ => host,
     }
 }
-
-/// The secret half of an access key, wherever it is kept.
-pub trait Signer {
-    /// The signature of each of `texts` in the scope of `date` and `service`.
-    fn sign(&self, date: &str, service: &str, texts: &[Vec<u8>]) -> Vec<[u8; 32]>;
-}
-
-/// An access key as it is kept.
-pub struct FoundKey {
-    /// Whose it is.
-    pub holder: KeyHolder,
-    /// Whether it may be used.
-    pub is_active: bool,
-    /// Its secret half.
-    pub signer: Box<dyn Signer>,
-}
-
-/// The access keys as they are now.
-pub trait AccessKeys {
-    /// The key of that id; with a token the temporary key that the token was made with, and no other.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`] if it cannot be said whether there is one.
-    fn find(&self, id: &str, token: Option<&str>) -> Result<Option<FoundKey>, KeysUnavailable>;
-
-    /// Signs in place of a key that is not there, so that both cost the same.
-    fn dummy(&self) -> &dyn Signer;
-
-    /// Whether tokens of the issuer of that name are accepted at all: else its principals' keys are not either.
-    fn knows_issuer(&self, name: &str) -> bool;
-
-    /// The generation of the issuers that [`AccessKeys::knows_issuer`] speaks of.
-    fn issuers_generation(&self) -> u64;
-}
-
-/// Access keys cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("access keys cannot be read: {0}")]
-pub struct KeysUnavailable(pub String);
-
-impl From<RevocationsUnavailable> for KeysUnavailable {
-    fn from(error: RevocationsUnavailable) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// Why a signed request speaks for nobody.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyRefusal {
-    /// Its timestamp is too far from now.
-    #[error("the timestamp is over {WINDOW_S} seconds off")]
-    Expired,
-    /// No such key; or it is inactive, deleted or revoked.
-    #[error("the access key is not known")]
-    Unknown,
-    /// The signature does not match.
-    #[error("the signature does not match")]
-    Signature,
-    /// A token that is not this key's: of another, of none, expired or revoked.
-    #[error("the token is not this key's, or not good any more")]
-    Token,
-    /// Nobody can say now.
-    #[error(transparent)]
-    Unavailable(#[from] KeysUnavailable),
-}
-
-/// Whom a signed request speaks for, at `now_s` seconds since 1970; `token` is the temporary token that came along.
-///
-/// # Errors
-/// [`KeyRefusal`].
-pub fn authenticate(
-    request: &SignedRequest,
-    token: Option<&str>,
-    body: &[u8],
-    now_s: u64,
-    keys: &dyn AccessKeys,
-    revocations: &dyn Revocations,
-) -> Result<Arc<Authenticated>, KeyRefusal> {
-    if !request.is_in_time(now_s) {
-        return Err(KeyRefusal::Expired);
-    }
-    // Before the rows: a change that comes between is seen by the read set.
-    let seen = Seen { revocations: revocations.generation(), issuers: keys.issuers_generation() };
-    let found = keys.find(&request.authorization.key, token)?;
-    let signer = found.as_ref().map_or(keys.dummy(), |found| &*found.signer);
-    let is_signed = request.is_signed_by(signer, body);
-    let unknown = if token.is_some() { KeyRefusal::Token } else { KeyRefusal::Unknown };
-    let Some(found) = found.filter(|found| found.is_active) else { return Err(unknown) };
-    let who = standing(found.holder, seen, now_s, keys, revocations)?.ok_or(unknown)?;
-    if is_signed { Ok(who) } else { Err(KeyRefusal::Signature) }
-}
-
-/// Whom the key stands for now, of a request whose signature was checked a moment ago.
-///
-/// # Errors
-/// [`KeyRefusal::Unknown`] or [`KeyRefusal::Token`] if it is not there any more, or may not be used.
-pub fn again(
-    id: &str,
-    token: Option<&str>,
-    now_s: u64,
-    keys: &dyn AccessKeys,
-    revocations: &dyn Revocations,
-) -> Result<Arc<Authenticated>, KeyRefusal> {
-    let seen = Seen { revocations: revocations.generation(), issuers: keys.issuers_generation() };
-    let unknown = if token.is_some() { KeyRefusal::Token } else { KeyRefusal::Unknown };
-    let Some(found) = keys.find(id, token)?.filter(|found| found.is_active) else { return Err(unknown) };
-    standing(found.holder, seen, now_s, keys, revocations)?.ok_or(unknown)
-}
-
-/// The holder, unless its time is over, its issuer is gone, or it is revoked, or what it was begun by is.
-fn standing(
-    holder: KeyHolder,
-    seen: Seen,
-    now_s: u64,
-    keys: &dyn AccessKeys,
-    revocations: &dyn Revocations,
-) -> Result<Option<Arc<Authenticated>>, KeysUnavailable> {
-    if !holder.assumed_by().issuer().is_some_and(|name| keys.knows_issuer(name)) {
-        return Ok(None);
-    }
-    if let Some(traces) = holder.parent_traces()
-        && traces.are_revoked(revocations)?
-    {
-        return Ok(None);
-    }
-    if let Some(HeldSession { parent: Parent::Key(key), .. }) = &holder.session
-        && !keys.find(key, None)?.is_some_and(|found| found.is_active)
-    {
-        return Ok(None);
-    }
-    let who = Authenticated::of_key(holder, seen);
-    let is_good = who.validity().holds(now_s) && !who.traces().are_revoked(revocations)?;
-    Ok(is_good.then(|| Arc::new(who)))
-}
-
-#[cfg(test)]
-mod tests;

@@ -16,6 +16,10 @@ section! {
         require_signed_action: bool = false,
         /// Whether a client may leave the body unsigned.
         unsigned_payload: bool = false,
+        /// Whether requests by the older signature HmacSHA256 are taken.
+        hmac_sha256: bool = false,
+        /// Whether requests by the older signature HmacSHA1 are taken.
+        hmac_sha1: bool = false,
         /// Milliseconds in which one signature may be shown again, as a request of its own; 0: never.
         repeat_window_ms: u64 = 2_000,
         /// Signatures that are remembered; when there are so many, new ones are refused.

@@ -161,7 +161,11 @@ pub(super) fn bearer(value: &str) -> Option<Zeroizing<String>> {
 
 /// How the caller's program names itself, in the first of these headers that is there.
 pub(super) fn user_agent(headers: &HeaderMap, names: &[HeaderName]) -> Option<String> {
-    let text = names.iter().find_map(|name| headers.get(name)?.to_str().ok())?;
+    program(names.iter().find_map(|name| headers.get(name)?.to_str().ok())?)
+}
+
+/// A program's name as it is recorded: shortened, without control characters.
+pub(super) fn program(text: &str) -> Option<String> {
     let kept: String = text.chars().filter(|c| !c.is_control()).take(USER_AGENT_BYTES_MAX).collect();
     (!kept.is_empty()).then_some(kept)
 }

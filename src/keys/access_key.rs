@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::authentic::RowKey;
 use super::installation::{Installation, InstallationId};
-use super::material::{KEY_BYTES, KeyMaterial, SealError, Tampered, Wrapped, hmac};
+use super::material::{KEY_BYTES, KeyMaterial, SealError, Tampered, Wrapped, hmac, hmac_sha1};
 use crate::encoding::{Damaged, Reader, Writer};
 use crate::principal::Principal;
 
@@ -126,6 +126,18 @@ impl AccessKeySecret {
         let service = Zeroizing::new(hmac(date.as_slice(), &[service.as_bytes()]));
         let signing = Zeroizing::new(hmac(service.as_slice(), &[b"tc3_request"]));
         texts.iter().map(|text| hmac(signing.as_slice(), &[text])).collect()
+    }
+
+    /// HmacSHA256: the HMAC of `text` under the secret itself.
+    #[must_use]
+    pub fn sign_sha256(&self, text: &[u8]) -> [u8; 32] {
+        hmac(self.0.expose(), &[text])
+    }
+
+    /// HmacSHA1: the HMAC of `text` under the secret itself.
+    #[must_use]
+    pub fn sign_sha1(&self, text: &[u8]) -> [u8; 20] {
+        hmac_sha1(self.0.expose(), text)
     }
 }
 

@@ -10,6 +10,7 @@ use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use keyward_audit::{Random, RandomError};
+use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -139,6 +140,13 @@ pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut hmac = Hmac::<Sha256>::new((&*block).into());
     parts.iter().for_each(|part| hmac.update(part));
     hmac.finalize().into_bytes().into()
+}
+
+/// HMAC-SHA-1, as [`hmac`]: for signatures that are made so elsewhere.
+pub(super) fn hmac_sha1(key: &[u8], text: &[u8]) -> [u8; 20] {
+    let mut block = Zeroizing::new([0; 64]);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    Hmac::<Sha1>::new((&*block).into()).chain_update(text).finalize().into_bytes().into()
 }
 
 /// AES-256-GCM: turns `bytes` into ciphertext and answers the tag.

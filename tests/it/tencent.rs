@@ -7,6 +7,7 @@ mod service;
 mod sessions;
 mod signed;
 mod twins;
+mod v1;
 
 use crate::gateway::{Builder, TestGateway};
 use crate::wire::{Connection, Reply};

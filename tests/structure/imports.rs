@@ -4,7 +4,7 @@ use super::rust_files;
 use std::collections::BTreeMap;
 
 /// For each part of `src/`, the parts it may name by `crate::`.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     (
         "access",
         &[
@@ -15,6 +15,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "config",
             "error",
             "floods",
+            "form",
             "json",
             "keys",
             "parameters",
@@ -52,7 +53,8 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("encoding", &[]),
     ("error", &[]),
     ("floods", &[]),
-    ("http", &["access", "actions", "config", "error", "traces", "PROGRAM"]),
+    ("form", &[]),
+    ("http", &["access", "actions", "config", "error", "form", "traces", "PROGRAM"]),
     ("json", &[]),
     ("keys", &["clock", "encoding", "principal", "resource", "state"]),
     ("lib", &[]),

@@ -11,10 +11,11 @@ mod apis;
 mod messages;
 mod query;
 mod signed;
+mod v1;
 
 use super::exchange::{self, only};
 use super::tls::ClientCertificate;
-use crate::access::{Answer, Body, Call, Dialect, Fault, Gateway, Presented};
+use crate::access::{Answer, Body, Call, Dialect, Fault, Gateway, Presented, SignedRequest};
 use crate::config::Tencent;
 use crate::error::{ApiError, Code};
 use crate::traces::Arrival;
@@ -58,14 +59,19 @@ async fn serve(
 ) -> HttpResponse {
     let arrival = Arrival::now();
     let gateway = gateway.into_inner();
-    let language = Language::of(text(http.headers(), &LANGUAGE).as_deref());
+    let said = Said::of_headers(http.headers());
+    let language = Language::of(said.language.as_deref());
     let request = match gateway.request_id() {
         Ok(request) => request,
         Err(error) => return write(Answer::unrecorded(error), "", language),
     };
-    let call = head(&http, request.clone(), gateway.region(), &settings);
-    let parameters = parameters(&http, payload, &gateway, Reading::of(&call.presented, &gateway));
-    let answer = exchange::answer(&gateway, call, &http, arrival, parameters).await;
+    let (answer, language) = if v1::is_one(&http, &settings) {
+        v1::answer(&gateway, &http, payload, arrival, request.clone(), &settings).await
+    } else {
+        let call = call(&http, request.clone(), &said, credential(&http, &settings), gateway.region(), &settings);
+        let parameters = parameters(&http, payload, &gateway, Reading::of(&call.presented, &gateway));
+        (exchange::answer(&gateway, call, &http, arrival, parameters).await, language)
+    };
     let throttled = [Code::RequestLimitExceeded, Code::UinLimitExceeded];
     if answer.error().is_some_and(|error| throttled.contains(&error.code)) {
         tokio::time::sleep(THROTTLE_PAUSE).await;
@@ -108,26 +114,54 @@ impl Reading {
     }
 }
 
+/// What a request says of itself: in headers, or with an older signature among its parameters.
+struct Said {
+    action: Option<String>,
+    version: Option<String>,
+    region: Option<String>,
+    language: Option<String>,
+    client: Option<String>,
+}
+
+impl Said {
+    fn of_headers(headers: &HeaderMap) -> Self {
+        let text = |name| text(headers, name);
+        Self {
+            action: text(&ACTION),
+            version: text(&VERSION),
+            region: text(&REGION),
+            language: text(&LANGUAGE),
+            client: None,
+        }
+    }
+}
+
 /// Everything of a request but its parameters.
-fn head(http: &HttpRequest, request: String, region: &str, settings: &Tencent) -> Call {
+fn call(
+    http: &HttpRequest,
+    request: String,
+    said: &Said,
+    presented: Result<Presented, Fault>,
+    region: &str,
+    settings: &Tencent,
+) -> Call {
     let headers = http.headers();
-    let action = text(headers, &ACTION);
-    let presented = credential(http, settings);
     let fault = match (check_head(http), &presented) {
         (Err(fault), _) => Some(fault),
         (Ok(()), Err(fault)) => Some(fault.clone()),
-        (Ok(()), Ok(presented)) => check_request(http, presented, region, settings).err().map(Fault::Inner),
+        (Ok(()), Ok(presented)) => check_request(http, said, presented, region, settings).err().map(Fault::Inner),
     };
+    let client = said.client.as_deref().and_then(exchange::program);
     Call {
         request,
         door: DOOR,
-        operation: action.filter(|action| apis::has(action)),
+        operation: said.action.clone().filter(|action| apis::has(action)),
         presented: presented.unwrap_or(Presented::Malformed),
         known: None,
         body: None,
         fault,
         peer: http.peer_addr().map(|address| address.ip().to_canonical()),
-        user_agent: exchange::user_agent(headers, &[CLIENT.clone(), header::USER_AGENT]),
+        user_agent: client.or_else(|| exchange::user_agent(headers, &[CLIENT.clone(), header::USER_AGENT])),
         certificate: http.conn_data::<ClientCertificate>().map(|shown| shown.0.clone()),
         secure_transport: http.app_config().secure(),
         wants_checkpoint: false,
@@ -164,22 +198,31 @@ fn check_head(http: &HttpRequest) -> Result<(), Fault> {
 }
 
 /// What is told to callers with a good credential only, in this order: version, action, region, form.
-fn check_request(http: &HttpRequest, presented: &Presented, region: &str, settings: &Tencent) -> Result<(), ApiError> {
+fn check_request(
+    http: &HttpRequest,
+    said: &Said,
+    presented: &Presented,
+    region: &str,
+    settings: &Tencent,
+) -> Result<(), ApiError> {
     let headers = http.headers();
-    let service = match presented {
-        Presented::Signed(signed) => Some(signed.request.authorization.service.as_str()),
-        _ => None,
+    let (service, is_form) = match presented {
+        Presented::Signed(signed) => (signed.request.service(), matches!(signed.request, SignedRequest::V1(_))),
+        _ => (None, false),
     };
-    let missing = |name: &str| ApiError::new(Code::MissingParameter, format!("the header {name} is missing"));
-    let action = text(headers, &ACTION).ok_or_else(|| missing("X-TC-Action"))?;
-    let version = text(headers, &VERSION).ok_or_else(|| missing("X-TC-Version"))?;
-    apis::check(service, &version, &action)?;
-    if text(headers, &REGION).is_some_and(|asked| asked != region) {
+    let missing = |name: &str| {
+        let place = if is_form { "the parameter " } else { "the header X-TC-" };
+        ApiError::new(Code::MissingParameter, format!("{place}{name} is missing"))
+    };
+    let action = said.action.as_deref().ok_or_else(|| missing("Action"))?;
+    let version = said.version.as_deref().ok_or_else(|| missing("Version"))?;
+    apis::check(service, version, action)?;
+    if said.region.as_deref().is_some_and(|asked| asked != region) {
         let message = format!("this gateway serves the region `{region}` and no other");
         return Err(ApiError::new(Code::UnsupportedRegion, message));
     }
     if http.method() == Method::GET {
-        if apis::carries_value(&action) && !settings.values_over_get {
+        if apis::carries_value(action) && !settings.values_over_get {
             let message = "values are not taken over GET, where proxies log them; use POST";
             return Err(ApiError::new(Code::UnsupportedOperation, message));
         }
@@ -189,7 +232,7 @@ fn check_request(http: &HttpRequest, presented: &Presented, region: &str, settin
     if !http.query_string().is_empty() {
         return invalid("parameters of a POST belong in the body, not in the query");
     }
-    if !exchange::is_json(headers) {
+    if !is_form && !exchange::is_json(headers) {
         return invalid("the header Content-Type must be `application/json`");
     }
     if headers.contains_key(header::CONTENT_ENCODING) {

@@ -16,6 +16,9 @@ const INDEX_MAX: u64 = 99;
 /// Deepest nesting.
 const DEPTH_MAX: usize = 8;
 
+/// Values by name.
+pub(super) type Pairs = BTreeMap<String, Zeroizing<String>>;
+
 /// A parameter, or those below one name.
 enum Node {
     Leaf(String),
@@ -27,22 +30,42 @@ enum Node {
 /// # Errors
 /// `InvalidParameter` for everything that reads two ways.
 pub(super) fn to_json(query: &str) -> Result<Zeroizing<Vec<u8>>, ApiError> {
-    let mut root = BTreeMap::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+    of_pairs(&pairs(query)?)
+}
+
+/// Names with their values, decoded, of a query or of a form.
+///
+/// # Errors
+/// `InvalidParameter` if a name stands there twice, or anything is not encoded as forms are.
+pub(super) fn pairs(text: &str) -> Result<Pairs, ApiError> {
+    let mut pairs = Pairs::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(|| invalid("a parameter of the query has no `=`"))?;
-        let name = decode(name)?;
+        if pairs.insert(decode(name)?, Zeroizing::new(decode(value)?)).is_some() {
+            return Err(twice());
+        }
+    }
+    Ok(pairs)
+}
+
+/// The object that pairs stand for.
+///
+/// # Errors
+/// As [`to_json`].
+pub(super) fn of_pairs(pairs: &Pairs) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    let mut root = BTreeMap::new();
+    for (name, value) in pairs {
         let path: Vec<&str> = name.split('.').collect();
         if path.len() > DEPTH_MAX || path.iter().any(|part| part.is_empty()) {
             return Err(invalid("a parameter's name has an empty part or too many of them"));
         }
-        insert(&mut root, &path, decode(value)?)?;
+        insert(&mut root, &path, value.to_string())?;
     }
     let object = object(root)?;
     serde_json::to_vec(&object).map(Zeroizing::new).map_err(|_| invalid("the query cannot be read"))
 }
 
 fn insert(branch: &mut BTreeMap<String, Node>, path: &[&str], value: String) -> Result<(), ApiError> {
-    let twice = || invalid("a parameter stands there twice, or is both a value and a list");
     let Some((first, rest)) = path.split_first() else { return Ok(()) };
     if rest.is_empty() {
         return match branch.insert((*first).to_owned(), Node::Leaf(value)) {
@@ -94,6 +117,10 @@ fn list(mut below: BTreeMap<String, Node>) -> Result<Value, ApiError> {
 fn decode(text: &str) -> Result<String, ApiError> {
     let text = form::decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
     text.ok_or_else(|| invalid("the query is not percent-encoded UTF-8"))
+}
+
+fn twice() -> ApiError {
+    invalid("a parameter stands there twice, or is both a value and a list")
 }
 
 fn invalid(message: &str) -> ApiError {

@@ -4,8 +4,8 @@
 //! `access`, which knows keys.
 
 use super::{ACTION, REGION, TIMESTAMP, TOKEN, VERSION, apis, text};
-use crate::access::tc3::{Authorization, Payload, SignedRequest};
-use crate::access::{Fault, Presented, Signed};
+use crate::access::tc3::{Authorization, Payload, Tc3Request};
+use crate::access::{Fault, Presented, Signed, SignedRequest};
 use crate::config::Tencent;
 use crate::error::{ApiError, Code};
 use actix_web::HttpRequest;
@@ -30,7 +30,9 @@ pub(super) fn read(http: &HttpRequest, value: &str, settings: &Tencent) -> Resul
         return Ok(Presented::Malformed);
     }
     let signed = request(http, authorization, timestamp, token.is_some(), settings);
-    Ok(signed.map_or(Presented::Malformed, |request| Presented::Signed(Box::new(Signed { request, token }))))
+    Ok(signed.map_or(Presented::Malformed, |request| {
+        Presented::Signed(Box::new(Signed { request: SignedRequest::Tc3(request), token }))
+    }))
 }
 
 /// The signed request; none if its scope or its headers are not what they must be.
@@ -40,7 +42,7 @@ fn request(
     timestamp: String,
     has_token: bool,
     settings: &Tencent,
-) -> Option<SignedRequest> {
+) -> Option<Tc3Request> {
     let headers = http.headers();
     let covers = |name: &HeaderName| authorization.signed.iter().any(|signed| signed == name.as_str());
     let covers_action = [&ACTION, &VERSION, &REGION].into_iter().all(covers) && (!has_token || covers(&TOKEN));
@@ -62,7 +64,7 @@ fn request(
         (true, _) => Payload::Empty,
         (false, _) => Payload::Body,
     };
-    Some(SignedRequest {
+    Some(Tc3Request {
         authorization,
         timestamp,
         method: http.method().as_str().to_owned(),

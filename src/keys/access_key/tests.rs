@@ -44,6 +44,22 @@ fn a_signature_is_the_published_one() {
     assert_eq!(hex::encode(signature), "72e494ea809ad7a8c8f7a4507b9bddcbaa8e581f516e8da2f66e2c5a96525168");
 }
 
+/// Those of the older methods: one that the vendor published, and one of this project's.
+#[test]
+fn the_older_signatures_are_the_published_ones() {
+    let vendor = AccessKeySecret(KeyMaterial::from_bytes(Zeroizing::new(*b"Gu5t9xGARNpq86cd98joQYCN3EXAMPLE")));
+    let text = concat!(
+        "GETcvm.tencentcloudapi.com/?Action=DescribeInstances&InstanceIds.0=ins-09dx96dg&Limit=20&Nonce=11886&Offset=0&",
+        "Region=ap-guangzhou&SecretId=AKID",
+        "z8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE&Timestamp=1465185768&Version=2017-03-12",
+    );
+    assert_eq!(hex::encode(vendor.sign_sha1(text.as_bytes())), "12588ff585b7a56dbc169b047645edffe59c19e2");
+    let own = AccessKeySecret(KeyMaterial::from_bytes(Zeroizing::new(*b"EXAMPLEEXAMPLEEXAMPLEEXAMPLEKEY0")));
+    let text = b"POST127.0.0.1:8743/?Action=GetSecretValue&Nonce=12345&Region=ap-guangzhou&SecretId=AKIDEXAMPLE&\
+                 SecretName=demo&SignatureMethod=HmacSHA256&Timestamp=1800000000&Version=2019-09-23&VersionId=v1";
+    assert_eq!(hex::encode(own.sign_sha256(text)), "c37830c92232208e8b2e1f3a289405c27132f7d8eeb8af0413a0c41d05ef57c2");
+}
+
 #[test]
 fn a_deleted_key_leaves_no_row_behind() {
     let (keyring, _, mut rows) = installed();

@@ -8,6 +8,7 @@ use crate::installation::{Policies, shown_by, taken_by};
 use crate::tls;
 use crate::token::Issuer;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -57,6 +58,90 @@ fn the_python_sdk_works_unchanged() {
     assert_eq!(read["credential"]["access_key"], json!(key.id));
     assert!(read["user_agent"].as_str().unwrap().starts_with("SDK_PYTHON_3."), "{read}");
     gateway.finish();
+}
+
+/// What `tests/sdk/actions.py` shows, sent and signed as `settings` (of its environment) say, against a gateway with these.
+fn shown(settings: &[(&str, &str)], switched_on: &[&str]) -> BTreeMap<String, Value> {
+    let corp = Issuer::new("corp");
+    let policies = Policies::default().role("reader", &[shown_by("corp", "ci"), taken_by("user/dev/admin")], None);
+    let mut builder = with_door().issuer(&corp, "").policies(policies);
+    builder = builder.set("limits.secrets", 6).set("limits.versions_per_secret", 3);
+    for switch in switched_on {
+        builder = builder.set(&format!("tencent.{switch}"), true);
+    }
+    let gateway = builder.start();
+    let native = |action: &str, parameters: Value| gateway.call(gateway.admin(), action, &parameters).ok();
+    native("CreateKey", json!({"KeyId": "off"}));
+    native(
+        "CreateSecret",
+        json!({"SecretName": "sealed-off", "VersionId": "v1", "SecretString": "x", "KmsKeyId": "off"}),
+    );
+    native("DisableKey", json!({"KeyId": "off"}));
+    let key = Key::of(&gateway, gateway.admin());
+    let stranger = native("CreateAccessKey", json!({"Principal": "user/dev/stranger"})).body["AccessKey"].take();
+    let out = done(
+        program(&installed().join("venv/bin/python"), &gateway, &key)
+            .arg("actions.py")
+            .env("SSM_ENDPOINT", gateway.address().to_string())
+            .env("STRANGER_SECRET_ID", stranger["AccessKeyId"].as_str().unwrap())
+            .env("STRANGER_SECRET_KEY", stranger["SecretAccessKey"].as_str().unwrap())
+            .env("WEB_IDENTITY_TOKEN", corp.token_of("ci", &[], &[], 600))
+            .envs(settings.iter().copied()),
+    );
+    gateway.finish();
+    serde_json::from_str(out.lines().last().unwrap()).unwrap()
+}
+
+/// The rows of the table in docs/COMPATIBILITY.md: an action, and what it takes, refuses and answers.
+fn documented() -> BTreeMap<String, Value> {
+    let page = include_str!("../../../docs/COMPATIBILITY.md");
+    let (_, behind) = page.split_once("## Action by action\n").expect("the section of the table");
+    let section = behind.split_once("\n## ").map_or(behind, |(section, _)| section);
+    let list = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 6, "{row}");
+        let action = list(cells[1]).remove(0);
+        (action, json!({"taken": list(cells[2]), "refused": list(cells[3]), "errors": list(cells[4])}))
+    })
+    .collect()
+}
+
+/// The table of docs/COMPATIBILITY.md is what the SDK showed.
+#[test]
+fn the_python_sdk_shows_every_action_parameter_by_parameter_and_error_by_error() {
+    let shown = shown(&[], &[]);
+    let documented = documented();
+    for (action, told) in &shown {
+        assert_eq!(documented.get(action), Some(told), "{action}: {}", row(action, told));
+    }
+    assert_eq!(documented.keys().collect::<Vec<_>>(), shown.keys().collect::<Vec<_>>());
+}
+
+/// How a row should read.
+fn row(action: &str, told: &Value) -> String {
+    let list = |field: &str| -> String {
+        let names = told[field].as_array().unwrap().iter().map(|name| format!("`{}`", name.as_str().unwrap()));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    format!("| `{action}` | {} | {} | {} |", list("taken"), list("refused"), list("errors"))
+}
+
+/// However the SDK signs and sends, the actions do the same; the web identity is sent in one way alone.
+#[test]
+fn the_python_sdks_other_methods_and_signatures_do_the_same() {
+    let mut expected = documented();
+    expected.remove("AssumeRoleWithWebIdentity");
+    for (settings, switched_on) in [
+        (vec![("REQUEST_METHOD", "GET")], vec!["values_over_get"]),
+        (vec![("SIGN_METHOD", "HmacSHA256")], vec!["hmac_sha256"]),
+        (vec![("SIGN_METHOD", "HmacSHA1"), ("REQUEST_METHOD", "GET")], vec!["hmac_sha1", "values_over_get"]),
+    ] {
+        assert_eq!(shown(&settings, &switched_on), expected, "{settings:?}");
+    }
+    expected = documented();
+    assert_eq!(shown(&[("UNSIGNED_PAYLOAD", "yes")], &["unsigned_payload"]), expected);
 }
 
 #[test]
