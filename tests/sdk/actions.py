@@ -44,10 +44,8 @@ SHOWN = {action: {"taken": set(), "set": set(), "errors": set()} for action in O
 def clients(prefix):
     key = credential.Credential(os.environ[f"{prefix}_SECRET_ID"], os.environ[f"{prefix}_SECRET_KEY"])
     http = HttpProfile(protocol="http", endpoint=os.environ["SSM_ENDPOINT"], reqMethod=METHOD)
-    profile = ClientProfile(
-        httpProfile=http, language="en-US", signMethod=os.environ.get("SIGN_METHOD"),
-        unsignedPayload=os.environ.get("UNSIGNED_PAYLOAD") == "yes",
-    )
+    profile = ClientProfile(httpProfile=http, language="en-US", signMethod=os.environ.get("SIGN_METHOD"))
+    profile.unsignedPayload = os.environ.get("UNSIGNED_PAYLOAD") == "yes"
     return {name: client(key, os.environ["TENCENTCLOUD_REGION"], profile) for name, (_, client, _) in SERVICES.items()}
 
 
@@ -210,9 +208,10 @@ def ssh_keys():
     refused("ResourceNotFound", "GetSSHKeyPairValue", SecretName="none")
     refused("InvalidParameterValue", "GetSSHKeyPairValue", SSHKeyId="another")
     ok("DisableSecret", SecretName="pair")
-    refused("ResourceUnavailable.ResourceDisabled", "GetSSHKeyPairValue", SecretName="pair")
+    refused("FailedOperation", "GetSSHKeyPairValue", SecretName="pair")
     refused("InvalidParameterValue", "DeleteSecret", SecretName="pair", RecoveryWindowInDays=1)
-    ok("DeleteSecret", SecretName="pair", CleanSSHKey=True)
+    refused("UnsupportedOperation", "DeleteSecret", SecretName="pair", CleanSSHKey=True)
+    ok("DeleteSecret", SecretName="pair", CleanSSHKey=False)
 
 
 def service():
@@ -335,7 +334,8 @@ def events():
     span = {"StartTime": 0, "EndTime": int(time.time()) + 60}
     condition = [{"AttributeKey": "EventName", "AttributeValue": "GetSecretValue"}]
     for action, first, more in [("LookUpEvents", "", {"Mode": "standard"}), ("DescribeEvents", 0, {"IsReturnLocation": 0})]:
-        requires(action, **span)
+        for name in span:
+            refused("InvalidParameter.Time", action, **{other: second for other, second in span.items() if other != name})
         found = ok(action, **span, LookupAttributes=condition, MaxResults=3, NextToken=first, **more)
         assert found.Events and not found.ListOver
         assert ok(action, **span, LookupAttributes=condition, MaxResults=3, NextToken=found.NextToken).Events
