@@ -53,6 +53,7 @@ mod key_use;
 mod keys;
 mod pairs;
 pub mod policies;
+mod proposal;
 mod purger;
 mod question;
 mod recording;

@@ -3,7 +3,7 @@
 //! without code does not compile.
 
 /// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
-pub const CATALOGUE: u64 = 5;
+pub const CATALOGUE: u64 = 6;
 
 /// A service that owns actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,6 +112,17 @@ pub enum ValueType {
 }
 
 impl ConditionKey {
+    /// The version of the catalogue since which requests can have the key: what was recorded before lacks it, whatever was asked.
+    #[must_use]
+    pub const fn since(self) -> u64 {
+        match self {
+            Self::RequestTag | Self::RecoveryWindow => 2,
+            Self::TargetUin => 4,
+            Self::OidcAudience | Self::OidcIssuer | Self::OidcSubject => 5,
+            _ => 1,
+        }
+    }
+
     /// Every key, in the order of their names' bytes.
     pub const ALL: [Self; 14] = [
         Self::Door,
@@ -407,6 +418,8 @@ catalogue! {
     DescribeEvents Cloudaudit Operation Read Door;
     /// Revokes tokens.
     RevokeToken Cam Operation Write Door;
+    /// Decides what was recorded again by a policy set that is not live.
+    ReplayPolicies Cam Operation Read Door;
     /// A new access key, whose secret is shown this once.
     CreateAccessKey Cam Operation Write Door;
     /// A principal's access keys, without their secrets.

@@ -156,6 +156,7 @@ impl Ask {
                 | Request::Events(_)
                 | Request::GetInclusionProof { .. }
                 | Request::ExportRecords
+                | Request::ReplayPolicies(_)
                 | Request::CreateBackup)
         )
     }
@@ -418,6 +419,7 @@ fn carry_out(
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
+        | Request::ReplayPolicies(_)
         | Request::CreateBackup => return Ok(None),
     };
     Ok(Some(carried))

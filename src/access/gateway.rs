@@ -32,6 +32,7 @@ use keyward_audit::store::StoreError;
 use keyward_audit::{Changes, CommitError, Environment, Event, Lane, Log, RandomError, ReadSet, Refused};
 use moka::sync::Cache;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +106,7 @@ pub struct Gateway {
     key_user: KeyUser,
     dummy_key: DummyKey,
     seen: Seen,
+    replays: Arc<Semaphore>,
     known_keys: KnownKeys,
     session_policies: Cache<String, Arc<SessionPolicy>>,
 }
@@ -181,6 +183,7 @@ impl Gateway {
             held: Held::default(),
             key_user,
             session_policies: Cache::new(SESSION_POLICIES_MAX),
+            replays: Arc::new(Semaphore::new(1)),
             known_keys: KnownKeys::default(),
             dummy_key: DummyKey::random(&*environment.random)?,
             seen: Seen::new(
@@ -383,6 +386,11 @@ impl Gateway {
     /// What signs in place of a key that is not there.
     pub(super) fn dummy_key(&self) -> &DummyKey {
         &self.dummy_key
+    }
+
+    /// Whose turn it is to compare the trail with a set that is not live.
+    pub(super) fn replays(&self) -> &Arc<Semaphore> {
+        &self.replays
     }
 
     /// Access keys that signed a moment ago.

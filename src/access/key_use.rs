@@ -30,6 +30,8 @@ use std::sync::Arc;
 
 /// What of a record's parameters says by which key.
 const PARAMETER: &str = "kms";
+/// What of that says why it was refused, if it was.
+const REASON: &str = "reason";
 /// Most keys whose decisions are kept for a revision, for each use.
 const KEYS_MAX: u64 = 10_000;
 
@@ -137,7 +139,7 @@ impl Ruling {
         let mut said =
             Parameters::from([("key".to_owned(), Value::from(key)), ("uin".to_owned(), Value::from(uin.to_string()))]);
         if let Some(reason) = self.refusal() {
-            said.insert("reason".to_owned(), Value::from(reason));
+            said.insert(REASON.to_owned(), Value::from(reason));
             said.insert("layers".to_owned(), Value::List(self.layers().iter().map(layer).collect()));
         }
         Value::Object(said)
@@ -260,16 +262,34 @@ pub(super) fn explain(draft: &Draft, set: &PolicySet, place: &Place) -> Result<V
 }
 
 /// The use of a key, as a record holds it.
-struct Used<'a> {
+pub(super) struct Used<'a> {
     recorded: &'a Value,
-    usage: Operation,
-    key: &'a str,
-    uin: CreatorNumber,
-    now: String,
+    /// `kms:GenerateDataKey` or `kms:Decrypt`.
+    pub(super) usage: Operation,
+    /// The key's id.
+    pub(super) key: &'a str,
+    /// The number of the engine's role.
+    pub(super) uin: CreatorNumber,
+    /// When.
+    pub(super) now: String,
 }
 
 impl<'a> Used<'a> {
-    fn of(draft: &'a Draft) -> Result<Option<Self>, ReplayError> {
+    /// Whether it was allowed.
+    pub(super) fn was_allowed(&self) -> bool {
+        !self.recorded.as_object().is_some_and(|said| said.contains_key(REASON))
+    }
+
+    /// Whether another set allows it.
+    pub(super) fn would_be_allowed(&self, set: &PolicySet, place: &Place) -> bool {
+        KeyUser::new(self.uin).ask(set, self.usage, self.key, place, self.now.clone()).refusal().is_none()
+    }
+
+    /// The use that a record holds, if it holds one.
+    ///
+    /// # Errors
+    /// [`ReplayError::Incomplete`] if it does not say all of it.
+    pub(super) fn of(draft: &'a Draft) -> Result<Option<Self>, ReplayError> {
         let Some(recorded) = draft.parameters.get(PARAMETER) else { return Ok(None) };
         let incomplete = ReplayError::Incomplete;
         let said = recorded.as_object().ok_or(incomplete("`kms` as an object"))?;

@@ -332,6 +332,7 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::GetCheckpoint
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
+        | Request::ReplayPolicies(_)
         | Request::RotateRootKey
         | Request::CreateBackup
         | Request::AccessKey(_)

@@ -1,6 +1,10 @@
 //! The same request decided again, from its record alone (invariant I4): the stored texts of a revision, and the
 //! question that a record holds.
 
+mod against;
+
+pub(super) use against::{Against, Flip, Times};
+
 use super::key_use;
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
@@ -89,6 +93,14 @@ pub fn stored_revision(revision: &str, get: &mut TextRow<'_>) -> Result<PolicySe
     let settings = Settings::of_revision(manifest.config.as_bytes()).ok_or_else(differs)?;
     let set = PolicySet::load(&files, &settings).map_err(|_| differs())?;
     if set.revision() == revision { Ok(set) } else { Err(differs()) }
+}
+
+/// The version of the catalogue that a revision was decided under.
+fn catalogue_of(revision: &str, get: &mut TextRow<'_>) -> Result<u64, ReplayError> {
+    let manifest = get(&manifest_key(revision))?.ok_or_else(|| ReplayError::Missing(revision.to_owned()))?;
+    let manifest: Option<Manifest> = serde_json::from_slice(&manifest).ok();
+    let settings = manifest.and_then(|manifest| Settings::of_revision(manifest.config.as_bytes()));
+    settings.map(|settings| settings.catalogue).ok_or_else(|| ReplayError::Differs(revision.to_owned()))
 }
 
 /// What a record says was decided.

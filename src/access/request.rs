@@ -4,6 +4,7 @@ mod access_keys;
 mod events;
 mod keys;
 mod pairs;
+mod policies;
 mod secrets;
 mod service;
 mod sessions;
@@ -13,6 +14,7 @@ pub(super) use access_keys::{AccessKeyRequest, KeyChange};
 pub(super) use events::{AttributeKey, Condition, EventsRequest, NextToken, TagCondition};
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
+pub(super) use policies::ReplayPolicies;
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
 pub(super) use service::{ProductRequest, ServiceRequest};
 pub(super) use sessions::{Begin, SessionRequest};
@@ -102,6 +104,8 @@ pub(super) enum Request {
     },
     /// ExportRecords
     ExportRecords,
+    /// ReplayPolicies
+    ReplayPolicies(ReplayPolicies),
     /// RotateRootKey
     RotateRootKey,
     /// CreateBackup
@@ -185,6 +189,7 @@ impl Request {
                 size: fields.number("Size")?,
             },
             Operation::ExportRecords => read_export(fields)?,
+            Operation::ReplayPolicies => Self::ReplayPolicies(ReplayPolicies::read(fields)?),
             Operation::RotateRootKey => Self::RotateRootKey,
             Operation::CreateBackup => Self::CreateBackup,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),

@@ -6,6 +6,7 @@ use super::events;
 use super::export::Blocks;
 use super::gateway::Gateway;
 use super::grant::Exported;
+use super::proposal;
 use super::question::Asked;
 use super::request::{Request, SearchRecords};
 use crate::error::{ApiError, Code};
@@ -40,6 +41,7 @@ pub(super) fn carry_out(gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft)
             inclusion_proof(gateway, *index, *size)
         }
         Request::ExportRecords => export(gateway),
+        Request::ReplayPolicies(wanted) => proposal::replay(gateway, wanted, draft),
         Request::CreateBackup => backup(gateway, draft),
         _ => Ok(checkpoint(gateway)),
     }

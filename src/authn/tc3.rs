@@ -116,14 +116,12 @@ impl Tc3Request {
             Payload::Empty => Sha256::digest(b""),
             Payload::Unsigned => Sha256::digest(UNSIGNED_PAYLOAD),
         });
-        let mut texts: Vec<Vec<u8>> = Vec::with_capacity(4);
-        for (is_lower, has_port) in [(false, true), (false, false), (true, true), (true, false)] {
-            let text = self.text(&payload, is_lower, has_port);
-            if !texts.contains(&text) {
-                texts.push(text);
-            }
-        }
-        texts
+        let named = || self.authorization.signed.iter().zip(&self.values);
+        let has_port = named().any(|(name, value)| name == "host" && without_port(value).len() < value.len());
+        let has_upper = self.values.iter().any(|value| value.iter().any(u8::is_ascii_uppercase));
+        let forms = [(false, true), (false, false), (true, true), (true, false)].into_iter();
+        let differing = forms.filter(|(is_lower, keeps_port)| (!is_lower || has_upper) && (*keeps_port || has_port));
+        differing.map(|(is_lower, keeps_port)| self.text(&payload, is_lower, keeps_port)).collect()
     }
 
     fn text(&self, payload: &str, is_lower: bool, has_port: bool) -> Vec<u8> {

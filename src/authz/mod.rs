@@ -30,6 +30,7 @@ mod operator;
 #[cfg(test)]
 mod oracle_tests;
 mod pattern;
+mod reads;
 #[cfg(test)]
 mod reference;
 mod resource_pattern;

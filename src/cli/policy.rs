@@ -2,8 +2,10 @@
 
 mod check;
 mod explain;
+mod replay;
 mod uin;
 
+use super::instant::{When, when};
 use super::{Context, Failure};
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -32,6 +34,30 @@ itself used the key of the value.")]
         /// The record's index
         index: u64,
     },
+    /// Decide what was recorded again by a folder that is not live; exit 4 if anything comes out otherwise
+    #[command(after_help = "Examples:
+  keyward policy replay --policies ~/src/policies --since 30d
+  keyward --output json policy replay --policies ~/src/policies > flips.jsonl      # who is hit, one a line
+  keyward policy replay --policies ~/src/policies --accept flips.jsonl             # exit 0 if those are all
+  keyward policy replay --policies ~/src/policies --html report.html
+
+The folder is sent to the running gateway, which decides beside its requests and changes nothing (cam:ReplayPolicies). A flip is
+who, what and on what, with how often and when last; what is won stands before what is lost. Uses of keys by the gateway
+itself are among them, as role/local/SSM_QCSRole. Records that lack what the folder reads are counted, never guessed.")]
+    Replay {
+        /// The folder that is not live
+        #[arg(long, value_name = "DIR")]
+        policies: PathBuf,
+        /// From when on: a time, or how long ago; all of the trail if absent
+        #[arg(long, value_name = "TIME", value_parser = when)]
+        since: Option<When>,
+        /// Flips that are meant, one JSON object a line as `--output json` writes them; all others exit 4
+        #[arg(long, value_name = "FILE")]
+        accept: Option<PathBuf>,
+        /// Also write a report that a browser shows by itself
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
     /// Print the creator number of a principal: what `qcs:uin`, `${uin}` and resources name it by
     #[command(after_help = "Examples:
   keyward policy uin user/corp/alice
@@ -48,6 +74,9 @@ impl Policy {
         match self {
             Self::Check { dir } => check::run(context, dir),
             Self::Explain { index } => explain::run(context, index),
+            Self::Replay { policies, since, accept, html } => {
+                replay::run(context, &replay::Wanted { policies, since, accept, html })
+            }
             Self::Uin { principal } => uin::run(context, &principal),
         }
     }

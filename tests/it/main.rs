@@ -42,6 +42,7 @@ mod load;
 mod openapi;
 mod pairs;
 mod provider;
+mod replays;
 mod rewrap;
 mod root_keys;
 mod run;

@@ -58,7 +58,8 @@ const STORY: [&str; 47] = [
 /// Asked for by an access key alone, which only the other door takes: its example is held against its schema.
 const SIGNED: &str = "GetFederationToken";
 /// Played apart: their answers are files. Each with how that begins.
-const STREAMS: [(&str, &[u8]); 2] = [("ExportRecords", b"{"), ("CreateBackup", b"file ")];
+const STREAMS: [(&str, &[u8]); 3] =
+    [("ExportRecords", b"{"), ("CreateBackup", b"file "), ("ReplayPolicies", b"{\"Of\":")];
 /// Fields that come out anew each time; of the others the answer's values are the example's.
 const NEW_EACH_TIME: [&str; 38] = [
     "AccessKeyId",

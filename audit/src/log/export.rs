@@ -133,7 +133,7 @@ impl Export {
 }
 
 /// Hands out the records `[from, to)`; all of them must be there.
-fn each_record(log: &Shared, from: u64, to: u64, mut each: impl FnMut(&[u8])) -> Result<(), StoreError> {
+pub(super) fn each_record(log: &Shared, from: u64, to: u64, mut each: impl FnMut(&[u8])) -> Result<(), StoreError> {
     let keys = log.id.records(from..to);
     let mut next = from;
     log.store.snapshot(&mut |rows| {

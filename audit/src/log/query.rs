@@ -104,6 +104,15 @@ pub(super) fn search(rows: &dyn Snapshot, log: &Shared, query: &Query) -> Result
     Ok(search.page)
 }
 
+/// Where records of a time or later can be: from the first one that the indexes find, those that they do not cover yet included.
+pub(super) fn since(rows: &dyn Snapshot, log: &Shared, since_us: u64) -> Result<Range<u64>, StoreError> {
+    let size = log_size(rows, log)?;
+    let indexed = watermark(rows, log.id)?.min(size);
+    let query = Query { start_time_us: Some(since_us), ..Query::default() };
+    let ranges = segments::ranges(rows, log, &query, 0..indexed)?;
+    Ok(ranges.iter().map(|range| range.start).min().unwrap_or(indexed)..size)
+}
+
 fn log_size(rows: &dyn Snapshot, log: &Shared) -> Result<u64, StoreError> {
     let row = rows.get(Family::State, &log.id.state(HEAD).bytes)?;
     row.as_deref().and_then(Head::size_of).ok_or_else(|| super::head::damaged(HEAD))

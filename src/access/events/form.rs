@@ -76,6 +76,7 @@ const PARAMETERS: &[&str] = &[
     "previous",
     "principal",
     "program",
+    "proposed",
     "provider",
     "reason",
     "remaining",

@@ -50,7 +50,7 @@ fn request(
         return None;
     }
     let at = timestamp.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    if at.is_none_or(|at| at.format("%Y-%m-%d").to_string() != authorization.date) {
+    if at.is_none_or(|at| at.date_naive().to_string() != authorization.date) {
         return None;
     }
     let value = |name: &String| {
