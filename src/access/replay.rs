@@ -3,7 +3,7 @@
 
 mod against;
 
-pub(super) use against::{Against, Flip, Times};
+pub use against::{Against, Answer, Flip, Times, Told};
 
 use super::key_use;
 use crate::actions::{self, ConditionKey};

@@ -37,8 +37,8 @@ itself used the key of the value.")]
     /// Decide what was recorded again by a folder that is not live; exit 4 if anything comes out otherwise
     #[command(after_help = "Examples:
   keyward policy replay --policies ~/src/policies --since 30d
-  keyward --output json policy replay --policies ~/src/policies > flips.jsonl      # who is hit, one a line
-  keyward policy replay --policies ~/src/policies --accept flips.jsonl             # exit 0 if those are all
+  keyward --output json policy replay --policies ~/src/policies            # who is hit, one JSON object a line
+  keyward policy replay --policies ~/src/policies --accept flips.jsonl     # exit 0 if those lines are all
   keyward policy replay --policies ~/src/policies --html report.html
 
 The folder is sent to the running gateway, which decides beside its requests and changes nothing (cam:ReplayPolicies). A flip is

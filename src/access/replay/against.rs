@@ -31,7 +31,7 @@ type InputDigest = [u8; 16];
 /// An answer of policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::access) enum Answer {
+pub enum Answer {
     /// Yes. After no: what is won is told first.
     Allow,
     /// No.
@@ -41,33 +41,33 @@ pub(in crate::access) enum Answer {
 /// What comes out otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::access) struct Flip {
+pub struct Flip {
     /// What the set decides. First, so that what is won stands before what is lost.
-    pub(in crate::access) would: Answer,
+    pub would: Answer,
     /// Who asked; the engine's role, where it is the use of a key.
-    pub(in crate::access) principal: String,
+    pub principal: String,
     /// What.
-    pub(in crate::access) action: String,
+    pub action: String,
     /// On what; none for an action on the account.
-    pub(in crate::access) resource: Option<String>,
+    pub resource: Option<String>,
 }
 
 /// How often, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::access) struct Times {
+pub struct Times {
     /// How often.
-    pub(in crate::access) count: u64,
+    pub count: u64,
     /// Index of the newest record.
-    pub(in crate::access) last_index: u64,
+    pub last_index: u64,
     /// Its time, in seconds since 1970.
-    pub(in crate::access) last_time: u64,
+    pub last_time: u64,
     /// How often on each day, counted from 1970-01-01.
-    pub(in crate::access) days: BTreeMap<u64, u64>,
+    pub days: BTreeMap<u64, u64>,
 }
 
 /// The comparison, as far as it has come.
-pub(in crate::access) struct Against {
+pub struct Against {
     set: Arc<PolicySet>,
     place: Place,
     since_us: u64,
@@ -81,38 +81,38 @@ pub(in crate::access) struct Against {
 
 /// What it came to.
 #[derive(Debug, Default)]
-pub(in crate::access) struct Told {
+pub struct Told {
     /// Records of the span, of whatever kind.
-    pub(in crate::access) records: u64,
+    pub records: u64,
     /// Decisions that were made again, those on uses of keys included.
-    pub(in crate::access) decisions: u64,
+    pub decisions: u64,
     /// Of those, the ones that come out otherwise.
-    pub(in crate::access) flipped: u64,
+    pub flipped: u64,
     /// What comes out otherwise.
-    pub(in crate::access) flips: BTreeMap<Flip, Times>,
+    pub flips: BTreeMap<Flip, Times>,
     /// Why others cannot be decided, with how many there are and the index of the first.
-    pub(in crate::access) undecidable: BTreeMap<&'static str, (u64, u64)>,
+    pub undecidable: BTreeMap<&'static str, (u64, u64)>,
 }
 
 impl Against {
     /// Nothing was compared yet; records before `since_us` (microseconds since 1970) are passed over.
-    pub(in crate::access) fn new(set: Arc<PolicySet>, place: Place, since_us: u64) -> Self {
+    pub fn new(set: Arc<PolicySet>, place: Place, since_us: u64) -> Self {
         let (reads, catalogues, decided) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { set, place, since_us, reads, catalogues, decided, told: Told::default() }
     }
 
     /// What it has come to.
-    pub(in crate::access) fn told(&self) -> &Told {
+    pub fn told(&self) -> &Told {
         &self.told
     }
 
     /// How many inputs were decided.
-    pub(in crate::access) fn distinct(&self) -> usize {
+    pub fn distinct(&self) -> usize {
         self.decided.len()
     }
 
     /// Compares one record; those without a decision by policy are counted and passed over.
-    pub(in crate::access) fn add(&mut self, index: u64, bytes: &[u8], get: &mut TextRow<'_>) {
+    pub fn add(&mut self, index: u64, bytes: &[u8], get: &mut TextRow<'_>) {
         let Ok(record) = Record::parse(bytes) else {
             return self.undecidable(index, "the record cannot be read");
         };
