@@ -37,11 +37,12 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads a record's stored bytes.
+    /// Reads a record of the log that this process writes, for whoever goes over very many of them: as [`Record::parse`], but whether
+    /// the bytes are the canonical ones is not looked at again.
     ///
     /// # Errors
-    /// [`RecordError`] for anything but the canonical bytes of a record of a known schema.
-    pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
+    /// [`RecordError`] for anything but a record of a known schema.
+    pub fn read(bytes: &[u8]) -> Result<Self, RecordError> {
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(RecordError::TooLarge(bytes.len()));
         }
@@ -50,7 +51,15 @@ impl Record {
         if written.version != SCHEMA_VERSION {
             return Err(RecordError::Version(written.version));
         }
-        let record = Self::from(written);
+        Ok(Self::from(written))
+    }
+
+    /// Reads a record's stored bytes.
+    ///
+    /// # Errors
+    /// [`RecordError`] for anything but the canonical bytes of a record of a known schema.
+    pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
+        let record = Self::read(bytes)?;
         let framed = record.draft.frame().map_err(|error| RecordError::Malformed(error.to_string()))?;
         if framed.finish(record.epoch, record.index, record.time_us) == bytes {
             Ok(record)

@@ -113,7 +113,7 @@ impl Against {
 
     /// Compares one record; those without a decision by policy are counted and passed over.
     pub fn add(&mut self, index: u64, bytes: &[u8], get: &mut TextRow<'_>) {
-        let Ok(record) = Record::parse(bytes) else {
+        let Ok(record) = Record::read(bytes) else {
             return self.undecidable(index, "the record cannot be read");
         };
         if record.time_us() < self.since_us {
