@@ -25,11 +25,14 @@ mod facts;
 mod finding;
 mod folder;
 mod json;
+mod lint;
 mod load;
+mod named;
 mod operator;
 #[cfg(test)]
 mod oracle_tests;
 mod pattern;
+mod policy_test;
 #[cfg(test)]
 mod reference;
 mod resource_pattern;
@@ -48,7 +51,10 @@ pub use decision::{
 };
 pub use explain::{Explanation, WhyNot};
 pub use finding::{Code, Finding};
-pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, read_folder};
+pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, SNAPSHOT, read_folder, survey_folder};
+pub use lint::{Lint, Rule, Statement, Surroundings, Waived, Warning, lint};
+pub use named::Named;
+pub use policy_test::{Coverage, PolicyTest, PolicyTests, TestOutcome, grid};
 pub use session::SessionPolicy;
 pub use set::PolicySet;
 
