@@ -38,6 +38,7 @@ mod reference;
 mod resource_pattern;
 mod revision;
 mod role;
+mod schema;
 mod session;
 mod set;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, SNAPSHOT, read_folder, surve
 pub use lint::{Lint, Rule, Statement, Surroundings, Waived, Warning, lint};
 pub use named::Named;
 pub use policy_test::{Coverage, PolicyTest, PolicyTests, TestOutcome, grid};
+pub use schema::SchemaKind;
 pub use session::SessionPolicy;
 pub use set::PolicySet;
 

@@ -4,6 +4,7 @@ mod check;
 mod excerpt;
 mod explain;
 mod folder;
+mod schema;
 mod surroundings;
 mod test;
 mod uin;
@@ -52,6 +53,13 @@ itself used the key of the value.")]
         /// The record's index
         index: u64,
     },
+    /// Print a JSON Schema of the files of a policy folder, by which editors complete and check while typing
+    #[command(after_help = "Examples:
+  keyward policy schema document
+  keyward policy schema --dir .vscode/keyward    # one file for each kind
+
+Which schema is for which files: keyward policy schema --dir says so; how an editor is told: policies/README.md.")]
+    Schema(schema::Schema),
     /// Print the creator number of a principal: what `qcs:uin`, `${uin}` and resources name it by
     #[command(after_help = "Examples:
   keyward policy uin user/corp/alice
@@ -68,6 +76,7 @@ impl Policy {
         match self {
             Self::Check(check) => check.run(context),
             Self::Test(test) => test.run(context),
+            Self::Schema(schema) => schema.run(context),
             Self::Explain { index } => explain::run(context, index),
             Self::Uin { principal } => uin::run(context, &principal),
         }
