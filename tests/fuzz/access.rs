@@ -165,7 +165,7 @@ fn verdict(set: &PolicySet) -> Verdict {
 /// What a folder that loads is told of, and what its tests say: whatever stands in it, that is an answer.
 fn for_authors(set: &PolicySet, files: &[PolicyFile]) {
     let settings = settings();
-    let found = lint(files, &settings, &Surroundings::default()).expect("the folder loads");
+    let found = lint(files, &settings, &Surroundings::default()).unwrap();
     assert!(found.warnings.iter().all(|warning| warning.line > 0 && warning.column > 0));
     let tests = PolicyTests::read(files, &settings);
     assert!(tests.run(set, &settings).iter().all(|outcome| outcome.decision != "error"));

@@ -129,17 +129,13 @@ fn is_taken(kind: SchemaKind, value: &Value) -> Option<bool> {
 fn what_a_schema_refuses_is_refused_and_mutants_of_what_ships_are_refused_by_it() {
     let (mut refused, mut seen) = (0_usize, 0_usize);
     for (kind, path, value) in shipped() {
+        let schema = kind.schema();
         for mutant in mutants(&value) {
             seen += 1;
-            let by_schema = !fits(kind, &mutant);
-            refused += usize::from(by_schema);
-            if by_schema {
-                assert_ne!(
-                    is_taken(kind, &mutant),
-                    Some(true),
-                    "{path}: {:?}\n{mutant}",
-                    errors(&kind.schema(), &mutant)
-                );
+            let found = errors(&schema, &mutant);
+            refused += usize::from(!found.is_empty());
+            if !found.is_empty() {
+                assert_ne!(is_taken(kind, &mutant), Some(true), "{path}: {found:?}\n{mutant}");
             }
         }
     }

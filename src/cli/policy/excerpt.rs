@@ -99,11 +99,11 @@ mod tests {
         assert_eq!(marked(text, 2, 8)[2], "   |        ^^^^^^", "a string with an escaped quote");
         assert_eq!(marked(text, 2, 16)[2], "   |                ^^^^", "a word");
         assert_eq!(marked(text, 2, 2)[2], "   |  ^^^", "a key, a tab and an accent before it");
-        let whole = marked(text, 2, 29);
+        let whole = marked(text, 2, 28);
         assert_eq!(whole[1], " 2 |  \"é\": [\"a\\\"b\", true], \"c\": {\"d\": \"}\"}, \"e\": {");
         assert_eq!(whole[2].matches('^').count(), "{\"d\": \"}\"}".len(), "brackets inside strings count for nothing");
         assert_eq!(
-            marked(text, 2, 46)[2].matches('^').count(),
+            marked(text, 2, 45)[2].matches('^').count(),
             1,
             "what goes on below is marked to the end of the line"
         );

@@ -8,11 +8,12 @@ use crate::cli::{Context, Failure};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-/// Lines of a difference that are shown of each side.
-const LINES_MAX: usize = 20;
+/// Lines of a difference that are shown.
+const LINES_MAX: usize = 40;
 /// The first line of the grid.
 const HEAD: &str = "# Made by `keyward policy test --write-snapshot`: review how its lines change.\n";
 
@@ -112,23 +113,48 @@ impl Snapshot {
     }
 }
 
-/// The lines between what two texts begin and end with in common.
+/// The rows that are in one of two grids alone, each under its caller.
 fn difference(then: &str, now: &str) -> Vec<String> {
-    let (then, now): (Vec<&str>, Vec<&str>) = (then.lines().collect(), now.lines().collect());
-    let same = |(a, b): &(&&str, &&str)| a == b;
-    let start = then.iter().zip(&now).take_while(same).count();
-    let shorter = then.len().min(now.len()).saturating_sub(start);
-    let end = then.iter().rev().zip(now.iter().rev()).take(shorter).take_while(same).count();
-    let part = |lines: &[&str], sign: &str| {
-        let changed = lines.len().saturating_sub(start).saturating_sub(end);
-        let mut shown: Vec<String> =
-            lines.iter().skip(start).take(changed.min(LINES_MAX)).map(|line| format!("{sign}{line}")).collect();
-        if changed > LINES_MAX {
-            shown.push(format!("{sign}... and {} more lines", changed - LINES_MAX));
+    let (then, now) = (rows(then), rows(now));
+    let (old, new): (BTreeSet<_>, BTreeSet<_>) = (then.iter().collect(), now.iter().collect());
+    let mut callers: Vec<&str> = Vec::new();
+    for (caller, _) in then.iter().chain(&now) {
+        if !callers.contains(caller) {
+            callers.push(caller);
         }
-        shown
-    };
-    [part(&then, "-"), part(&now, "+")].concat()
+    }
+    let mut shown = Vec::new();
+    for caller in callers {
+        let of = |rows: &[(&str, &str)], other: &BTreeSet<&(&str, &str)>, sign: &str| -> Vec<String> {
+            let only = rows.iter().filter(|row| row.0 == caller && !other.contains(row));
+            only.map(|(_, row)| format!("{sign}{row}")).collect()
+        };
+        let changed = [of(&then, &new, "-"), of(&now, &old, "+")].concat();
+        if !changed.is_empty() {
+            shown.push(format!(" {caller}"));
+            shown.extend(changed);
+        }
+    }
+    let more = shown.len().saturating_sub(LINES_MAX);
+    if more > 0 {
+        shown.truncate(LINES_MAX);
+        shown.push(format!(" ... and {more} more lines"));
+    }
+    shown
+}
+
+/// The rows of a grid, each with its caller.
+fn rows(grid: &str) -> Vec<(&str, &str)> {
+    let mut caller = "";
+    let mut rows = Vec::new();
+    for line in grid.lines() {
+        if line.starts_with("  ") {
+            rows.push((caller, line));
+        } else {
+            caller = line;
+        }
+    }
+    rows
 }
 
 impl Report<'_> {
@@ -138,7 +164,7 @@ impl Report<'_> {
         if let Snapshot::Different(lines) = snapshot {
             self.context.output.say(&format!("{}: the answers have changed:", self.folder.shown(SNAPSHOT)));
             for line in lines {
-                let tint = if line.starts_with('-') { Tint::Bad } else { Tint::Plain };
+                let tint = if line.starts_with(['-', '+']) { Tint::Doubtful } else { Tint::Plain };
                 self.context.output.say_tinted(&[(tint, line)]);
             }
         }
@@ -203,11 +229,12 @@ mod tests {
     use super::difference;
 
     #[test]
-    fn a_difference_is_what_lies_between_common_lines() {
-        assert_eq!(difference("a\nb\nc\n", "a\nx\ny\nc\n"), ["-b", "+x", "+y"]);
-        assert_eq!(difference("a\na\n", "a\n"), ["-a"]);
-        assert_eq!(difference("", "a\n"), ["+a"]);
-        let long = "x\n".repeat(50);
-        assert_eq!(difference(&long, "").last().unwrap(), "-... and 30 more lines");
+    fn a_difference_is_the_rows_that_changed_each_under_its_caller() {
+        let then = "# head\na\n  x allow\n  y deny\nb\n  x allow\n";
+        let now = "# head\na\n  x allow\n  y allow\nb\n  x allow\nc\n  x deny\n";
+        assert_eq!(difference(then, now), [" a", "-  y deny", "+  y allow", " c", "+  x deny"]);
+        assert!(difference(then, then).is_empty());
+        let long: String = (0..50).map(|row| format!("  {row}\n")).collect();
+        assert_eq!(difference(&long, "").last().unwrap(), " ... and 11 more lines");
     }
 }
