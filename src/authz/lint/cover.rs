@@ -154,6 +154,9 @@ fn has_pattern(large: &Pattern, small: &Pattern) -> bool {
     let width = small.tokens().len();
     let mut reached: Vec<bool> = std::iter::once(true).chain(std::iter::repeat_n(false, width)).collect();
     for step in large.tokens() {
+        if !reached.contains(&true) {
+            return false;
+        }
         reached = match step {
             Token::Any => reached
                 .iter()
