@@ -124,7 +124,7 @@ Changes nothing and prints no secret. A running gateway is looked at as it lies 
     Import(import::Import),
     /// Run a program with secrets in its environment
     Run(run::Run),
-    /// Check policies, and look up creator numbers
+    /// Check and test policies, explain decisions, and look up creator numbers
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Search, export, prove and verify the audit log

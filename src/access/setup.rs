@@ -2,8 +2,8 @@
 
 use crate::authn::remote::{Remote, RemoteError, RemoteSettings, RemoteSource};
 use crate::authn::{Algorithm, ClaimNames, GroupsRule, IssuerSettings, KeySource};
-use crate::authz::{self, IssuerRule};
-use crate::config::{Config, Groups, Issuer, Keys};
+use crate::authz::{self, IssuerRule, PolicyFile};
+use crate::config::{self, Config, Groups, Issuer, Keys};
 use crate::keys::{Candidates, FileProvider, PassphraseProvider, PassphraseSource, RootKeyError, RootKeyProvider};
 use crate::resource::Place;
 use keyward_audit::disk::{self, Share, Thresholds};
@@ -212,6 +212,14 @@ pub fn disk_settings(config: &Config) -> disk::Settings {
         compaction_bytes: storage.compaction_bytes,
         ..defaults
     }
+}
+
+/// The same without a configuration: the defaults, and the issuers that the folder itself names.
+#[must_use]
+pub fn assumed_policy_settings(files: &[PolicyFile]) -> authz::Settings {
+    let (server, policy) = (config::Server::default(), config::Policy::default());
+    let place = Place { region: server.region, account: server.account };
+    authz::Settings::assumed(place, policy.document_characters_max, files)
 }
 
 /// What of the configuration enters the load checks and the policy revision.

@@ -115,7 +115,8 @@ fn divide(text: &str) -> Result<(&str, &str), (Code, String)> {
     Ok((service, operation))
 }
 
-fn nearest(text: &str) -> String {
+/// What to write instead of a text that names no action.
+pub(super) fn nearest(text: &str) -> String {
     let best = ACTIONS.iter().map(Action::full_name).min_by_key(|name| distance(text, name));
     format!("matches no action; the nearest is `{}`", best.unwrap_or_default())
 }

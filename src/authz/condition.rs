@@ -42,12 +42,12 @@ pub(super) enum Keys {
 pub(super) struct Clause {
     pub(super) key: ConditionKey,
     pub(super) operator: Operator,
-    wanted: Wanted,
+    pub(super) wanted: Wanted,
 }
 
 /// The policy's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Texts(Vec<Text>),
     Patterns(Vec<Pattern>),
     Instants(Order, Vec<i64>),

@@ -137,9 +137,14 @@ pub(super) fn find<'a>(members: &'a [Member], key: &str) -> Option<&'a Node> {
     members.iter().find(|member| member.key == key).map(|member| &member.node)
 }
 
-fn check_length(bytes: &[u8], settings: &Settings, findings: &mut Findings) {
+/// The length of a document: its characters, white space not counted.
+pub(super) fn length(bytes: &[u8]) -> usize {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let length = text.chars().filter(|c| !matches!(c, ' ' | '\t' | '\r' | '\n')).count();
+    text.chars().filter(|c| !matches!(c, ' ' | '\t' | '\r' | '\n')).count()
+}
+
+fn check_length(bytes: &[u8], settings: &Settings, findings: &mut Findings) {
+    let length = length(bytes);
     let most = settings.document_characters_max;
     if length > most {
         findings.add_file(

@@ -3,16 +3,16 @@
 //!
 //! `KEYWARD_WRITE_SNAPSHOTS=1` writes the grid anew. The form of the tests: `policies/README.md`.
 
-mod case;
-mod grid;
 mod readme;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use self::case::{Case, cases_of};
+use super::lint::{Surroundings, lint};
 use super::reference::Reference;
-use super::{Decision, IssuerRule, PolicyFile, PolicySet, Settings};
+use super::{
+    Coverage, Decision, IssuerRule, PolicyFile, PolicySet, PolicyTests, Question, Settings, grid, survey_folder,
+};
 use crate::resource::Place;
 
 /// Where every example is: issuers `corp` (groups required) and `ci` (groups optional).
@@ -49,28 +49,26 @@ fn name_of(path: &Path) -> String {
 struct Example {
     name: String,
     files: Vec<PolicyFile>,
-    cases: Vec<Case>,
+    tests: PolicyTests,
+}
+
+impl Example {
+    fn of(name: String, files: Vec<PolicyFile>) -> Self {
+        let tests = PolicyTests::read(&files, &settings());
+        assert!(tests.errors.is_empty(), "{name}: {:#?}", tests.errors);
+        assert!(!tests.tests.is_empty(), "example {name} has tests");
+        Self { name, files, tests }
+    }
 }
 
 fn examples() -> Vec<Example> {
-    entries(&policies().join("examples")).iter().map(|folder| example(folder)).collect()
-}
-
-fn example(folder: &Path) -> Example {
-    let mut files = Vec::new();
-    for part in ["documents", "roles"] {
-        for path in entries(&folder.join(part)) {
-            files.push(PolicyFile {
-                path: format!("{part}/{}", name_of(&path)),
-                bytes: fs::read(&path).expect("a file"),
-            });
-        }
-    }
-    let attachments = fs::read(folder.join("attachments.json")).expect("an example has attachments.json");
-    files.push(PolicyFile { path: "attachments.json".to_owned(), bytes: attachments });
-    let tests = entries(&folder.join("tests"));
-    let cases = tests.iter().flat_map(|path| cases_of(&fs::read_to_string(path).expect("a file"))).collect();
-    Example { name: name_of(folder), files, cases }
+    let folders = entries(&policies().join("examples"));
+    let read = |folder: &PathBuf| {
+        let (files, findings) = survey_folder(folder);
+        assert!(findings.is_empty(), "{findings:#?}");
+        Example::of(name_of(folder), files)
+    };
+    folders.iter().map(read).collect()
 }
 
 /// An example loaded by both evaluators, which must agree.
@@ -83,15 +81,21 @@ impl Loaded {
     fn load(example: &Example) -> Self {
         let engine = PolicySet::load(&example.files, &settings());
         let engine = engine.unwrap_or_else(|found| panic!("example {}: {found:#?}", example.name));
-        Self { engine, reference: Reference::read(&example.files, &settings()) }
+        Self { reference: Reference::read(engine.files(), &settings()), engine }
     }
 
-    fn decide(&self, case: &Case) -> Decision {
-        case.ask(&settings(), |question| {
-            let decision = self.engine.decide(question);
-            assert_eq!(decision, self.reference.decide(question), "{question:?}");
-            decision
-        })
+    fn decide(&self, question: &Question<'_>) -> Decision {
+        let decision = self.engine.decide(question);
+        assert_eq!(decision, self.reference.decide(question), "{question:?}");
+        decision
+    }
+
+    /// Every test passes, by both.
+    fn check(&self, example: &Example) {
+        for test in &example.tests.tests {
+            let outcome = test.judged(&test.ask(&settings(), |question| self.decide(question)));
+            assert!(outcome.passed, "{}: {outcome:#?}", example.name);
+        }
     }
 }
 
@@ -99,22 +103,28 @@ impl Loaded {
 fn every_example_answers_as_its_tests_say() {
     let examples = examples();
     assert!(examples.len() >= 6, "the examples are found");
-    for example in &examples {
-        let loaded = Loaded::load(example);
-        assert!(!example.cases.is_empty(), "example {} has tests", example.name);
-        for case in &example.cases {
-            let decision = loaded.decide(case);
-            assert_eq!(decision.outcome.name(), case.expect, "{}: {}: {decision:?}", example.name, case.name);
-            if let Some(by) = &case.by {
-                assert_eq!(&grid::statements(&decision), by, "{}: {}", example.name, case.name);
-            }
-        }
+    examples.iter().for_each(|example| Loaded::load(example).check(example));
+}
+
+#[test]
+fn every_statement_of_an_example_is_exercised_and_none_is_warned_of() {
+    for Example { name, files, tests } in examples() {
+        let set = PolicySet::load(&files, &settings()).expect("an example loads");
+        let coverage = Coverage::of(&tests, &files, &set, &settings());
+        assert_eq!(coverage.percent(), 100, "{name}: {:#?}", coverage.missed);
+        let lint = lint(&files, &settings(), &Surroundings::default()).expect("an example loads");
+        assert!(lint.warnings.is_empty(), "{name}: {:#?}", lint.warnings);
     }
 }
 
 #[test]
 fn the_grid_of_decisions_is_as_reviewed() {
-    let grid: String = examples().iter().map(|example| grid::of(example, &Loaded::load(example))).collect();
+    let rows = |example: &Example| {
+        let loaded = Loaded::load(example);
+        let rows = grid(&example.tests.tests, &settings(), &|question| loaded.decide(question));
+        format!("# {}\n{rows}\n", example.name)
+    };
+    let grid: String = examples().iter().map(rows).collect();
     let path = policies().join("decisions.snap");
     if std::env::var_os("KEYWARD_WRITE_SNAPSHOTS").is_some() {
         fs::write(&path, &grid).expect("the snapshot is written");
@@ -147,11 +157,9 @@ fn presets_load_and_read_only_never_reads_a_value() {
     let role = fs::read(policies().join("presets/roles/SSM_QCSRole.json")).expect("the service's role");
     files.push(PolicyFile { path: "roles/SSM_QCSRole.json".to_owned(), bytes: role });
     files.push(PolicyFile { path: "attachments.json".to_owned(), bytes: PRESETS_ATTACHED.as_bytes().to_vec() });
-    let example = Example { name: "presets".to_owned(), files, cases: cases_of(PRESET_CASES) };
-    let loaded = Loaded::load(&example);
-    for case in &example.cases {
-        assert_eq!(loaded.decide(case).outcome.name(), case.expect, "{}", case.name);
-    }
+    files.push(PolicyFile { path: "tests/presets.json".to_owned(), bytes: PRESET_TESTS.as_bytes().to_vec() });
+    let example = Example::of("presets".to_owned(), files);
+    Loaded::load(&example).check(&example);
 }
 
 const PRESETS_ATTACHED: &str = r#"{"version":1,"attachments":[
@@ -162,7 +170,7 @@ const PRESETS_ATTACHED: &str = r#"{"version":1,"attachments":[
     {"policy":"dev-admin","to":["user/ci/dev-admin"]},
     {"policy":"demo-read","to":["user/ci/app"]}]}"#;
 
-const PRESET_CASES: &str = r#"{"version":1,"tests":[
+const PRESET_TESTS: &str = r#"{"version":1,"tests":[
     {"name":"the service's role unwraps data keys","principal":"role/local/SSM_QCSRole","credential":"session",
      "action":"kms:Decrypt","resource":"key/k1","expect":"allow"},
     {"name":"the service's role reads no secret","principal":"role/local/SSM_QCSRole","credential":"session",

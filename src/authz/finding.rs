@@ -151,7 +151,7 @@ impl Findings {
 }
 
 /// Quotes at most [`TEXT_CHARACTERS_MAX`] characters and no control characters.
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let mut short: String = text.chars().take(TEXT_CHARACTERS_MAX).map(printable).collect();
     if text.chars().nth(TEXT_CHARACTERS_MAX).is_some() {

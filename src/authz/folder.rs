@@ -22,14 +22,23 @@ pub(super) enum FileKind<'a> {
     Role(&'a str),
     /// `tests/<name>.json`: for authors; no part of the set.
     Test,
+    /// `tests/decisions.snap`: the answers as they were reviewed; no part of the set.
+    Snapshot,
+    /// `waivers.json`: warnings that somebody answers for; no part of the set.
+    Waivers,
 }
+
+/// The path of the waivers in a folder.
+pub(super) const WAIVERS: &str = "waivers.json";
+/// The path of the reviewed answers in a folder.
+pub const SNAPSHOT: &str = "tests/decisions.snap";
 
 /// Entries that the folder may hold; one with more is refused without looking at all of them.
 pub const ENTRIES_MAX: usize = 10_000;
 
 /// What may stand in the folder.
-const ALLOWED: &str = "the folder holds `attachments.json`, `documents/*.json`, `roles/*.json` and `tests/*.json`; \
-     names are 1 to 128 of `A-Z a-z 0-9 + = , . @ _ -`";
+const ALLOWED: &str = "the folder holds `attachments.json`, `documents/*.json`, `roles/*.json`, `tests/*.json`, \
+     `tests/decisions.snap` and `waivers.json`; names are 1 to 128 of `A-Z a-z 0-9 + = , . @ _ -`";
 
 impl<'a> FileKind<'a> {
     /// What the file of that relative path is.
@@ -37,8 +46,11 @@ impl<'a> FileKind<'a> {
     /// # Errors
     /// What may stand in the folder, if it is none of these.
     pub(super) fn of(path: &'a str) -> Result<Self, &'static str> {
-        if path == "attachments.json" {
-            return Ok(Self::Attachments);
+        match path {
+            "attachments.json" => return Ok(Self::Attachments),
+            WAIVERS => return Ok(Self::Waivers),
+            SNAPSHOT => return Ok(Self::Snapshot),
+            _ => {}
         }
         let (folder, file) = path.split_once('/').ok_or(ALLOWED)?;
         let name = file.strip_suffix(".json").filter(|name| is_name(name)).ok_or(ALLOWED)?;
@@ -53,8 +65,16 @@ impl<'a> FileKind<'a> {
     /// Largest file of the kind, in bytes.
     const fn bytes_max(self) -> usize {
         match self {
-            Self::Attachments => attachments::FILE_BYTES_MAX,
-            Self::Document(_) | Self::Role(_) | Self::Test => document::FILE_BYTES_MAX,
+            Self::Attachments | Self::Snapshot => attachments::FILE_BYTES_MAX,
+            Self::Document(_) | Self::Role(_) | Self::Test | Self::Waivers => document::FILE_BYTES_MAX,
+        }
+    }
+
+    /// Whether requests are decided by it.
+    pub(super) const fn is_of_the_set(self) -> bool {
+        match self {
+            Self::Attachments | Self::Document(_) | Self::Role(_) => true,
+            Self::Test | Self::Snapshot | Self::Waivers => false,
         }
     }
 }
@@ -64,13 +84,25 @@ fn is_name(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(fits)
 }
 
-/// Reads the policy folder, all but its tests, sorted by path bytes.
+/// Reads what of the policy folder requests are decided by, sorted by path bytes.
 ///
 /// # Errors
 /// A finding for each file that may not stand in it, cannot be read, is no regular file, leads out of the folder or may be
 /// changed by everybody; and if there is no `attachments.json`, as in a folder that was emptied.
 pub fn read_folder(dir: &Path) -> Result<Vec<PolicyFile>, Vec<Finding>> {
-    let mut folder = Folder { root: PathBuf::new(), files: Vec::new(), findings: Vec::new(), entries: 0 };
+    let (files, findings) = read(dir, |kind| kind.is_of_the_set());
+    if findings.is_empty() { Ok(files) } else { Err(findings) }
+}
+
+/// Reads the whole policy folder as its authors see it, tests and waivers included: the files that can be read, sorted by
+/// path bytes, and the findings of [`read_folder`] about the others.
+#[must_use]
+pub fn survey_folder(dir: &Path) -> (Vec<PolicyFile>, Vec<Finding>) {
+    read(dir, |_| true)
+}
+
+fn read(dir: &Path, wanted: fn(FileKind<'_>) -> bool) -> (Vec<PolicyFile>, Vec<Finding>) {
+    let mut folder = Folder { root: PathBuf::new(), wanted, files: Vec::new(), findings: Vec::new(), entries: 0 };
     match fs::canonicalize(dir).and_then(|root| Ok((fs::metadata(&root)?, root))) {
         Ok((metadata, root)) => {
             folder.root = root;
@@ -84,16 +116,15 @@ pub fn read_folder(dir: &Path) -> Result<Vec<PolicyFile>, Vec<Finding>> {
     if folder.findings.is_empty() && !folder.files.iter().any(|file| file.path == "attachments.json") {
         folder.refuse("attachments.json", "is missing: without it everybody is denied everything");
     }
-    if !folder.findings.is_empty() {
-        folder.findings.sort();
-        return Err(folder.findings);
-    }
+    folder.findings.sort();
     folder.files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-    Ok(folder.files)
+    (folder.files, folder.findings)
 }
 
 struct Folder {
     root: PathBuf,
+    /// What kinds of files are read; the others are looked at.
+    wanted: fn(FileKind<'_>) -> bool,
     files: Vec<PolicyFile>,
     findings: Vec<Finding>,
     /// Seen so far.
@@ -153,7 +184,7 @@ impl Folder {
         match FileKind::of(path) {
             Err(message) => self.refuse(path, message),
             Ok(_) if !metadata.is_file() => self.refuse(path, "no regular file"),
-            Ok(FileKind::Test) => {}
+            Ok(kind) if !(self.wanted)(kind) => {}
             Ok(kind) => self.read_file(path, &real, kind.bytes_max()),
         }
     }
@@ -204,6 +235,19 @@ mod tests {
         let dir = folder(&["roles/r.json", "documents/b.json", "attachments.json", "documents/a.json", "tests/t.json"]);
         let paths: Vec<String> = read_folder(dir.path()).unwrap().into_iter().map(|file| file.path).collect();
         assert_eq!(paths, ["attachments.json", "documents/a.json", "documents/b.json", "roles/r.json"]);
+    }
+
+    #[test]
+    fn what_is_for_authors_is_read_for_them_alone() {
+        let own = ["attachments.json", "tests/decisions.snap", "tests/t.json", "waivers.json"];
+        let dir = folder(&own);
+        assert_eq!(read_folder(dir.path()).unwrap().len(), 1);
+        let (files, findings) = survey_folder(dir.path());
+        assert_eq!(files.into_iter().map(|file| file.path).collect::<Vec<_>>(), own);
+        assert!(findings.is_empty());
+        let dir = folder(&["attachments.json", "model.conf", "tests/other.snap", "tests/t.json"]);
+        let (files, findings) = survey_folder(dir.path());
+        assert_eq!((files.len(), findings.len()), (2, 2), "what is right is read beside what is wrong");
     }
 
     #[test]

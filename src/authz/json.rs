@@ -7,11 +7,13 @@
 use std::collections::HashSet;
 use std::str::Chars;
 
-/// Deepest nesting of objects and lists.
+/// Deepest nesting of objects and lists in what requests are decided by.
 pub(super) const DEPTH_MAX: usize = 8;
+/// The same in files for authors, which hold whole documents.
+pub(super) const AUTHORS_DEPTH_MAX: usize = 12;
 
 /// A place in a file: 1-based line, and 1-based column in Unicode scalar values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     pub(super) line: u32,
     pub(super) column: u32,
@@ -85,6 +87,27 @@ impl Node {
         }
     }
 
+    /// The members of an object.
+    pub(super) fn into_members(self) -> Option<Vec<Member>> {
+        match self.value {
+            Value::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// The same value, without places.
+    pub(super) fn plain(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            // What is read as a number is one for everybody; one too large for a float is none of ours.
+            Value::Number(text) => serde_json::from_str(text).unwrap_or_default(),
+            Value::String(text) => text.clone().into(),
+            Value::List(list) => list.iter().map(Self::plain).collect(),
+            Value::Object(members) => members.iter().map(|member| (member.key.clone(), member.node.plain())).collect(),
+        }
+    }
+
     /// The elements of a list, or the value itself: CAM lets a single value stand without brackets.
     pub(super) fn one_or_many(&self) -> &[Self] {
         match &self.value {
@@ -107,11 +130,20 @@ pub(super) struct JsonError {
 /// # Errors
 /// Every repeated key, and the first error of any other kind.
 pub(super) fn read(bytes: &[u8]) -> Result<Node, Vec<JsonError>> {
+    read_nested(bytes, DEPTH_MAX)
+}
+
+/// As [`read`], nested up to `depth_max`.
+///
+/// # Errors
+/// Every repeated key, and the first error of any other kind.
+pub(super) fn read_nested(bytes: &[u8], depth_max: usize) -> Result<Node, Vec<JsonError>> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => return Err(vec![bad_utf8(bytes, error.valid_up_to())]),
     };
-    let mut reader = Reader { rest: text.chars(), at: Position { line: 1, column: 1 }, depth: 0, repeated: Vec::new() };
+    let at = Position { line: 1, column: 1 };
+    let mut reader = Reader { rest: text.chars(), at, depth: 0, depth_max, repeated: Vec::new() };
     match reader.document() {
         Ok(node) if reader.repeated.is_empty() => Ok(node),
         Ok(_) => Err(reader.repeated),
@@ -144,6 +176,7 @@ struct Reader<'a> {
     rest: Chars<'a>,
     at: Position,
     depth: usize,
+    depth_max: usize,
     repeated: Vec<JsonError>,
 }
 
@@ -204,8 +237,8 @@ impl Reader<'_> {
     }
 
     fn nested(&mut self, read: fn(&mut Self) -> Result<Value, JsonError>) -> Result<Value, JsonError> {
-        if self.depth == DEPTH_MAX {
-            return Err(self.error("nested deeper than 8 levels"));
+        if self.depth == self.depth_max {
+            return Err(self.error("nested deeper than this kind of file may be"));
         }
         self.depth += 1;
         self.next();
@@ -469,24 +502,12 @@ mod tests {
         assert_eq!(read(b"{\n\xc3\xa9\xff").unwrap_err()[0].at, Position { line: 2, column: 2 });
     }
 
-    /// The same value through `serde_json`, which keeps the last of repeated keys.
-    fn as_serde(node: &Node) -> serde_json::Value {
-        match &node.value {
-            Value::Null => serde_json::Value::Null,
-            Value::Bool(value) => (*value).into(),
-            Value::Number(text) => serde_json::from_str(text).unwrap(),
-            Value::String(text) => text.clone().into(),
-            Value::List(list) => list.iter().map(as_serde).collect(),
-            Value::Object(members) => members.iter().map(|m| (m.key.clone(), as_serde(&m.node))).collect(),
-        }
-    }
-
     proptest! {
         #[test]
         fn what_is_accepted_is_read_as_serde_json_reads_it(text in r#"[\[\]{},:"\\u0-9a-e.\-+ truefalsn]{0,24}"#) {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             match read(text.as_bytes()) {
-                Ok(node) => prop_assert_eq!(as_serde(&node), theirs.unwrap()),
+                Ok(node) => prop_assert_eq!(node.plain(), theirs.unwrap()),
                 Err(errors) => prop_assert!(
                     theirs.is_err() || errors.iter().any(|e| e.message.contains("twice") || e.message.contains("deeper"))
                         || text.contains(['e', '.']),

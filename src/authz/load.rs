@@ -53,8 +53,8 @@ impl<'a> Read<'a> {
         let mut kept: Vec<PolicyFile> = Vec::new();
         for file in files {
             match FileKind::of(&file.path) {
-                Ok(FileKind::Test) => {}
-                Ok(_) => kept.push(file.clone()),
+                Ok(kind) if kind.is_of_the_set() => kept.push(file.clone()),
+                Ok(_) => {}
                 Err(message) => self.refuse(&file.path, Code::PolicyNameError, message),
             }
         }

@@ -25,17 +25,21 @@ mod facts;
 mod finding;
 mod folder;
 mod json;
+mod lint;
 mod load;
+mod named;
 mod operator;
 #[cfg(test)]
 mod oracle_tests;
 mod pattern;
+mod policy_test;
 mod reads;
 #[cfg(test)]
 mod reference;
 mod resource_pattern;
 mod revision;
 mod role;
+mod schema;
 mod session;
 mod set;
 #[cfg(test)]
@@ -49,7 +53,11 @@ pub use decision::{
 };
 pub use explain::{Explanation, WhyNot};
 pub use finding::{Code, Finding};
-pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, read_folder};
+pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, SNAPSHOT, read_folder, survey_folder};
+pub use lint::{Lint, Rule, Statement, Surroundings, Waived, Warning, lint};
+pub use named::Named;
+pub use policy_test::{Coverage, PolicyTest, PolicyTests, TestOutcome, grid};
+pub use schema::SchemaKind;
 pub use session::SessionPolicy;
 pub use set::PolicySet;
 

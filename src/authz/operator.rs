@@ -97,6 +97,32 @@ impl Operator {
     }
 }
 
+/// The names of all operators.
+pub(super) const NAMES: [&str; 22] = [
+    "string_equal",
+    "string_not_equal",
+    "string_equal_ignore_case",
+    "string_not_equal_ignore_case",
+    "string_like",
+    "string_not_like",
+    "date_equal",
+    "date_not_equal",
+    "date_less_than",
+    "date_less_than_equal",
+    "date_greater_than",
+    "date_greater_than_equal",
+    "numeric_equal",
+    "numeric_not_equal",
+    "numeric_less_than",
+    "numeric_less_than_equal",
+    "numeric_greater_than",
+    "numeric_greater_than_equal",
+    "bool_equal",
+    "ip_equal",
+    "ip_not_equal",
+    "null_equal",
+];
+
 fn comparison(name: &str) -> Result<(Comparison, bool), &'static str> {
     use Order::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
     Ok(match name {

@@ -6,6 +6,7 @@
 mod condition;
 mod dice;
 mod question;
+mod redundant;
 mod shrink;
 mod statement;
 mod world;

@@ -33,6 +33,11 @@ const DEV_DOCUMENTS: [(&str, &str); 2] = [
 ];
 /// How long the record of the making may take to become durable.
 const FIRST_WRITE_MAX: Duration = Duration::from_secs(30);
+/// Warnings that stand in what `init` writes, and tests of it; the same of `init --dev`.
+const WAIVERS: &str = include_str!("../../policies/init/waivers.json");
+const TESTS: &str = include_str!("../../policies/init/tests.json");
+const DEV_WAIVERS: &str = include_str!("../../policies/init/dev-waivers.json");
+const DEV_TESTS: &str = include_str!("../../policies/init/dev-tests.json");
 const SERVICE_ROLE: &str = include_str!("../../policies/presets/roles/SSM_QCSRole.json");
 
 /// Make a new installation
@@ -271,6 +276,11 @@ fn write_policies(dir: &Path, dev: bool) -> anyhow::Result<()> {
         write(&dir.join(format!("documents/{name}.json")), text.as_bytes(), 0o600)?;
     }
     write(&dir.join("roles/SSM_QCSRole.json"), SERVICE_ROLE.as_bytes(), 0o600)?;
+    write(&dir.join("waivers.json"), if dev { DEV_WAIVERS } else { WAIVERS }.as_bytes(), 0o600)?;
+    write(&dir.join("tests/keyward.json"), TESTS.as_bytes(), 0o600)?;
+    if dev {
+        write(&dir.join("tests/dev.json"), DEV_TESTS.as_bytes(), 0o600)?;
+    }
     let mut attachments = vec![json!({"policy": "QcloudAccessForSSMRole", "to": ["role/local/SSM_QCSRole"]})];
     if dev {
         attachments.push(json!({"policy": "dev-admin", "to": ["user/dev/admin"]}));

@@ -32,6 +32,14 @@ pub(super) struct Output {
     bold: bool,
 }
 
+/// How a part of a line stands out, where it may.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tint {
+    Plain,
+    Bad,
+    Doubtful,
+}
+
 /// How a column takes to a terminal that is too narrow for all.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fit {
@@ -92,6 +100,19 @@ impl Output {
         if !self.is_json() {
             line(&printable(text));
         }
+    }
+
+    /// A line of text for people, some parts of which stand out on a terminal.
+    pub(super) fn say_tinted(&self, parts: &[(Tint, &str)]) {
+        if self.is_json() {
+            return;
+        }
+        let tinted = |(tint, text): &(Tint, &str)| match tint {
+            Tint::Bad if self.bold => format!("\u{1b}[1;31m{}\u{1b}[0m", printable(text)),
+            Tint::Doubtful if self.bold => format!("\u{1b}[1;33m{}\u{1b}[0m", printable(text)),
+            Tint::Plain | Tint::Bad | Tint::Doubtful => printable(text),
+        };
+        line(&parts.iter().map(tinted).collect::<String>());
     }
 
     /// What was done: the whole answer for programs, a sentence for people.

@@ -1,28 +1,48 @@
 //! `keyward policy ...`: on the folder and the store's files, without a token.
 
 mod check;
+mod excerpt;
 mod explain;
+mod folder;
 mod replay;
+mod schema;
+mod surroundings;
+mod test;
 mod uin;
 
-use super::instant::{When, when};
 use super::{Context, Failure};
 use clap::Subcommand;
-use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(super) enum Policy {
-    /// Check a policy folder as the gateway would load it; exit 4 with every error at once
+    /// Check a policy folder: every error that would refuse it at once (exit 4), and what is hardly meant as it stands
     #[command(after_help = "Examples:
   keyward policy check
-  keyward --output json policy check ~/src/policies      # one finding a line, with file, line and column
+  keyward policy check ~/src/policies --deny-warnings    # for CI: exit 4 on warnings, too
+  keyward --output json policy check ~/src/policies      # one finding a line, for editors
+  keyward policy check --store                           # knows existing secrets, and whose number a creator is
 
-Without a folder it checks the configured one. Nothing goes live by it; the language: policies/README.md.")]
-    Check {
-        /// The folder; the configured one if absent
-        #[arg(value_name = "DIR")]
-        dir: Option<PathBuf>,
-    },
+It works offline, without a token, and nothing goes live by it. Rules, codes and waivers (waivers.json): policies/README.md.
+A line of JSON has severity (error, warning, waived), code, rule, file, line, column, end_column, statement, text, message;
+the last one has valid, revision, documents, warnings, waived.
+
+Without a folder it checks the configured one. A folder that is named is held against the configuration as for every verb; if
+there is no keyward.toml here, against the one beside the folder; without that, against defaults and the issuers that it names.")]
+    Check(check::Check),
+    /// Run the tests of a policy folder and say which statements none of them exercised; exit 4 if one fails
+    #[command(after_help = "Examples:
+  keyward policy test
+  keyward policy test ~/src/policies --min-coverage 90    # for CI: exit 4 if fewer statements are exercised
+  keyward policy test --write-snapshot                    # the grid of all answers, to be reviewed
+
+It works offline, without a token. Tests are tests/*.json of the folder; their form: policies/README.md. The grid is every
+caller of the tests with every action on every resource. If tests/decisions.snap is there, it is held against it: a
+difference is shown and fails, until the file is written anew and reviewed.
+
+A line of JSON is a test (test, file, line, column, expected, expected_by, decision, by, passed), a statement that none
+exercised (unexercised: file, line, column, statement), or the last one: tests, failed, statements, exercised, coverage,
+snapshot (none, same, different, written).")]
+    Test(test::Test),
     /// Say of a recorded access which statements were attached to its caller and why each did or did not apply
     #[command(after_help = "Examples:
   keyward audit query --decision deny --limit 10      # finds indexes
@@ -44,20 +64,14 @@ itself used the key of the value.")]
 The folder is sent to the running gateway, which decides beside its requests and changes nothing (cam:ReplayPolicies). A flip is
 who, what and on what, with how often and when last; what is won stands before what is lost. Uses of keys by the gateway
 itself are among them, as role/local/SSM_QCSRole. Records that lack what the folder reads are counted, never guessed.")]
-    Replay {
-        /// The folder that is not live
-        #[arg(long, value_name = "DIR")]
-        policies: PathBuf,
-        /// From when on: a time, or how long ago; all of the trail if absent
-        #[arg(long, value_name = "TIME", value_parser = when)]
-        since: Option<When>,
-        /// Flips that are meant, one JSON object a line as `--output json` writes them; all others exit 4
-        #[arg(long, value_name = "FILE")]
-        accept: Option<PathBuf>,
-        /// Also write a report that a browser shows by itself
-        #[arg(long, value_name = "FILE")]
-        html: Option<PathBuf>,
-    },
+    Replay(replay::Replay),
+    /// Print a JSON Schema of the files of a policy folder, by which editors complete and check while typing
+    #[command(after_help = "Examples:
+  keyward policy schema document
+  keyward policy schema --dir .vscode/keyward    # one file for each kind
+
+Which schema is for which files: keyward policy schema --dir says so; how an editor is told: policies/README.md.")]
+    Schema(schema::Schema),
     /// Print the creator number of a principal: what `qcs:uin`, `${uin}` and resources name it by
     #[command(after_help = "Examples:
   keyward policy uin user/corp/alice
@@ -72,11 +86,11 @@ It reads the root key and the store's files and needs no token.")]
 impl Policy {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
-            Self::Check { dir } => check::run(context, dir),
+            Self::Check(check) => check.run(context),
+            Self::Test(test) => test.run(context),
+            Self::Schema(schema) => schema.run(context),
             Self::Explain { index } => explain::run(context, index),
-            Self::Replay { policies, since, accept, html } => {
-                replay::run(context, &replay::Wanted { policies, since, accept, html })
-            }
+            Self::Replay(replay) => replay.run(context),
             Self::Uin { principal } => uin::run(context, &principal),
         }
     }

@@ -10,7 +10,8 @@ use keyward::authn::{
     RevocationsUnavailable,
 };
 use keyward::authz::{
-    Caller, Context, CredentialForm, IssuerRule, PolicyFile, PolicySet, Question, Settings, Target, Verdict,
+    Caller, Context, Coverage, CredentialForm, IssuerRule, PolicyFile, PolicySet, PolicyTests, Question, Settings,
+    Surroundings, Target, Verdict, grid, lint,
 };
 use keyward::config::{Config, DEV_ISSUER, TEMPLATE};
 use keyward::parameters::Fields;
@@ -161,12 +162,23 @@ fn verdict(set: &PolicySet) -> Verdict {
     .outcome
 }
 
+/// What a folder that loads is told of, and what its tests say: whatever stands in it, that is an answer.
+fn for_authors(set: &PolicySet, files: &[PolicyFile]) {
+    let settings = settings();
+    let found = lint(files, &settings, &Surroundings::default()).unwrap();
+    assert!(found.warnings.iter().all(|warning| warning.line > 0 && warning.column > 0));
+    let tests = PolicyTests::read(files, &settings);
+    assert!(tests.run(set, &settings).iter().all(|outcome| outcome.decision != "error"));
+    assert!(Coverage::of(&tests, files, set, &settings).percent() <= 100);
+    let _rows = grid(&tests.tests, &settings, &|question| set.decide(question));
+}
+
 #[test]
 fn i05_i10_policy_documents() {
     let mut seeds = files("policies/presets", ".json");
     seeds.extend(files("policies/examples", ".json"));
     fuzz("policy", seeds, |bytes| {
-        for path in ["documents/p.json", "attachments.json", "roles/r.json"] {
+        for path in ["documents/p.json", "attachments.json", "roles/r.json", "tests/t.json", "waivers.json"] {
             let mut set = vec![file(path, bytes)];
             if path != "attachments.json" {
                 set.push(file("attachments.json", ATTACHED));
@@ -175,7 +187,10 @@ fn i05_i10_policy_documents() {
                 set.push(file("documents/p.json", ALLOW));
             }
             match PolicySet::load(&set, &settings()) {
-                Ok(set) => assert!(!matches!(verdict(&set), Verdict::Error(_))),
+                Ok(loaded) => {
+                    assert!(!matches!(verdict(&loaded), Verdict::Error(_)));
+                    for_authors(&loaded, &set);
+                }
                 Err(findings) => assert!(!findings.is_empty()),
             }
         }

@@ -195,6 +195,11 @@ fn an_auditors_session() {
 }
 
 #[test]
+fn policies_are_written_checked_and_tested() {
+    play("policies.transcript");
+}
+
+#[test]
 fn every_transcript_is_played() {
     let source = include_str!("transcripts.rs");
     for entry in fs::read_dir(folder()).unwrap() {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::case::cases_of;
 use super::{policies, settings};
 use crate::actions::{ACTIONS, ConditionKey, Level};
-use crate::authz::{Code, PolicyFile, PolicySet};
+use crate::authz::lint::{Rule, Surroundings, lint};
+use crate::authz::{Code, PolicyFile, PolicySet, PolicyTests};
 
 const README: &str = include_str!("../../../policies/README.md");
 const PLAIN: &str =
@@ -48,7 +48,12 @@ fn the_examples_of_the_readme_load() {
         let none = || file("attachments.json".to_owned(), r#"{"version":1}"#);
         let document = |text: &str| file("documents/p.json".to_owned(), text);
         if value.get("tests").is_some() {
-            assert!(!cases_of(block).is_empty());
+            let tests = PolicyTests::read(&[file("tests/t.json".to_owned(), block)], &settings());
+            assert!(!tests.tests.is_empty() && tests.errors.is_empty(), "{:#?}", tests.errors);
+        } else if value.get("waivers").is_some() {
+            let files = [none(), file("waivers.json".to_owned(), block)];
+            let warnings = lint(&files, &settings(), &Surroundings::default()).expect("it loads").warnings;
+            assert!(warnings.iter().all(|warning| warning.rule == Rule::WaiverUnused), "{warnings:#?}");
         } else if value.get("attachments").is_some() {
             let mut files = named_by(&value);
             files.push(file("attachments.json".to_owned(), block));

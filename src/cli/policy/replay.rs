@@ -4,23 +4,32 @@ mod report;
 
 use crate::authz;
 use crate::cli::client::Client;
-use crate::cli::instant::{self, When};
+use crate::cli::instant::{self, When, when};
 use crate::cli::output::{self, Column};
 use crate::cli::{Context, Failure};
 use crate::clock;
 use anyhow::{Context as _, anyhow};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// What is asked for.
-pub(super) struct Wanted {
-    pub(super) policies: PathBuf,
-    pub(super) since: Option<When>,
-    pub(super) accept: Option<PathBuf>,
-    pub(super) html: Option<PathBuf>,
+#[derive(Args)]
+pub(in crate::cli) struct Replay {
+    /// The folder that is not live
+    #[arg(long, value_name = "DIR")]
+    policies: PathBuf,
+    /// From when on: a time, or how long ago; all of the trail if absent
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    since: Option<When>,
+    /// Flips that are meant, one JSON object a line as `--output json` writes them; all others exit 4
+    #[arg(long, value_name = "FILE")]
+    accept: Option<PathBuf>,
+    /// Also write a report that a browser shows by itself
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// What makes two flips the same.
@@ -34,31 +43,32 @@ struct Replayed {
     totals: Option<Value>,
 }
 
-pub(super) fn run(context: &Context, wanted: &Wanted) -> Result<(), Failure> {
-    let accepted = wanted.accept.as_deref().map(accepted).transpose()?.unwrap_or_default();
-    let mut parameters = Map::from_iter([("Files".to_owned(), files(&wanted.policies)?)]);
-    if let Some(since) = wanted.since {
-        let now_s = clock::system().clock.wall_us() / 1_000_000;
-        parameters.insert("StartTime".to_owned(), Value::from(since.at_s(now_s)));
+impl Replay {
+    pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
+        let accepted = self.accept.as_deref().map(accepted).transpose()?.unwrap_or_default();
+        let mut parameters = Map::from_iter([("Files".to_owned(), files(&self.policies)?)]);
+        if let Some(since) = self.since {
+            let now_s = clock::system().clock.wall_us() / 1_000_000;
+            parameters.insert("StartTime".to_owned(), Value::from(since.at_s(now_s)));
+        }
+        let replayed = ask(&Client::new(context)?, &Value::Object(parameters))?;
+        let totals =
+            replayed.totals.as_ref().ok_or_else(|| anyhow!("the gateway's answer broke off; nothing is known"))?;
+        if let Some(path) = &self.html {
+            let folder = self.policies.display().to_string();
+            let page = report::page(&folder, &replayed.flips, &replayed.undecidable, totals);
+            let mut file = output::new_private_file(path)?;
+            file.write_all(page.as_bytes()).and_then(|()| file.sync_all())?;
+        }
+        show(context, &replayed, totals);
+        let open = replayed.flips.iter().filter(|flip| !accepted.contains(&identity(flip))).count();
+        if open == 0 {
+            return Ok(());
+        }
+        let all = replayed.flips.len();
+        let of = if accepted.is_empty() { String::new() } else { format!(" that `--accept` does not have, of {all}") };
+        Err(Failure::Invalid(format!("{open} flip(s){of}")))
     }
-    let replayed = ask(&Client::new(context)?, &Value::Object(parameters))?;
-    let totals = replayed.totals.as_ref().ok_or_else(|| anyhow!("the gateway's answer broke off; nothing is known"))?;
-    if let Some(path) = &wanted.html {
-        let mut file = output::new_private_file(path)?;
-        let page = report::page(&wanted.policies.display().to_string(), &replayed.flips, &replayed.undecidable, totals);
-        file.write_all(page.as_bytes()).and_then(|()| file.sync_all())?;
-    }
-    show(context, &replayed, totals);
-    let open = replayed.flips.iter().filter(|flip| !accepted.contains(&identity(flip))).count();
-    if open == 0 {
-        return Ok(());
-    }
-    let of = if accepted.is_empty() {
-        String::new()
-    } else {
-        format!(" that `--accept` does not have, of {}", replayed.flips.len())
-    };
-    Err(Failure::Invalid(format!("{open} flip(s){of}")))
 }
 
 /// The folder as parameters.
@@ -70,7 +80,10 @@ fn files(folder: &Path) -> Result<Value, Failure> {
         findings.iter().for_each(|finding| output::line(&finding.to_string()));
         Failure::Invalid(format!("`{}` cannot be read", folder.display()))
     })?;
-    let live = files.into_iter().filter(|file| !file.path.starts_with("tests/"));
+    // What is part of no revision, tests and waivers, is of no use there.
+    let is_part =
+        |path: &str| path == "attachments.json" || path.starts_with("documents/") || path.starts_with("roles/");
+    let live = files.into_iter().filter(|file| is_part(&file.path));
     let files = live.map(|file| {
         let text = String::from_utf8(file.bytes).map_err(|_| anyhow!("`{}` is not UTF-8", file.path))?;
         Ok(json!({"Path": file.path, "Text": text}))

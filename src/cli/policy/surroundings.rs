@@ -1,0 +1,45 @@
+//! What the linter is told beside the folder: the time, how the gateway is reached, and, if asked for, what the store holds.
+
+use super::folder::Folder;
+use crate::authz::{Named, Surroundings};
+use crate::cli::{Failure, root_keys};
+use crate::clock;
+use crate::config::Config;
+use crate::keys::Opened;
+use crate::secret::lookup;
+use keyward_audit::store::{self, rocks::RocksStore};
+
+/// Names of existing secrets that are looked at; the rules about them are for people.
+const SECRETS_MAX: usize = 100_000;
+
+/// Of a folder; the store is looked into only if that was asked for, since it takes the root key.
+pub(super) fn of(folder: &Folder, with_store: bool) -> Result<Surroundings, Failure> {
+    let now = i64::try_from(clock::system().clock.wall_us() / 1_000_000).unwrap_or(i64::MAX);
+    let is_reached_over_ipv6 = folder.config.as_ref().is_some_and(|config| config.server.listen.is_ipv6());
+    let mut surroundings = Surroundings { now, is_reached_over_ipv6, ..Surroundings::default() };
+    match &folder.config {
+        Some(config) if with_store => look(config, folder, &mut surroundings)?,
+        None if with_store => {
+            return Err(Failure::Usage("--store needs a keyward.toml, which says where it is".to_owned()));
+        }
+        Some(_) | None => {}
+    }
+    Ok(surroundings)
+}
+
+/// Reads the store's files as they are; a gateway that has them open goes on.
+fn look(config: &Config, folder: &Folder, surroundings: &mut Surroundings) -> Result<(), Failure> {
+    let roots = root_keys(config)?;
+    let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;
+    let Opened { keyring, .. } = store::read(&rows, |snapshot| Ok(roots.open(snapshot)))??;
+    let named = Named::of(&folder.files).principals.into_iter();
+    surroundings.principals = named.map(|who| (keyring.creator_number(&who).get(), who)).collect();
+    let secrets = &mut surroundings.secrets;
+    store::read(&rows, |snapshot| {
+        lookup::each_secret(snapshot, keyring.installation().row_key(), &mut |row| {
+            secrets.push(row.name.to_string());
+            secrets.len() < SECRETS_MAX
+        })
+    })?;
+    Ok(())
+}
