@@ -38,16 +38,16 @@ pub(super) enum Keys {
 }
 
 /// One operator on one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Clause {
     pub(super) key: ConditionKey,
     pub(super) operator: Operator,
-    wanted: Wanted,
+    pub(super) wanted: Wanted,
 }
 
 /// The policy's values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Wanted {
     Texts(Vec<Text>),
     Patterns(Vec<Pattern>),
     Instants(Order, Vec<i64>),

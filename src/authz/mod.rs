@@ -16,6 +16,7 @@ mod condition;
 #[cfg(test)]
 mod conformance_tests;
 mod decision;
+mod diff;
 mod document;
 mod engine;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod finding;
 mod folder;
 mod json;
 mod load;
+mod nearest;
 mod operator;
 #[cfg(test)]
 mod oracle_tests;
@@ -37,6 +39,7 @@ mod revision;
 mod role;
 mod session;
 mod set;
+mod spelling;
 #[cfg(test)]
 mod testing;
 mod value;
@@ -46,9 +49,14 @@ pub use decision::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Fault, Layer, Question, Reason, StatementEffect,
     Target, Verdict,
 };
-pub use explain::{Explanation, WhyNot};
+pub use diff::{
+    Base, Diff, DiffError, Direction, Example, Form, Line, RoleChange, Said, SecretAsked, Who, Witness, WitnessTarget,
+    diff, what_can, who_can,
+};
+pub use explain::{Explanation, Part, WhyNot};
 pub use finding::{Code, Finding};
 pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, read_folder};
+pub use nearest::Remedy;
 pub use session::SessionPolicy;
 pub use set::PolicySet;
 

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory as _, Parser as _};
 use std::collections::BTreeMap;
 
 /// What a value is called. A new name is a decision, not an accident.
-const VALUE_NAMES: [&str; 36] = [
+const VALUE_NAMES: [&str; 39] = [
     "ACTION",
     "CHARACTERS",
     "COMMAND",
@@ -29,11 +29,14 @@ const VALUE_NAMES: [&str; 36] = [
     "NAME",
     "NAME=ENV",
     "NAME[:VERSION]",
+    "NEW",
     "NUMBER",
+    "OLD",
     "OUTCOME",
     "PREFIX",
     "PRINCIPAL",
     "RECORDS",
+    "RESOURCE",
     "ROLE",
     "SHELL",
     "STATE",
