@@ -170,3 +170,7 @@ impl PolicySet {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+#[path = "nearest_tests.rs"]
+mod tests;

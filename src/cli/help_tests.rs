@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory as _, Parser as _};
 use std::collections::BTreeMap;
 
 /// What a value is called. A new name is a decision, not an accident.
-const VALUE_NAMES: [&str; 39] = [
+const VALUE_NAMES: [&str; 38] = [
     "ACTION",
     "CHARACTERS",
     "COMMAND",
@@ -36,7 +36,6 @@ const VALUE_NAMES: [&str; 39] = [
     "PREFIX",
     "PRINCIPAL",
     "RECORDS",
-    "RESOURCE",
     "ROLE",
     "SHELL",
     "STATE",

@@ -172,7 +172,8 @@ impl<'a> Scene<'a> {
 
     /// The differences for callers of one number.
     fn of_number(&self, comparison: &Comparison, uin: u64) -> Result<Vec<(Found, Sample)>, Exhausted> {
-        let asker = Asker { uin, others: comparison.others.clone() };
+        let takes_tags_off = comparison.variant.takes_tags_off();
+        let asker = Asker { uin, others: comparison.others.clone(), takes_tags_off };
         let targets = self.targets(comparison, uin)?;
         let mut diagram = Diagram::new(self.dimensions(comparison, &asker)?);
         let nodes = targets.iter().map(|target| self.compare(comparison, uin, target, &mut diagram));
@@ -247,7 +248,9 @@ impl<'a> Scene<'a> {
     fn makers(&self, comparison: &Comparison, uin: u64) -> Result<Vec<Maker>, Exhausted> {
         let clauses = self.on(ConditionKey::CreateUin);
         let known = comparison.secret.as_ref().and_then(|secret| secret.creator);
-        let numbers = self.creators.iter().copied().chain([uin]);
+        // Whether it is the caller's own matters to none of the others.
+        let own_matters = self.names_own || !clauses.is_empty();
+        let numbers = self.creators.iter().copied().chain(own_matters.then_some(uin));
         let mut tests: Vec<Test> = numbers.map(|number| Test::text(&number.to_string(), false)).collect();
         tests.extend(values::tests(&clauses, uin));
         let mut makers = BTreeMap::new();
@@ -257,7 +260,7 @@ impl<'a> Scene<'a> {
         };
         for number in numbers {
             let texts = [number.to_string()];
-            let mut fits = vec![true, number == uin];
+            let mut fits = vec![true, own_matters && number == uin];
             fits.extend(self.creators.iter().map(|creator| *creator == number));
             fits.extend(clauses.iter().map(|clause| values::clause_holds(clause, &texts, uin)));
             makers.entry(fits).or_insert(Some(number));
@@ -313,6 +316,9 @@ impl<'a> Scene<'a> {
             terms.insert(*id, self.term(comparison, statement, &facts));
         }
         let term = |id: &StatementId| terms.get(id).cloned().flatten();
+        if comparison.sides.first().is_some_and(|(old, new)| fitting(old, &terms) == fitting(new, &terms)) {
+            return diagram.compare(Vec::new());
+        }
         let formula = |side: &Side| {
             let layers = side.layers.iter().map(|allows| allows.iter().filter_map(term).collect());
             Formula::new(side.denies.iter().filter_map(term), layers)
@@ -373,6 +379,13 @@ impl<'a> Scene<'a> {
         }
         Sample { uin, object: target.object.clone(), values }
     }
+}
+
+/// The statements of a side that fit a target.
+fn fitting(side: &Side, terms: &HashMap<StatementId, Option<Term>>) -> Side {
+    let fits = |id: &&StatementId| terms.get(id).is_some_and(Option::is_some);
+    let of = |all: &BTreeSet<StatementId>| all.iter().filter(fits).copied().collect();
+    Side { denies: of(&side.denies), layers: side.layers.iter().map(of).collect() }
 }
 
 impl Comparison {

@@ -63,9 +63,15 @@ impl Variant {
             self.action.service == action.service
                 && action.keys() == keys
                 && (action.operation == Operation::AssumeRoleWithWebIdentity) == self.is_web()
+                && (action.operation == Operation::UntagResource) == self.takes_tags_off()
         };
         let first = ACTIONS.iter().enumerate().find(is_alike);
         first.map_or_else(|| self.clone(), |(place, action)| Self { place, action, on: self.on.clone() })
+    }
+
+    /// Whether the request's tags are keys that it takes off.
+    pub(super) fn takes_tags_off(&self) -> bool {
+        self.action.operation == Operation::UntagResource
     }
 
     /// Whether a web identity asks, of which nothing but the role's trust and denies decide.

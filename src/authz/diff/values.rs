@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Exhausted;
-use super::strings::{Class, Domain, Test, classes, tag_keys};
+use super::strings::{Class, Domain, TagKey, Test, classes, tag_keys};
 use crate::actions::{ConditionKey, ValueType};
 use crate::authz::condition::{Clause, Outcome, Wanted};
 use crate::authz::decision::StatementEffect;
@@ -34,6 +34,8 @@ pub(super) struct Asker {
     pub(super) uin: u64,
     /// Subjects that are somebody else.
     pub(super) others: Vec<String>,
+    /// Whether tags of the request are keys alone: those that it takes off.
+    pub(super) takes_tags_off: bool,
 }
 
 /// Whether a clause holds for these values of its key.
@@ -52,7 +54,10 @@ pub(super) fn cells(key: ConditionKey, clauses: &[Clause], asker: &Asker) -> Res
     let holds =
         |values: &[String]| clauses.iter().map(|clause| clause_holds(clause, values, uin)).collect::<Vec<bool>>();
     let values = match key {
-        ConditionKey::ResourceTag | ConditionKey::RequestTag => return sets(clauses, &tags(clauses, uin)?, &holds),
+        ConditionKey::ResourceTag | ConditionKey::RequestTag => {
+            let only_keys = key == ConditionKey::RequestTag && asker.takes_tags_off;
+            return sets(clauses, &tags(clauses, uin, only_keys)?, &holds);
+        }
         ConditionKey::OidcAudience => {
             let each = texts(Domain::Plain, clauses, &[], uin)?;
             return sets(clauses, &each.into_iter().map(|class| vec![class.sample]).collect::<Vec<_>>(), &holds);
@@ -103,10 +108,12 @@ fn texts(domain: Domain, clauses: &[Clause], others: &[String], uin: u64) -> Res
 }
 
 /// Tags, by key: a secret has at most one of each list.
-fn tags(clauses: &[Clause], uin: u64) -> Result<Vec<Vec<String>>, Exhausted> {
+fn tags(clauses: &[Clause], uin: u64, only_keys: bool) -> Result<Vec<Vec<String>>, Exhausted> {
     // No set needs more elements than there are clauses: one for each that it turns.
     let keys = tag_keys(&tests(clauses, uin), clauses.len().max(1))?;
-    Ok(keys.into_iter().map(|key| key.elements.into_iter().map(|element| element.sample).collect()).collect())
+    let fits = |sample: &String| !only_keys || sample.split_once('&').is_some_and(|(_, value)| value.is_empty());
+    let texts = |key: TagKey| key.elements.into_iter().map(|element| element.sample).filter(fits).collect();
+    Ok(keys.into_iter().map(texts).collect())
 }
 
 /// Every way in which sets come out that hold at most one text of each list.

@@ -35,7 +35,7 @@ pub(in crate::cli) struct Explain {
     #[arg(long, value_name = "ACTION", requires = "principal")]
     action: Option<String>,
     /// On what: a secret's name, or six segments
-    #[arg(long, value_name = "RESOURCE", requires = "principal")]
+    #[arg(long, value_name = "NAME", requires = "principal")]
     resource: Option<String>,
     /// A condition key and a value; without value, the request lacks it. May be given several times
     #[arg(long, value_name = "KEY=VALUE", requires = "principal")]

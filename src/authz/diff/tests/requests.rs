@@ -14,6 +14,7 @@ use crate::authz::facts::Facts;
 use crate::authz::oracle_tests::dice::Dice;
 use crate::authz::oracle_tests::question::{Ask, Form, What};
 use crate::authz::pattern::Pattern;
+use crate::authz::set::PolicySet;
 use crate::principal::{Kind, Principal};
 use crate::resource::{CreatorNumber, SecretName};
 
@@ -176,12 +177,24 @@ impl Request {
                 && (key != ConditionKey::ResourceTag || is_secret);
             let given = ask.context.values.remove(&key).unwrap_or_default();
             let given = settled.remove(&key).unwrap_or(given);
+            let given = if key == ConditionKey::RequestTag && ask.action.name == "UntagResource" {
+                given.iter().map(|tag| format!("{}&", tag.split('&').next().unwrap_or_default())).collect()
+            } else {
+                given
+            };
             let given = if given.is_empty() || given == [""] { default(key) } else { distinct(key, given) };
             if has && !given.is_empty() {
                 ask.context.values.insert(key, given);
             }
         }
         Some(Self(ask))
+    }
+
+    /// A service takes a role only if the role trusts it.
+    pub(super) fn can_be(&self, sets: [&PolicySet; 2]) -> bool {
+        let trusted =
+            |service: &Principal| sets.iter().any(|set| set.role_trusts(&self.0.principal, service) == Some(true));
+        self.0.form != Form::Session(None) || self.0.restricted.iter().all(trusted)
     }
 
     pub(super) fn question(&self) -> Question<'_> {
