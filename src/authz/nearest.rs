@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::decision::{Fault, Layer, Question, StatementEffect};
-use super::document::Match;
-use super::explain::{Explanation, WhyNot};
+use super::explain::{Explanation, Part, WhyNot, parts};
 use super::facts::Facts;
 use super::set::{PolicySet, place_of};
 
@@ -39,6 +38,8 @@ pub enum Remedy {
         statement: u32,
         /// To whom it is attached.
         to: Vec<String>,
+        /// The parts of it that fail even so.
+        failing: Vec<String>,
     },
     /// An allow would have to be written.
     Write {
@@ -64,9 +65,12 @@ impl fmt::Display for Remedy {
             Self::Fit { document, statement, failing, .. } => {
                 write!(f, "{} must fit: {}", of(document, statement), failing.join("; "))
             }
-            Self::Attach { document, statement, to } => {
-                write!(f, "`{document}`, whose statement {statement} allows this, must reach the caller")?;
-                if to.is_empty() { Ok(()) } else { write!(f, "; it is attached to {}", to.join(", ")) }
+            Self::Attach { document, statement, to, failing } => {
+                write!(f, "`{document}`, whose statement {statement} is nearest, must reach the caller")?;
+                if !to.is_empty() {
+                    write!(f, "; it is attached to {}", to.join(", "))?;
+                }
+                if failing.is_empty() { Ok(()) } else { write!(f, "; and it must fit: {}", failing.join("; ")) }
             }
             Self::Write { layer, action } => {
                 write!(f, "an allow of `{action}` on this resource must be written for the layer `{}`", layer.name())
@@ -135,40 +139,61 @@ impl PolicySet {
                 && !matches!(one.why_not, Some(WhyNot::Action | WhyNot::RestrictsOnly))
                 && (document.is_none() || one.document == *document)
         };
-        let failing = |one: &Explanation| one.parts.iter().filter(|part| !part.holds).count();
+        let failing = |one: &Explanation| failing(&one.parts);
+        let attached = explained.iter().filter(near).min_by_key(|one| failing(one).len());
+        // The first part is the resource: what fails only by circumstances needs no other policy.
+        let fits = attached.is_some_and(|one| one.parts.first().is_some_and(|part| part.holds));
         if *layer == Layer::Identity
+            && !fits
             && let Some(attach) = self.unattached(question)?
         {
             return Ok(attach);
         }
-        Ok(match explained.iter().filter(near).min_by_key(|one| failing(one)) {
+        Ok(match attached {
             Some(one) => Remedy::Fit {
                 layer: *layer,
                 document: one.document.clone(),
                 statement: one.statement,
-                failing: one.parts.iter().filter(|part| !part.holds).map(ToString::to_string).collect(),
+                failing: failing(one),
             },
             None => Remedy::Write { layer: *layer, action: question.action.full_name() },
         })
     }
 
-    /// A document that allows the request but does not reach the caller: whose attachments count.
+    /// The document that is nearest to allowing the request without reaching the caller: one that is attached to somebody, of
+    /// those the one that allows least, of those the one of which least fails.
     fn unattached(&self, question: &Question<'_>) -> Result<Option<Remedy>, Fault> {
         let (facts, action) = (Facts::of(question)?, place_of(question)?);
+        let reached = self.subjects().attached(&self.reach(&question.caller));
+        let in_full = |place: u32| reached.iter().any(|(reached, full)| *reached == place && *full);
+        let mut nearest = None;
         for (document, place) in self.documents().iter().zip(0..) {
-            if self.subjects().is_boundary(place) {
+            if self.subjects().is_boundary(place) || in_full(place) {
                 continue;
             }
             for (statement, number) in document.statements.iter().zip(0..) {
-                let allows = statement.effect == StatementEffect::Allow && statement.actions.names(action);
-                if allows && statement.holds(&facts)? == Match::Matches {
-                    let to = self.subjects().attached_to(place);
-                    return Ok(Some(Remedy::Attach { document: document.name.to_string(), statement: number, to }));
+                if statement.effect != StatementEffect::Allow || !statement.actions.names(action) {
+                    continue;
+                }
+                let parts = parts(statement, question, &facts)?;
+                if !parts.first().is_some_and(|part| part.holds) {
+                    continue;
+                }
+                let (to, failing) = (self.subjects().attached_to(place), failing(&parts));
+                let rank = (to.is_empty(), statement.actions.rows().count(), failing.len());
+                if nearest.as_ref().is_none_or(|(least, _)| rank < *least) {
+                    let document = document.name.to_string();
+                    nearest = Some((rank, Remedy::Attach { document, statement: number, to, failing }));
                 }
             }
         }
-        Ok(None)
+        Ok(nearest.map(|(_, remedy)| remedy))
     }
+}
+
+/// The parts that fail, as they are written and with what the request has.
+fn failing(parts: &[Part]) -> Vec<String> {
+    parts.iter().filter(|part| !part.holds).map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ fn explain_names_the_parts_that_fail_with_what_the_request_has() {
 fn explain_names_a_document_that_would_do_if_it_reached_the_caller() {
     let set = set(READ, &[("p", "group/corp/payments")], &[]);
     let told = remedies(&set, &ask("user/corp/a").secret(7, "prod/db"));
-    let attach = Remedy::Attach { document: "p".to_owned(), statement: 0, to: vec!["group/corp/payments".to_owned()] };
+    let to = vec!["group/corp/payments".to_owned()];
+    let attach = Remedy::Attach { document: "p".to_owned(), statement: 0, to, failing: Vec::new() };
     assert_eq!(told, [attach]);
     assert!(remedies(&set, &ask("user/corp/a").groups(&["group/corp/payments"]).secret(7, "prod/db")).is_empty());
 }

@@ -187,8 +187,9 @@ impl<'a> Scene<'a> {
                 let list: Vec<(&[bool], bool)> = list.collect();
                 let atoms = self.atoms(comparison);
                 for cube in cubes(&list) {
-                    let inside = targets.iter().find(|target| super::cubes::holds(&cube, &target.fits));
-                    let Some(target) = inside else { continue };
+                    let inside = targets.iter().filter(|target| super::cubes::holds(&cube, &target.fits));
+                    // One that exists is the better example.
+                    let Some(target) = inside.max_by_key(|target| target.exists()) else { continue };
                     let sample = self.sample(comparison, uin, target, &diagram, node);
                     let said = described(std::slice::from_ref(&cube), &atoms).pop().unwrap_or_default();
                     found.push((Found { direction, target: said, condition: condition.clone() }, sample));
@@ -406,4 +407,10 @@ struct Target {
     /// How each atom comes out.
     fits: Vec<bool>,
     object: Object,
+}
+
+impl Target {
+    fn exists(&self) -> bool {
+        !matches!(self.object, Object::Secret { creator: None, .. })
+    }
 }

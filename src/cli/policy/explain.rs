@@ -146,7 +146,7 @@ impl Explain {
         let creator = name.as_ref().and_then(|name| around.creator_of(name));
         let secret = name.as_ref().map(|name| SecretAsked { name, creator });
         let lines = compared::who_can(set, action, secret, around).map_err(anyhow::Error::new)?;
-        print_allowed(context, set, &lines, around);
+        print_allowed(context, set, &lines, around, name.as_ref().map(|name| name.as_str()));
         Ok(())
     }
 
@@ -156,7 +156,7 @@ impl Explain {
         let claims = self.claims().iter().map(|text| asked::principal(text)).collect::<Result<Vec<_>, _>>();
         let claims = claims.map_err(usage)?;
         let lines = compared::what_can(set, &principal, &claims, around).map_err(anyhow::Error::new)?;
-        print_allowed(context, set, &lines, around);
+        print_allowed(context, set, &lines, around, None);
         Ok(())
     }
 }
@@ -174,7 +174,7 @@ fn print_statement(context: &Context, one: &Explanation) {
 }
 
 /// What a set allows, with the statements by which it does.
-fn print_allowed(context: &Context, set: &PolicySet, lines: &[Line], around: &Surroundings) {
+fn print_allowed(context: &Context, set: &PolicySet, lines: &[Line], around: &Surroundings, name: Option<&str>) {
     let by = |line: &Line| -> Vec<String> {
         let decision = set.decide(&line.witness.question());
         let one = |deciding: &crate::authz::DecidingStatement| {
@@ -187,6 +187,14 @@ fn print_allowed(context: &Context, set: &PolicySet, lines: &[Line], around: &Su
         if let Some(object) = row.as_object_mut() {
             object.remove("change");
             object.insert("by".to_owned(), json!(by(line)));
+            // Of one secret nothing but who made it is open.
+            for (field, name) in ["on", "resource"].into_iter().zip(std::iter::repeat(name)) {
+                let text = object.get(field).and_then(Value::as_str).unwrap_or_default();
+                if let (Some(name), Some((creator, _))) = (name, text.rsplit_once('/').filter(|_| text.ends_with("/*")))
+                {
+                    object.insert(field.to_owned(), json!(format!("{creator}/{name}")));
+                }
+            }
         }
         row
     };
