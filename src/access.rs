@@ -39,9 +39,11 @@
 //! ```
 
 mod access_keys;
+pub mod asked;
 mod attempt;
 mod call;
 mod changes;
+pub mod compared;
 mod cursor;
 mod events;
 mod export;

@@ -236,7 +236,7 @@ pub enum Served {
 }
 
 /// One row of the catalogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Action {
     /// Which operation.
     pub operation: Operation,

@@ -9,7 +9,7 @@ use super::key_use;
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, Fault, Layer, PolicyFile, PolicySet,
-    Question, Reason, SessionPolicy, Settings, StatementEffect, Target, Verdict,
+    Question, Reason, Remedy, SessionPolicy, Settings, StatementEffect, Target, Verdict,
 };
 use crate::keys::KeyId;
 use crate::principal::{Kind, Principal};
@@ -157,6 +157,8 @@ pub struct Explained {
     pub record: Record,
     /// Every attached statement and why it did not apply, if it did not.
     pub statements: Vec<Explanation>,
+    /// What would have had to be otherwise for it to be allowed; nothing if it was.
+    pub remedies: Vec<Remedy>,
     /// The same of the gateway itself, in whose role the request used a key; none if it used none.
     pub key_use: Vec<Explanation>,
 }
@@ -174,9 +176,13 @@ pub fn explain(store: &dyn Store, origin: &str, index: u64) -> Result<Explained,
     let set = stored_revision(&revision, &mut |key| store::read(store, |rows| rows.get(Family::Texts, key)))?;
     let settings = Settings::of_revision(set.config_frame()).ok_or(ReplayError::Differs(revision))?;
     let get = &mut |key: &[u8]| store::read(store, |rows| rows.get(Family::Texts, key));
-    let statements = ask_again(&record, &set, get, |question| set.explain(question))??;
+    let (statements, remedies) = ask_again(&record, &set, get, |question| {
+        let statements = set.explain(question)?;
+        let remedies = set.remedies(question, &statements)?;
+        Ok::<_, Fault>((statements, remedies))
+    })??;
     let key_use = key_use::explain(record.draft(), &set, &settings.place)?;
-    Ok(Explained { record, statements, key_use })
+    Ok(Explained { record, statements, remedies, key_use })
 }
 
 /// Puts the question that a record holds to `ask`.

@@ -12,7 +12,7 @@ use crate::principal::{Kind, LOCAL, Principal};
 pub(super) const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What keyward itself is called at work, as far as policy can name it.
-const SERVICES: [&str; 6] = ["gateway", "operator", "policy", "purger", "retention", "ssm"];
+pub(super) const SERVICES: [&str; 6] = ["gateway", "operator", "policy", "purger", "retention", "ssm"];
 
 /// To whom a policy is attached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -210,6 +210,33 @@ impl Subjects {
         reached.0.iter().find(|(reached, _)| reached == number).map(|(_, full)| *full)
     }
 
+    /// Every principal that something hangs on, or that is a member of a group.
+    pub(super) fn named(&self) -> impl Iterator<Item = &Principal> {
+        self.principals.keys()
+    }
+
+    /// To whom a document is attached, sorted.
+    pub(super) fn attached_to(&self, place: u32) -> Vec<String> {
+        let has = |number: &Number| self.at(*number).is_some_and(|node| node.documents.contains(&place));
+        let mut names: Vec<String> =
+            self.principals.iter().filter(|(_, number)| has(number)).map(|(name, _)| name.to_string()).collect();
+        let issuers = self.issuers.iter().filter(|(_, number)| has(number));
+        names.extend(issuers.map(|(name, _)| format!("issuer/{name}")));
+        names.extend(self.everyone.filter(has).map(|_| "everyone".to_owned()));
+        names.sort();
+        names
+    }
+
+    /// Whether a document bounds somebody.
+    pub(super) fn is_boundary(&self, place: u32) -> bool {
+        self.nodes.iter().any(|node| node.boundaries.contains(&place))
+    }
+
+    /// The issuers of whose every principal something is said.
+    pub(super) fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.issuers.keys().map(String::as_str)
+    }
+
     /// The groups of the folder that a caller is a member of, sorted.
     pub(super) fn groups(&self, reached: &Reached) -> Vec<Principal> {
         let nodes = reached.0.iter().filter_map(|(number, _)| self.at(*number));

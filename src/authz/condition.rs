@@ -38,7 +38,7 @@ pub(super) enum Keys {
 }
 
 /// One operator on one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Clause {
     pub(super) key: ConditionKey,
     pub(super) operator: Operator,
@@ -46,7 +46,7 @@ pub(super) struct Clause {
 }
 
 /// The policy's values.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Wanted {
     Texts(Vec<Text>),
     Patterns(Vec<Pattern>),

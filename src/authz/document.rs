@@ -27,7 +27,7 @@ pub(super) struct Document {
 pub(super) struct Statement {
     pub(super) effect: StatementEffect,
     pub(super) actions: ActionSet,
-    resources: Vec<ResourcePattern>,
+    pub(super) resources: Vec<ResourcePattern>,
     pub(super) clauses: Vec<Clause>,
 }
 

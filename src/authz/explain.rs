@@ -4,8 +4,8 @@
 use std::fmt;
 
 use super::condition::Outcome;
-use super::decision::{Fault, Layer, Question, StatementEffect};
-use super::document::{Document, Match};
+use super::decision::{Fault, Layer, Question, StatementEffect, Target};
+use super::document::{Document, Match, Statement};
 use super::engine::Row;
 use super::facts::Facts;
 use super::set::{PolicySet, place_of};
@@ -23,6 +23,32 @@ pub struct Explanation {
     pub effect: StatementEffect,
     /// Why it did not apply; `None` if it did.
     pub why_not: Option<WhyNot>,
+    /// Its resources and each clause of its condition; none if it does not name the action.
+    pub parts: Vec<Part>,
+}
+
+/// One part of a statement, held against the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// As it is written.
+    pub text: String,
+    /// Whether it fits.
+    pub holds: bool,
+    /// What the request has there; empty if it lacks the key.
+    pub found: Vec<String>,
+    /// Whether what the request has there is unknown: the secret does not exist.
+    pub is_unknown: bool,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = match (self.is_unknown, self.found.as_slice()) {
+            (true, _) => "unknown".to_owned(),
+            (false, []) => "absent".to_owned(),
+            (false, found) => found.join(", "),
+        };
+        write!(f, "{} {} ({found})", if self.holds { "holds:" } else { "fails:" }, self.text)
+    }
 }
 
 /// Why a statement did not apply.
@@ -64,7 +90,7 @@ impl PolicySet {
         let facts = Facts::of(question)?;
         let action = place_of(question)?;
         let reached = self.reach(&question.caller);
-        let mut all = Explainer { action, facts: &facts, list: Vec::new() };
+        let mut all = Explainer { action, question, facts: &facts, list: Vec::new() };
         for (place, full) in self.subjects().attached(&reached) {
             all.add(Layer::Identity, self.document(place), full)?;
         }
@@ -81,6 +107,7 @@ impl PolicySet {
 
 struct Explainer<'a> {
     action: usize,
+    question: &'a Question<'a>,
     facts: &'a Facts,
     list: Vec<Explanation>,
 }
@@ -97,7 +124,9 @@ impl Explainer<'_> {
                 why_not(&statement.holds(self.facts)?)
             };
             let name = (layer != Layer::Session).then(|| document.name.to_string());
-            self.list.push(Explanation { layer, document: name, statement: place, effect: statement.effect, why_not });
+            let parts = if why_not == Some(WhyNot::Action) { Vec::new() } else { self.parts(statement)? };
+            let effect = statement.effect;
+            self.list.push(Explanation { layer, document: name, statement: place, effect, why_not, parts });
         }
         Ok(())
     }
@@ -107,8 +136,46 @@ impl Explainer<'_> {
         let why_not = why_not(&row.statement.holds(self.facts)?);
         let document = row.document.as_ref().map(ToString::to_string);
         let effect = row.statement.effect;
-        self.list.push(Explanation { layer, document, statement: row.place, effect, why_not });
+        let parts = self.parts(&row.statement)?;
+        self.list.push(Explanation { layer, document, statement: row.place, effect, why_not, parts });
         Ok(())
+    }
+
+    fn parts(&self, statement: &Statement) -> Result<Vec<Part>, Fault> {
+        parts(statement, self.question, self.facts)
+    }
+}
+
+/// Every part of a statement that names the action, held against a request.
+pub(super) fn parts(statement: &Statement, question: &Question<'_>, facts: &Facts) -> Result<Vec<Part>, Fault> {
+    let resources: Vec<String> = statement.resources.iter().map(ToString::to_string).collect();
+    let mut parts = vec![Part {
+        text: format!("resource {}", resources.join(" | ")),
+        holds: statement.resources.iter().any(|resource| resource.matches(facts, statement.effect)),
+        found: vec![target_text(&question.target)],
+        is_unknown: false,
+    }];
+    for clause in &statement.clauses {
+        parts.push(Part {
+            text: clause.to_string(),
+            holds: clause.outcome(facts, statement.effect)? == Outcome::Holds,
+            found: question.context.values.get(&clause.key).cloned().unwrap_or_default(),
+            is_unknown: facts.is_unknown(clause.key),
+        });
+    }
+    Ok(parts)
+}
+
+/// The last segment of a target.
+fn target_text(target: &Target<'_>) -> String {
+    match target {
+        Target::Operation => "none".to_owned(),
+        Target::Secret { creator, name } => {
+            let creator = creator.map_or_else(|| "*".to_owned(), |number| number.to_string());
+            format!("secret/creatorUin/{creator}/{name}")
+        }
+        Target::Key { id } => format!("key/{id}"),
+        Target::Role { role } => role.to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A question with its values read into their types, once for each decision: the one snapshot that every statement is
 //! held against.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::decision::{Fault, Question, Target};
@@ -68,6 +69,34 @@ impl Facts {
     /// A request about nothing, for the start-up probe of the frame.
     pub(super) const fn probe() -> Self {
         Self { service: "", object: Object::Nothing, uin: 0, uin_text: String::new(), values: Vec::new() }
+    }
+
+    /// A request of which nothing is known but the values of one key.
+    ///
+    /// # Errors
+    /// [`Fault::Context`] if a value is not of the key's type.
+    pub(super) fn alone(key: ConditionKey, texts: &[String], uin: u64) -> Result<Self, Fault> {
+        let facts = texts.iter().map(|text| fact(key, text)).collect::<Option<Vec<_>>>();
+        let values = vec![(key, facts.ok_or(Fault::Context)?)];
+        Ok(Self { uin, uin_text: uin.to_string(), values, ..Self::probe() })
+    }
+
+    /// A request on `object`, with the values that are known of it.
+    ///
+    /// # Errors
+    /// [`Fault::Context`] if a value is not of its key's type.
+    pub(super) fn settled(
+        service: &'static str,
+        object: &Object,
+        uin: u64,
+        values: &BTreeMap<ConditionKey, Vec<String>>,
+    ) -> Result<Self, Fault> {
+        let read = |(key, texts): (&ConditionKey, &Vec<String>)| {
+            let facts = texts.iter().map(|text| fact(*key, text)).collect::<Option<Vec<_>>>();
+            facts.map(|facts| (*key, facts)).ok_or(Fault::Context)
+        };
+        let values = values.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { service, object: object.clone(), uin, uin_text: uin.to_string(), values })
     }
 
     /// The values of a key; none if it is absent.

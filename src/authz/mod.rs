@@ -16,6 +16,7 @@ mod condition;
 #[cfg(test)]
 mod conformance_tests;
 mod decision;
+mod diff;
 mod document;
 mod engine;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod json;
 mod lint;
 mod load;
 mod named;
+mod nearest;
 mod operator;
 #[cfg(test)]
 mod oracle_tests;
@@ -42,6 +44,7 @@ mod role;
 mod schema;
 mod session;
 mod set;
+mod spelling;
 #[cfg(test)]
 mod testing;
 mod value;
@@ -51,11 +54,16 @@ pub use decision::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Fault, Layer, Question, Reason, StatementEffect,
     Target, Verdict,
 };
-pub use explain::{Explanation, WhyNot};
+pub use diff::{
+    Base, Diff, DiffError, Direction, Example, Form, Line, RoleChange, Said, SecretAsked, Who, Witness, WitnessTarget,
+    diff, what_can, who_can,
+};
+pub use explain::{Explanation, Part, WhyNot};
 pub use finding::{Code, Finding};
 pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, SNAPSHOT, read_folder, survey_folder};
 pub use lint::{Lint, Rule, Statement, Surroundings, Waived, Warning, lint};
 pub use named::Named;
+pub use nearest::Remedy;
 pub use policy_test::{Coverage, PolicyTest, PolicyTests, TestOutcome, grid};
 pub use schema::SchemaKind;
 pub use session::SessionPolicy;

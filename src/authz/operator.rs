@@ -3,7 +3,7 @@
 use crate::actions::ValueType;
 
 /// How an operator treats the values of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Qualifier {
     /// None: the key has one value.
     Bare,
@@ -14,7 +14,7 @@ pub(super) enum Qualifier {
 }
 
 /// What two ordered values must be to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Order {
     Equal,
     Less,
@@ -37,7 +37,7 @@ impl Order {
 }
 
 /// What an operator compares, before negation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Comparison {
     Equal,
     EqualIgnoreCase,
@@ -65,7 +65,7 @@ impl Comparison {
 }
 
 /// An operator as a statement writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Operator {
     pub(super) qualifier: Qualifier,
     pub(super) comparison: Comparison,

@@ -4,12 +4,12 @@
 //! start. A difference prints the seed, the question and the smallest folder that still shows it.
 
 mod condition;
-mod dice;
-mod question;
+pub(super) mod dice;
+pub(super) mod question;
 mod redundant;
 mod shrink;
 mod statement;
-mod world;
+pub(super) mod world;
 
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::variable::{Piece, VariableError, divide};
 
 /// One step of a pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Token {
     /// Exactly this character.
     Char(char),
@@ -20,7 +20,7 @@ pub(super) enum Token {
 }
 
 /// A parsed pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Pattern {
     tokens: Vec<Token>,
     has_uin: bool,
@@ -53,12 +53,18 @@ impl Pattern {
         &self.tokens
     }
 
+    /// Whether `${uin}` stands in it.
+    pub(super) const fn has_uin(&self) -> bool {
+        self.has_uin
+    }
+
     /// Whether the whole of `text` fits, with `uin` as the caller's creator number.
     pub(super) fn matches(&self, text: &str, uin: &str) -> bool {
         glob(&self.with(uin), text)
     }
 
-    fn with(&self, uin: &str) -> Cow<'_, [Token]> {
+    /// Its steps with `uin` as the caller's creator number.
+    pub(super) fn with(&self, uin: &str) -> Cow<'_, [Token]> {
         if !self.has_uin {
             return Cow::Borrowed(&self.tokens);
         }

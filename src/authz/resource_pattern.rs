@@ -13,7 +13,7 @@ use crate::actions::{Action, Level, Service};
 use crate::resource::{CREATOR_LIMIT, SECRET_NAME_BYTES_MAX, is_secret_name_byte};
 
 /// A parsed resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ResourcePattern {
     /// `*` alone: everything, operation level included.
     All,
@@ -24,7 +24,7 @@ pub(super) enum ResourcePattern {
 }
 
 /// The last segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Last {
     /// `*`.
     Star,
@@ -37,7 +37,7 @@ pub(super) enum Last {
 }
 
 /// The creator in a secret's resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum CreatorPattern {
     Any,
     Number(u64),
@@ -252,9 +252,9 @@ fn is_name_token(token: Token) -> bool {
     }
 }
 
-/// How far a name has been read, as far as the rules of names tell apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Read {
+/// How far a name has been read, as far as the rules of names tell apart: it may end as `Text` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Read {
     Nothing,
     Slash,
     Dot,
@@ -265,7 +265,7 @@ enum Read {
 impl Read {
     const ALL: [Self; 5] = [Self::Nothing, Self::Slash, Self::Dot, Self::TwoDots, Self::Text];
 
-    fn next(self, c: char) -> Option<Self> {
+    pub(super) fn next(self, c: char) -> Option<Self> {
         match (self, c) {
             (Self::Nothing, c) => c.is_ascii_alphanumeric().then_some(Self::Text),
             (Self::Text, '/') => Some(Self::Slash),

@@ -190,6 +190,30 @@ impl PolicySet {
         rows
     }
 
+    /// Every statement that bears on what is asked, by layer; an allow that is only reached through what restricts is none.
+    pub(super) fn bearing(&self, question: &Question<'_>) -> Result<Bearing, Fault> {
+        let reached = self.reach(&question.caller);
+        let action = place_of(question)?;
+        let of =
+            |place: &u32| self.document(*place).map(|document| rows_of(document, action, Some(&document.name), true));
+        let documents = self.subjects.naming(&reached, action);
+        Ok(Bearing {
+            identity: self.rows(&FrameKey { layer: Layer::Identity, action, documents, session: String::new() }),
+            boundaries: self.subjects.boundaries(&reached).iter().filter_map(of).collect(),
+            trust: self.trusting(question, action, &reached),
+        })
+    }
+
+    /// The roles of the folder.
+    pub(super) fn roles(&self) -> impl Iterator<Item = &Principal> {
+        self.roles.keys()
+    }
+
+    /// Sorted by name bytes.
+    pub(super) fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
     pub(super) fn document(&self, place: u32) -> Option<&Document> {
         self.documents.get(usize::try_from(place).ok()?)
     }
@@ -218,6 +242,15 @@ fn rows_of(document: &Document, action: usize, name: Option<&std::sync::Arc<str>
         .filter(|(statement, _)| statement.actions.names(action) && counts(statement.effect))
         .map(|(statement, place)| Row { document: name.cloned(), place, statement: statement.clone() })
         .collect()
+}
+
+/// The statements that bear on a caller and an action, by layer.
+pub(super) struct Bearing {
+    pub(super) identity: Vec<Row>,
+    /// Of each boundary that reaches the caller, also if it names the action nowhere.
+    pub(super) boundaries: Vec<Vec<Row>>,
+    /// Of the role that is asked for.
+    pub(super) trust: Vec<Row>,
 }
 
 struct LayerAnswer {

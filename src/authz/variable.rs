@@ -49,10 +49,10 @@ pub(super) fn divide(text: &str) -> Result<Vec<Piece<'_>>, VariableError> {
 }
 
 /// A text in which only `${uin}` is still open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Text(Vec<Part>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Part {
     Literal(String),
     Uin,
@@ -70,6 +70,20 @@ impl Text {
             Piece::Uin => Part::Uin,
         };
         Ok(Self(divide(text)?.into_iter().map(part).collect()))
+    }
+
+    /// The text with `uin` put in.
+    pub(super) fn with(&self, uin: &str) -> String {
+        let part = |part: &Part| match part {
+            Part::Literal(text) => text.clone(),
+            Part::Uin => uin.to_owned(),
+        };
+        self.0.iter().map(part).collect()
+    }
+
+    /// Whether `${uin}` stands in it.
+    pub(super) fn has_uin(&self) -> bool {
+        self.0.contains(&Part::Uin)
     }
 
     /// Whether `value` is this text, by bytes or with ASCII letters folded.

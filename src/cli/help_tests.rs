@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory as _, Parser as _};
 use std::collections::BTreeMap;
 
 /// What a value is called. A new name is a decision, not an accident.
-const VALUE_NAMES: [&str; 36] = [
+const VALUE_NAMES: [&str; 38] = [
     "ACTION",
     "CHARACTERS",
     "COMMAND",
@@ -29,7 +29,9 @@ const VALUE_NAMES: [&str; 36] = [
     "NAME",
     "NAME=ENV",
     "NAME[:VERSION]",
+    "NEW",
     "NUMBER",
+    "OLD",
     "OUTCOME",
     "PREFIX",
     "PRINCIPAL",

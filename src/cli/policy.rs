@@ -1,6 +1,7 @@
 //! `keyward policy ...`: on the folder and the store's files, without a token.
 
 mod check;
+mod diff;
 mod excerpt;
 mod explain;
 mod folder;
@@ -43,17 +44,40 @@ A line of JSON is a test (test, file, line, column, expected, expected_by, decis
 exercised (unexercised: file, line, column, statement), or the last one: tests, failed, statements, exercised, coverage,
 snapshot (none, same, different, written).")]
     Test(test::Test),
-    /// Say of a recorded access which statements were attached to its caller and why each did or did not apply
+    /// Say what another policy set lets people do and what it no longer does: by meaning, not by text
+    #[command(after_help = "Examples:
+  keyward policy diff policies ~/src/policies
+  keyward policy diff --no-new-access sha256:1f0c... policies      # a gate for CI: exit 4 if anyone gains anything
+  keyward --output json policy diff policies ~/src/policies      # one change a line, each with a request that shows it
+
+OLD and NEW are folders, or digests of revisions that were live. Every request that there can be is compared; where that is too
+much, nothing is said but that (exit 1). With the store and the root key at hand, existing secrets are named and creator numbers
+are those of this installation. It changes nothing: policies/README.md.")]
+    Diff {
+        /// A folder, or the digest of a revision
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// A folder, or the digest of a revision
+        #[arg(value_name = "NEW")]
+        new: String,
+        /// Exit 4 if anyone gains anything
+        #[arg(long)]
+        no_new_access: bool,
+    },
+    /// Say why an access was or would be allowed or denied, who may do something, and what somebody may do
     #[command(after_help = "Examples:
   keyward audit query --decision deny --limit 10      # finds indexes
   keyward policy explain 4711
+  keyward policy explain --principal user/corp/alice --group group/corp/payments --action ssm:GetSecretValue --resource prod/db
+  keyward policy explain --principal user/corp/alice --action ssm:GetSecretValue --resource prod/db --context qcs:ip=10.1.2.3
+  keyward policy explain --who-can ssm:GetSecretValue prod/db
+  keyward policy explain --what-can user/corp/alice
 
-It reads the store's files and needs no token. Statements of role/local/SSM_QCSRole are those by which the gateway
-itself used the key of the value.")]
-    Explain {
-        /// The record's index
-        index: u64,
-    },
+Exit 0 whatever the decision. It reads the policy folder and the store's files and needs no token. Statements of
+role/local/SSM_QCSRole in a recorded access are those by which the gateway itself used the key of the value. Keys of which nothing
+is said have ordinary values; `--context qcs:ip=` takes one away. What --who-can and --what-can tell holds for callers that are what
+is named and nothing else.")]
+    Explain(Box<explain::Explain>),
     /// Decide what was recorded again by a folder that is not live; exit 4 if anything comes out otherwise
     #[command(after_help = "Examples:
   keyward policy replay --policies ~/src/policies --since 30d
@@ -89,7 +113,8 @@ impl Policy {
             Self::Check(check) => check.run(context),
             Self::Test(test) => test.run(context),
             Self::Schema(schema) => schema.run(context),
-            Self::Explain { index } => explain::run(context, index),
+            Self::Diff { old, new, no_new_access } => diff::run(context, &old, &new, no_new_access),
+            Self::Explain(explain) => explain.run(context),
             Self::Replay(replay) => replay.run(context),
             Self::Uin { principal } => uin::run(context, &principal),
         }

@@ -11,23 +11,23 @@ use crate::resource::{CreatorNumber, SecretName};
 
 /// A question that owns its parts.
 #[derive(Clone, Debug)]
-pub(super) struct Ask {
-    pub(super) principal: Principal,
-    pub(super) groups: Vec<Principal>,
-    pub(super) roles: Vec<Principal>,
-    pub(super) restricted: Vec<Principal>,
-    pub(super) creator: CreatorNumber,
-    pub(super) form: Form,
-    pub(super) action: &'static Action,
-    pub(super) target: What,
-    pub(super) context: Context,
+pub(in crate::authz) struct Ask {
+    pub(in crate::authz) principal: Principal,
+    pub(in crate::authz) groups: Vec<Principal>,
+    pub(in crate::authz) roles: Vec<Principal>,
+    pub(in crate::authz) restricted: Vec<Principal>,
+    pub(in crate::authz) creator: CreatorNumber,
+    pub(in crate::authz) form: Form,
+    pub(in crate::authz) action: &'static Action,
+    pub(in crate::authz) target: What,
+    pub(in crate::authz) context: Context,
     /// Which of the world's session policies.
-    pub(super) session: Option<usize>,
+    pub(in crate::authz) session: Option<usize>,
 }
 
 /// The credential's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::authz) enum Form {
     Token,
     AccessKey,
     Session(Option<&'static str>),
@@ -35,7 +35,7 @@ pub(super) enum Form {
 
 /// The target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(in crate::authz) enum What {
     Operation,
     Secret(Option<CreatorNumber>, SecretName),
     Key(&'static str),
@@ -44,7 +44,7 @@ pub(super) enum What {
 
 impl Ask {
     /// The question, with the world's session policies parsed.
-    pub(super) fn question<'a>(&'a self, sessions: &'a [SessionPolicy]) -> Question<'a> {
+    pub(in crate::authz) fn question<'a>(&'a self, sessions: &'a [SessionPolicy]) -> Question<'a> {
         let form = match self.form {
             Form::Token => CredentialForm::Token,
             Form::AccessKey => CredentialForm::AccessKey,
@@ -128,7 +128,7 @@ fn creator(number: u64) -> CreatorNumber {
 }
 
 /// A random question.
-pub(super) fn random_ask(dice: &mut Dice) -> Ask {
+pub(in crate::authz) fn random_ask(dice: &mut Dice) -> Ask {
     let action = if dice.percent(80) {
         by_name(dice.one(&OFTEN)).expect("an action")
     } else {
@@ -232,12 +232,12 @@ fn address(dice: &mut Dice) -> String {
 }
 
 /// 10.1.2.3 with a bit changed.
-pub(super) fn near_ipv4(dice: &mut Dice) -> String {
+pub(in crate::authz) fn near_ipv4(dice: &mut Dice) -> String {
     std::net::Ipv4Addr::from_bits(0x0a01_0203 ^ (1 << dice.below(32))).to_string()
 }
 
 /// 2001:db8::1, or ::ffff:10.1.2.3, with a bit changed.
-pub(super) fn near_ipv6(dice: &mut Dice) -> String {
+pub(in crate::authz) fn near_ipv6(dice: &mut Dice) -> String {
     let base = dice.one(&[0x2001_0db8_u128 << 96 | 1, 0xffff_0a01_0203]);
     std::net::Ipv6Addr::from_bits(base ^ (1 << dice.below(128))).to_string()
 }

@@ -11,22 +11,22 @@ use crate::authz::{IssuerRule, PolicyFile, Settings};
 use crate::resource::Place;
 
 /// An attachment or a boundary: policy and targets.
-pub(super) type Attachment = (String, Vec<String>);
+pub(in crate::authz) type Attachment = (String, Vec<String>);
 
 /// A policy folder in parts, so that parts can be dropped.
 #[derive(Clone, Debug, Default)]
-pub(super) struct World {
-    pub(super) documents: BTreeMap<String, Vec<Value>>,
-    pub(super) groups: BTreeMap<String, Vec<String>>,
-    pub(super) attachments: Vec<Attachment>,
-    pub(super) boundaries: Vec<Attachment>,
-    pub(super) sessions: Vec<Vec<Value>>,
+pub(in crate::authz) struct World {
+    pub(in crate::authz) documents: BTreeMap<String, Vec<Value>>,
+    pub(in crate::authz) groups: BTreeMap<String, Vec<String>>,
+    pub(in crate::authz) attachments: Vec<Attachment>,
+    pub(in crate::authz) boundaries: Vec<Attachment>,
+    pub(in crate::authz) sessions: Vec<Vec<Value>>,
     /// The statements of `role/local/r`'s trust policy.
-    pub(super) trust: Vec<Value>,
+    pub(in crate::authz) trust: Vec<Value>,
 }
 
 /// Issuers `corp` (groups required) and `dev` (groups optional), region `ap-guangzhou`, account 1, foreign service `cos`.
-pub(super) fn settings() -> Settings {
+pub(in crate::authz) fn settings() -> Settings {
     let issuer = |name: &str, groups_required| IssuerRule { name: name.to_owned(), groups_required };
     Settings {
         place: Place { region: "ap-guangzhou".to_owned(), account: "1".to_owned() },
@@ -38,13 +38,13 @@ pub(super) fn settings() -> Settings {
 }
 
 /// A document of these statements.
-pub(super) fn document(statements: &[Value]) -> String {
+pub(in crate::authz) fn document(statements: &[Value]) -> String {
     json!({"version": "2.0", "statement": statements}).to_string()
 }
 
 impl World {
     /// The folder's files.
-    pub(super) fn files(&self) -> Vec<PolicyFile> {
+    pub(in crate::authz) fn files(&self) -> Vec<PolicyFile> {
         let file = |path: String, text: String| PolicyFile { path, bytes: text.into_bytes() };
         let mut files = vec![
             file("attachments.json".to_owned(), self.attachments_text()),
@@ -88,9 +88,9 @@ impl World {
 }
 
 /// Values of `oidc:iss`.
-pub(super) const ISSUERS: [&str; 2] = ["https://corp.example", "https://dev.example"];
+pub(in crate::authz) const ISSUERS: [&str; 2] = ["https://corp.example", "https://dev.example"];
 /// Values of `oidc:aud`.
-pub(super) const AUDIENCES: [&str; 3] = ["keyward", "other", "third"];
+pub(in crate::authz) const AUDIENCES: [&str; 3] = ["keyward", "other", "third"];
 const NAMES: [&str; 6] = ["a", "a-b", "a.b", "a+b", "B", "b"];
 const GROUPS: [&str; 4] = ["g0", "g1", "g2", "x/y"];
 const MEMBERS: [&str; 9] = [
@@ -107,7 +107,7 @@ const MEMBERS: [&str; 9] = [
 const WIDE: [&str; 5] = ["issuer/corp", "issuer/dev", "everyone", "everyone", "service/ssm"];
 
 /// A random folder.
-pub(super) fn random_world(dice: &mut Dice) -> World {
+pub(in crate::authz) fn random_world(dice: &mut Dice) -> World {
     let mut world = World::default();
     for name in dice.some(&NAMES, 1, 5) {
         world.documents.insert(name.to_owned(), statements(dice, 4));

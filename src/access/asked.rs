@@ -1,0 +1,184 @@
+//! A request as somebody writes it down, to ask policy about it without making it: explained on a policy set that need not be
+//! live.
+
+use super::compared::Surroundings;
+use crate::actions::{self, Action, ConditionKey, Level};
+use crate::authz::{Decision, Example, Explanation, Fault, Form, PolicySet, Remedy, Witness, WitnessTarget};
+use crate::principal::{Kind, LOCAL, Principal};
+use crate::resource::{CreatorNumber, Place, SecretName};
+
+/// What is written down; all as texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// Who asks.
+    pub principal: &'a str,
+    /// Groups and roles of the token; of a role's session those of whoever took it.
+    pub claims: &'a [String],
+    /// What for.
+    pub action: &'a str,
+    /// On what: a secret's name, or a resource's six segments. Nothing for what needs none.
+    pub resource: Option<&'a str>,
+    /// Circumstances: condition keys, each with one value more.
+    pub context: &'a [(String, String)],
+}
+
+/// What is wrong with a written request.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrittenError(String);
+
+fn wrong<T>(message: impl Into<String>) -> Result<T, WrittenError> {
+    Err(WrittenError(message.into()))
+}
+
+/// The action of that name, with or without its service.
+///
+/// # Errors
+/// [`WrittenError`] if there is none.
+pub fn action(text: &str) -> Result<&'static Action, WrittenError> {
+    let name = text.split_once(':').map_or(text, |(_, name)| name);
+    let found = actions::by_name(name).filter(|action| text == name || action.full_name() == text);
+    found.map_or_else(|| wrong(format!("`{text}` is no action; `keyward policy schema` may list them")), Ok)
+}
+
+/// A principal.
+///
+/// # Errors
+/// [`WrittenError`] if it is none.
+pub fn principal(text: &str) -> Result<Principal, WrittenError> {
+    Principal::parse(text).or_else(|error| wrong(format!("`{text}`: {error}")))
+}
+
+/// Reads a request; what is not written of a secret that there is comes from the store.
+///
+/// # Errors
+/// [`WrittenError`] if a part is not understood.
+pub fn request(written: &Written<'_>, around: &Surroundings) -> Result<Witness, WrittenError> {
+    let who = principal(written.principal)?;
+    let claims = written.claims.iter().map(|text| principal(text)).collect::<Result<Vec<_>, _>>()?;
+    let action = action(written.action)?;
+    let given = |key: ConditionKey| written.context.iter().find(|(name, _)| name == key.name()).map(|(_, value)| value);
+    let number = match given(ConditionKey::Uin) {
+        Some(text) => text.parse().ok(),
+        None => Some(around.creator_number(&who).unwrap_or_default()),
+    };
+    let Some(creator) = number.and_then(CreatorNumber::new) else { return wrong("`qcs:uin` is a number below 2^52") };
+    let (target, tags) = target(written, action, creator, around)?;
+    let mut request = Witness::ordinary(caller(who, claims), creator, action, target, &around.place.account);
+    if !tags.is_empty() {
+        request.context.values.insert(ConditionKey::ResourceTag, tags);
+    }
+    let mut replaced = std::collections::BTreeSet::new();
+    for (name, value) in written.context {
+        let Some(key) = ConditionKey::parse(name) else { return wrong(format!("`{name}` is no condition key")) };
+        if !action.has_key(key) {
+            return wrong(format!("a request for `{}` does not have `{name}`", action.full_name()));
+        }
+        if replaced.insert(key) {
+            request.context.values.remove(&key);
+        }
+        // An empty value: the request lacks the key.
+        if !value.is_empty() {
+            request.context.values.entry(key).or_default().push(value.clone());
+        }
+    }
+    Ok(request)
+}
+
+fn caller(principal: Principal, claims: Vec<Principal>) -> Example {
+    let of = |kind: Kind| claims.iter().filter(|one| one.kind() == kind).cloned().collect::<Vec<_>>();
+    let (groups, roles) = (of(Kind::Group), of(Kind::Role));
+    if principal.kind() == Kind::Role && principal.issuer() == Some(LOCAL) {
+        let service = claims.iter().any(|one| one.kind() == Kind::Service);
+        let issuer = claims.iter().find_map(Principal::issuer).unwrap_or_default().to_owned();
+        let form = Form::Session((!service).then_some(issuer));
+        return Example { principal, groups: Vec::new(), roles: Vec::new(), restricted: claims, form };
+    }
+    Example { principal, groups, roles, restricted: Vec::new(), form: Form::Token }
+}
+
+type TargetAndTags = (WitnessTarget, Vec<String>);
+
+fn target(
+    written: &Written<'_>,
+    action: &Action,
+    own: CreatorNumber,
+    around: &Surroundings,
+) -> Result<TargetAndTags, WrittenError> {
+    let none = || Ok((WitnessTarget::Operation, Vec::new()));
+    let text = match (action.level, written.resource) {
+        (Level::Operation | Level::SecretOrOperation, None | Some("*")) => return none(),
+        (Level::Operation, Some(_)) => return wrong(format!("`{}` is on no resource", action.full_name())),
+        (_, None) => return wrong(format!("`{}` needs --resource", action.full_name())),
+        (_, Some(text)) => text,
+    };
+    let place = &around.place;
+    match action.level {
+        Level::Key => {
+            let id = place.parse_key(text).or_else(|| text.strip_prefix("key/")).unwrap_or(text);
+            Ok((WitnessTarget::Key(id.to_owned()), Vec::new()))
+        }
+        Level::Role => {
+            let name = if text.starts_with("role/") { text.to_owned() } else { format!("role/{LOCAL}/{text}") };
+            let role = place.parse_role(text).map_or_else(|| principal(&name), Ok)?;
+            Ok((WitnessTarget::Role(role), Vec::new()))
+        }
+        Level::Creation => Ok((WitnessTarget::Secret(Some(own), secret(text, place)?.1), Vec::new())),
+        _ => {
+            let (creator, name) = secret(text, place)?;
+            let found = around.secrets.as_ref().ok().and_then(|secrets| secrets.find(&name));
+            let creator = creator.or_else(|| found.map(|secret| secret.creator));
+            // Tags are those of the secret that was meant.
+            let found = found.filter(|secret| Some(secret.creator) == creator);
+            let tags = found.map(|secret| secret.tags.clone()).unwrap_or_default();
+            Ok((WitnessTarget::Secret(creator, name), tags))
+        }
+    }
+}
+
+/// A secret's name.
+///
+/// # Errors
+/// [`WrittenError`] if it is none.
+pub fn secret_name(text: &str) -> Result<SecretName, WrittenError> {
+    SecretName::parse(text).or_else(|error| wrong(format!("`{text}`: {error}")))
+}
+
+/// A secret's name, or its six segments with or without a creator.
+fn secret(text: &str, place: &Place) -> Result<(Option<CreatorNumber>, SecretName), WrittenError> {
+    if let Some((creator, name)) = place.parse_secret(text) {
+        return Ok((Some(creator), name));
+    }
+    let last = text.split_once("secret/creatorUin/").map(|(_, last)| last);
+    let (creator, name) = last.and_then(|last| last.split_once('/')).unwrap_or(("*", text));
+    let creator = match creator {
+        "*" => None,
+        number => match number.parse().ok().and_then(CreatorNumber::new) {
+            Some(number) => Some(number),
+            None => return wrong(format!("`{number}` is no creator number")),
+        },
+    };
+    Ok((creator, secret_name(name)?))
+}
+
+/// What policy says of a request, and why.
+#[derive(Debug)]
+pub struct Told {
+    /// The decision.
+    pub decision: Decision,
+    /// Every attached statement and how it came out.
+    pub statements: Vec<Explanation>,
+    /// What would have to be otherwise for it to be allowed; nothing if it is.
+    pub remedies: Vec<Remedy>,
+}
+
+/// Asks policy about a request.
+///
+/// # Errors
+/// [`Fault`] if it cannot be decided.
+pub fn told(set: &PolicySet, request: &Witness) -> Result<Told, Fault> {
+    let question = request.question();
+    let statements = set.explain(&question)?;
+    let remedies = set.remedies(&question, &statements)?;
+    Ok(Told { decision: set.decide(&question), statements, remedies })
+}
