@@ -38,7 +38,7 @@ fn wrong<T>(message: impl Into<String>) -> Result<T, WrittenError> {
 pub fn action(text: &str) -> Result<&'static Action, WrittenError> {
     let name = text.split_once(':').map_or(text, |(_, name)| name);
     let found = actions::by_name(name).filter(|action| text == name || action.full_name() == text);
-    found.map_or_else(|| wrong(format!("`{text}` is no action; `keyward policy schema` may list them")), Ok)
+    found.map_or_else(|| wrong(format!("`{text}` is no action of the catalogue")), Ok)
 }
 
 /// A principal.

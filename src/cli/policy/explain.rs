@@ -187,6 +187,9 @@ fn print_allowed(context: &Context, set: &PolicySet, lines: &[Line], around: &Su
         if let Some(object) = row.as_object_mut() {
             object.remove("change");
             object.insert("by".to_owned(), json!(by(line)));
+            if name.is_some() {
+                ["secrets", "shown"].iter().for_each(|field| drop(object.remove(*field)));
+            }
             // Of one secret nothing but who made it is open.
             for (field, name) in ["on", "resource"].into_iter().zip(std::iter::repeat(name)) {
                 let text = object.get(field).and_then(Value::as_str).unwrap_or_default();
