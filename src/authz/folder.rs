@@ -95,7 +95,7 @@ pub fn read_folder(dir: &Path) -> Result<Vec<PolicyFile>, Vec<Finding>> {
 }
 
 /// Reads the whole policy folder as its authors see it, tests and waivers included: the files that can be read, sorted by
-/// path bytes, and the findings of [`read_folder`] about the others.
+/// path bytes, and the findings of [`read_folder`] about the others. Of a folder with too many files none comes back.
 #[must_use]
 pub fn survey_folder(dir: &Path) -> (Vec<PolicyFile>, Vec<Finding>) {
     read(dir, |_| true)
@@ -115,6 +115,10 @@ fn read(dir: &Path, wanted: fn(FileKind<'_>) -> bool) -> (Vec<PolicyFile>, Vec<F
     }
     if folder.findings.is_empty() && !folder.files.iter().any(|file| file.path == "attachments.json") {
         folder.refuse("attachments.json", "is missing: without it everybody is denied everything");
+    }
+    if folder.entries > ENTRIES_MAX {
+        // One thing is wrong with it: what else may be is not worth a line for each file.
+        folder.files.clear();
     }
     folder.findings.sort();
     folder.files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));

@@ -200,6 +200,11 @@ fn policies_are_written_checked_and_tested() {
 }
 
 #[test]
+fn an_edit_is_compared_replayed_and_explained() {
+    play("edits.transcript");
+}
+
+#[test]
 fn every_transcript_is_played() {
     let source = include_str!("transcripts.rs");
     for entry in fs::read_dir(folder()).unwrap() {

@@ -72,7 +72,7 @@ pub struct Against {
     place: Place,
     since_us: u64,
     /// By action, the keys that the set reads.
-    reads: HashMap<&'static str, BTreeSet<ConditionKey>>,
+    reads: HashMap<&'static str, Arc<BTreeSet<ConditionKey>>>,
     /// By revision, the version of the catalogue that its records were made under.
     catalogues: HashMap<String, Option<u64>>,
     decided: HashMap<InputDigest, Result<Answer, &'static str>>,
@@ -143,7 +143,7 @@ impl Against {
         action: &'static Action,
         get: &mut TextRow<'_>,
     ) -> Result<Answer, &'static str> {
-        let reads = self.reads(action).clone();
+        let reads = self.reads(action);
         if self.lacks(record, action, &reads, get) {
             return Err("it was recorded before requests had a condition key that the set reads");
         }
@@ -210,8 +210,8 @@ impl Against {
         }
     }
 
-    fn reads(&mut self, action: &'static Action) -> &BTreeSet<ConditionKey> {
-        self.reads.entry(action.name).or_insert_with(|| self.set.keys_read(action))
+    fn reads(&mut self, action: &'static Action) -> Arc<BTreeSet<ConditionKey>> {
+        Arc::clone(self.reads.entry(action.name).or_insert_with(|| Arc::new(self.set.keys_read(action))))
     }
 
     fn flip(&mut self, record: &Record, index: u64, flip: Flip) {

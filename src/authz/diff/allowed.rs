@@ -3,7 +3,7 @@
 
 use super::callers::{Base, Population, Who};
 use super::compare::Asked;
-use super::lines::Line;
+use super::lines::{Line, Lines};
 use super::sides::{On, Variant};
 use super::{Comparer, DiffError};
 use crate::actions::Action;
@@ -107,6 +107,7 @@ impl<'a> Ground<'a> {
         ask: impl FnOnce(&mut Comparer<'_>) -> Result<(), DiffError>,
     ) -> Result<Vec<Line>, DiffError> {
         let mut comparer = Comparer::new([&self.nothing, self.set], &self.account, &self.population, number);
+        comparer.lines = Lines::apart();
         ask(&mut comparer)?;
         Ok(comparer.lines.finished())
     }

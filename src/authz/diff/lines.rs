@@ -180,6 +180,8 @@ pub struct Line {
     pub direction: Direction,
     /// A request that shows it, of the first caller and action.
     pub witness: Witness,
+    /// Where each caller has a line of its own: such a request for each other action.
+    pub further: Vec<Witness>,
     pub(super) variants: Vec<Variant>,
     pub(super) target: Description<Atom>,
     pub(super) condition: Vec<Description<Clause>>,
@@ -189,15 +191,25 @@ pub struct Line {
 /// All that is told of a difference but for whom and what.
 type Content = (Found, Vec<Description<Test>>, Option<On>);
 
+/// The actions of a difference, and requests that show it.
+type Shown = (Vec<Variant>, Vec<Witness>);
+
 /// Differences as they are found.
 #[derive(Default)]
 pub(super) struct Lines {
-    found: BTreeMap<Who, BTreeMap<Content, (Vec<Variant>, Witness)>>,
+    found: BTreeMap<Who, BTreeMap<Content, Shown>>,
     /// In the order in which they were first met: fewer subjects first.
     order: Vec<Who>,
+    /// Whether each caller has a line of its own.
+    are_apart: bool,
 }
 
 impl Lines {
+    /// Each caller gets a line of its own, with a request for each action.
+    pub(super) fn apart() -> Self {
+        Self { are_apart: true, ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, who: &Who, variant: &Variant, difference: &Difference, witness: Witness) {
         let found = difference.found.clone();
         // What is said of every target is said of all kinds of targets at once.
@@ -206,9 +218,11 @@ impl Lines {
             self.order.push(who.clone());
         }
         let of_caller = self.found.entry(who.clone()).or_default();
-        let (variants, _) =
-            of_caller.entry((found, difference.numbers.clone(), on)).or_insert_with(|| (Vec::new(), witness));
+        let (variants, witnesses) = of_caller.entry((found, difference.numbers.clone(), on)).or_default();
         variants.push(variant.clone());
+        if self.are_apart || witnesses.is_empty() {
+            witnesses.push(witness);
+        }
     }
 
     /// Callers for whom the same changes in one line; gains first.
@@ -217,9 +231,12 @@ impl Lines {
         let mut known: HashMap<_, usize> = HashMap::new();
         self.order.sort_by_key(|who| who.with.len());
         for who in &self.order {
-            for ((found, numbers, _), (variants, witness)) in self.found.remove(who).unwrap_or_default() {
+            for ((found, numbers, _), (variants, witnesses)) in self.found.remove(who).unwrap_or_default() {
                 let Found { direction, target, condition } = found;
-                let key = (direction, target.clone(), condition.clone(), numbers.clone(), variants.clone());
+                let mut further = witnesses.into_iter();
+                let Some(witness) = further.next() else { continue };
+                let of = self.are_apart.then(|| who.clone());
+                let key = (of, direction, target.clone(), condition.clone(), numbers.clone(), variants.clone());
                 let next = lines.len();
                 let place = *known.entry(key).or_insert(next);
                 match lines.get_mut(place) {
@@ -228,6 +245,7 @@ impl Lines {
                         who: vec![who.clone()],
                         direction,
                         witness,
+                        further: further.collect(),
                         variants,
                         target,
                         condition,

@@ -12,6 +12,7 @@ use crate::principal::Principal;
 use clap::Args;
 use keyward_audit::store::rocks::RocksStore;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -175,12 +176,10 @@ fn print_statement(context: &Context, one: &Explanation) {
 
 /// What a set allows, with the statements by which it does.
 fn print_allowed(context: &Context, set: &PolicySet, lines: &[Line], around: &Surroundings, name: Option<&str>) {
-    let by = |line: &Line| -> Vec<String> {
-        let decision = set.decide(&line.witness.question());
-        let one = |deciding: &crate::authz::DecidingStatement| {
-            Some(format!("{} {}", deciding.document.as_deref()?, deciding.statement?))
-        };
-        decision.layers.iter().filter_map(one).collect()
+    let by = |line: &Line| -> BTreeSet<String> {
+        let requests = std::iter::once(&line.witness).chain(&line.further);
+        let layers = requests.flat_map(|request| set.decide(&request.question()).layers);
+        layers.filter_map(|deciding| Some(format!("{} {}", deciding.document?, deciding.statement?))).collect()
     };
     let row = |line: &Line| {
         let mut row = change_row(line, around);
@@ -201,12 +200,34 @@ fn print_allowed(context: &Context, set: &PolicySet, lines: &[Line], around: &Su
         }
         row
     };
-    let rows: Vec<Value> = lines.iter().map(row).collect();
+    let rows = together(lines.iter().map(row));
     if rows.is_empty() {
         context.output.say("nobody, nothing");
         return;
     }
     print_changes(context, &[("by", "/by").into()], rows);
+}
+
+/// Callers who may do the same by the same statements, in one row.
+fn together(rows: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut merged: Vec<Value> = Vec::new();
+    for row in rows {
+        let is_alike = |other: &Value| {
+            let (Some(one), Some(other)) = (row.as_object(), other.as_object()) else { return false };
+            one.iter()
+                .all(|(field, value)| ["who", "witness"].contains(&field.as_str()) || other.get(field) == Some(value))
+        };
+        match merged.iter_mut().find(|other| is_alike(other)) {
+            Some(other) => {
+                let more = row.get("who").and_then(Value::as_array).cloned().unwrap_or_default();
+                if let Some(who) = other.get_mut("who").and_then(Value::as_array_mut) {
+                    who.extend(more);
+                }
+            }
+            None => merged.push(row),
+        }
+    }
+    merged
 }
 
 /// From the store alone: the record holds all that was decided on, and the store the revision that decided.
