@@ -74,7 +74,11 @@ impl Seen {
 impl Stamps {
     /// Forgets what is refused by its timestamp: the whole window behind now, and one second more for clocks that step.
     fn forget(&mut self, now_s: u64) {
-        let kept = self.by_stamp.split_off(&now_s.saturating_sub(WINDOW_S + 1));
+        let oldest_s = now_s.saturating_sub(WINDOW_S + 1);
+        if self.by_stamp.first_key_value().is_none_or(|(stamp, _)| *stamp >= oldest_s) {
+            return;
+        }
+        let kept = self.by_stamp.split_off(&oldest_s);
         let gone = std::mem::replace(&mut self.by_stamp, kept);
         let gone: usize = gone.values().map(HashMap::len).sum();
         self.entries = self.entries.saturating_sub(gone);

@@ -142,7 +142,7 @@ pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     hmac.finalize().into_bytes().into()
 }
 
-/// HMAC-SHA-1, as [`hmac`]: for signatures that are made so elsewhere.
+/// HMAC-SHA-1, as [`hmac()`]: for signatures that are made so elsewhere.
 pub(super) fn hmac_sha1(key: &[u8], text: &[u8]) -> [u8; 20] {
     let mut block = Zeroizing::new([0; 64]);
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
