@@ -1,8 +1,8 @@
 //! The trail against a policy set that is not live: what was decided, and what the set would have decided.
 //!
 //! Each distinct input is decided once: requests that are alike in all that the set can look at ([`PolicySet::keys_read`]) are
-//! decided alike. What is kept grows with distinct inputs (a digest each) and with flips (principal, action, resource), not with
-//! the trail.
+//! decided alike. What is kept grows with flips (principal, action, resource), not with the trail: of inputs a bounded number is
+//! remembered, of a set that reads the time all inputs may be distinct.
 //!
 //! INVARIANT I4: a decision rests on its record and on the set alone. A record that lacks what the set asks for is counted as one that
 //! cannot be decided, never guessed.
@@ -23,6 +23,8 @@ use crate::resource::Place;
 
 /// The days of a flip that are told one by one: of later ones there is no room.
 const DAYS_MAX: usize = 3_660;
+/// Most inputs that are remembered: some 40 MiB. When there are so many it begins anew.
+const KNOWN_MAX: usize = 1_000_000;
 const DAY_US: u64 = 86_400_000_000;
 
 /// The start of SHA-256 over an input.
@@ -76,6 +78,7 @@ pub struct Against {
     /// By revision, the version of the catalogue that its records were made under.
     catalogues: HashMap<String, Option<u64>>,
     decided: HashMap<InputDigest, Result<Answer, &'static str>>,
+    distinct: u64,
     told: Told,
 }
 
@@ -98,7 +101,7 @@ impl Against {
     /// Nothing was compared yet; records before `since_us` (microseconds since 1970) are passed over.
     pub fn new(set: Arc<PolicySet>, place: Place, since_us: u64) -> Self {
         let (reads, catalogues, decided) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { set, place, since_us, reads, catalogues, decided, told: Told::default() }
+        Self { set, place, since_us, reads, catalogues, decided, distinct: 0, told: Told::default() }
     }
 
     /// What it has come to.
@@ -106,9 +109,17 @@ impl Against {
         &self.told
     }
 
-    /// How many inputs were decided.
-    pub fn distinct(&self) -> usize {
-        self.decided.len()
+    /// How many inputs were decided; one that was forgotten meanwhile counts again.
+    pub fn distinct(&self) -> u64 {
+        self.distinct
+    }
+
+    fn remember(&mut self, input: InputDigest, would: Result<Answer, &'static str>) {
+        if self.decided.len() >= KNOWN_MAX {
+            self.decided.clear();
+        }
+        self.decided.insert(input, would);
+        self.distinct = self.distinct.saturating_add(1);
     }
 
     /// Compares one record; those without a decision by policy are counted and passed over.
@@ -159,7 +170,7 @@ impl Against {
             // Not a property of the input: the next one like it may be decided.
             Err(_) => return Err("what it was decided on cannot be read"),
         };
-        self.decided.insert(digest, would);
+        self.remember(digest, would);
         would
     }
 
@@ -201,9 +212,12 @@ impl Against {
         let mut input = Input::default();
         input.list([usage.name, used.key, &used.uin.to_string(), now].into_iter());
         let digest = input.digest();
-        let known = self.decided.entry(digest);
-        let would = known.or_insert_with(|| Ok(answer(used.would_be_allowed(&self.set, &self.place))));
-        let Ok(would) = *would else { return };
+        let would = self.decided.get(&digest).copied().unwrap_or_else(|| {
+            let would = Ok(answer(used.would_be_allowed(&self.set, &self.place)));
+            self.remember(digest, would);
+            would
+        });
+        let Ok(would) = would else { return };
         if would != answer(used.was_allowed()) {
             let (principal, resource) = (Principal::engine_role().to_string(), Some(self.place.key(used.key)));
             self.flip(record, index, Flip { would, principal, action: usage.full_name(), resource });
