@@ -58,7 +58,7 @@ pub use look::look;
 pub use loss::{AcceptError, Acceptance, Accepted, accept};
 pub use marked::SignError;
 pub use proofs::InclusionProof;
-pub use query::{Page, Query};
+pub use query::{Page, Query, search_in};
 pub use records::Records;
 pub use settings::{Limits, Room, Settings};
 pub use shared::Mode;

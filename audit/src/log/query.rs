@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use super::Log;
 use super::followers::watermark;
-use super::head::{HEAD, Head};
+use super::head::{self, HEAD, Head};
 use super::index::{self, Entry, Name};
-use super::keys::number;
-use super::shared::Shared;
+use super::keys::{ChainId, number};
+use crate::hash;
 use crate::record::{Decision, Outcome, Record};
-use crate::store::{self, Family, Snapshot, StoreError};
+use crate::store::{self, Family, Snapshot, Store, StoreError};
 
 mod segments;
 
@@ -81,46 +81,57 @@ impl Log {
     /// # Errors
     /// [`StoreError`] if the store cannot be read now.
     pub fn search(&self, query: &Query) -> Result<Page, StoreError> {
-        store::read(self.shared.store.as_ref(), |rows| search(rows, &self.shared, query))
+        store::read(self.shared.store.as_ref(), |rows| search(rows, self.shared.id, query))
     }
 }
 
-pub(super) fn search(rows: &dyn Snapshot, log: &Shared, query: &Query) -> Result<Page, StoreError> {
-    let size = log_size(rows, log)?;
+/// Answers a question to the log of `origin` in `store`, whether or not anybody serves it.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read, or holds no log of that origin.
+pub fn search_in(store: &dyn Store, origin: &str, query: &Query) -> Result<Page, StoreError> {
+    store::read(store, |rows| {
+        let chain_start = hash::chain_start(&head::first_origin(rows, origin)?);
+        search(rows, ChainId::of(&chain_start), query)
+    })
+}
+
+fn search(rows: &dyn Snapshot, id: ChainId, query: &Query) -> Result<Page, StoreError> {
+    let size = log_size(rows, id)?;
     let size = query.size.map_or(size, |asked| asked.min(size));
-    let indexed = if query.full_scan { 0 } else { watermark(rows, log.id)?.min(size) };
+    let indexed = if query.full_scan { 0 } else { watermark(rows, id)?.min(size) };
     let end = [query.end_index, query.before].into_iter().flatten().fold(size, u64::min);
     let start = query.start_index.unwrap_or(0).min(end);
     let mut search = Search {
         rows,
-        log,
+        id,
         query,
         page: Page { records: Vec::new(), next_before: None, size, complete: true, scanned: 0 },
     };
     search.records(start.max(indexed)..end)?;
-    for range in segments::ranges(rows, log, query, start..end.min(indexed))? {
+    for range in segments::ranges(rows, id, query, start..end.min(indexed))? {
         search.range(range)?;
     }
     Ok(search.page)
 }
 
 /// Where records of a time or later can be: from the first one that the indexes find, those that they do not cover yet included.
-pub(super) fn since(rows: &dyn Snapshot, log: &Shared, since_us: u64) -> Result<Range<u64>, StoreError> {
-    let size = log_size(rows, log)?;
-    let indexed = watermark(rows, log.id)?.min(size);
+pub(super) fn since(rows: &dyn Snapshot, id: ChainId, since_us: u64) -> Result<Range<u64>, StoreError> {
+    let size = log_size(rows, id)?;
+    let indexed = watermark(rows, id)?.min(size);
     let query = Query { start_time_us: Some(since_us), ..Query::default() };
-    let ranges = segments::ranges(rows, log, &query, 0..indexed)?;
+    let ranges = segments::ranges(rows, id, &query, 0..indexed)?;
     Ok(ranges.iter().map(|range| range.start).min().unwrap_or(indexed)..size)
 }
 
-fn log_size(rows: &dyn Snapshot, log: &Shared) -> Result<u64, StoreError> {
-    let row = rows.get(Family::State, &log.id.state(HEAD).bytes)?;
-    row.as_deref().and_then(Head::size_of).ok_or_else(|| super::head::damaged(HEAD))
+fn log_size(rows: &dyn Snapshot, id: ChainId) -> Result<u64, StoreError> {
+    let row = rows.get(Family::State, &id.state(HEAD).bytes)?;
+    row.as_deref().and_then(Head::size_of).ok_or_else(|| head::damaged(HEAD))
 }
 
 struct Search<'a> {
     rows: &'a dyn Snapshot,
-    log: &'a Shared,
+    id: ChainId,
     query: &'a Query,
     page: Page,
 }
@@ -143,7 +154,7 @@ impl Search<'_> {
         match self.path() {
             Path::Records => self.records(range),
             Path::Entry(entry) => {
-                let keys = entry.keys(self.log.id, &range);
+                let keys = entry.keys(self.id, &range);
                 self.entries(&keys)
             }
             Path::Name(name) => self.named(&name, range),
@@ -158,7 +169,7 @@ impl Search<'_> {
     fn named(&mut self, name: &str, range: Range<u64>) -> Result<(), StoreError> {
         let mut found = Vec::new();
         for kind in [index::SECRET, index::KEY] {
-            let keys = Entry::resource(&Name { kind, name }).keys(self.log.id, &range);
+            let keys = Entry::resource(&Name { kind, name }).keys(self.id, &range);
             let mut is_there = false;
             self.rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |_, _| {
                 is_there = true;
@@ -207,7 +218,7 @@ impl Search<'_> {
         if self.is_over() || range.is_empty() {
             return Ok(());
         }
-        let keys = self.log.id.records(range);
+        let keys = self.id.records(range);
         let rows = self.rows;
         rows.scan(Family::Records, &keys.start, &keys.end, true, &mut |key, bytes| match number(key) {
             Some(index) => self.take(index, bytes),
@@ -233,7 +244,7 @@ impl Search<'_> {
 
     /// The indices of records whose secret's name begins with `prefix`, newest first; none if there are too many.
     fn names(&self, prefix: &str, range: &Range<u64>) -> Result<Option<Vec<u64>>, StoreError> {
-        let keys = index::secrets_by_prefix(self.log.id, prefix);
+        let keys = index::secrets_by_prefix(self.id, prefix);
         let mut indices = Vec::new();
         let mut seen = 0_usize;
         self.rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, _| {
@@ -257,7 +268,7 @@ impl Search<'_> {
     /// Looks at the record that an index row points to.
     fn hit(&mut self, index: Option<u64>) -> Result<bool, StoreError> {
         let Some(index) = index else { return Ok(true) };
-        match self.rows.get(Family::Records, &self.log.id.record(index).bytes)? {
+        match self.rows.get(Family::Records, &self.id.record(index).bytes)? {
             Some(bytes) => Ok(self.take(index, &bytes)),
             None => Ok(true),
         }

@@ -91,10 +91,12 @@ impl Row {
         Self { waiting: VecDeque::new(), bytes: 0, room, share }
     }
 
+    /// Takes one more if there is room, and the first whatever its size: the texts of a large policy revision ride in one.
     fn push(&mut self, submission: Submission) -> Result<(), Refused> {
         let bytes = submission.bytes();
         let after = self.bytes.saturating_add(bytes);
-        if self.waiting.len() >= self.room.records || after > self.room.bytes {
+        let fits = after <= self.room.bytes || self.waiting.is_empty();
+        if self.waiting.len() >= self.room.records || !fits {
             return Err(Refused::QueueFull);
         }
         self.bytes = after;

@@ -28,7 +28,7 @@ impl Log {
     /// # Errors
     /// [`StoreError`] if the store cannot be read now.
     pub fn records_since(&self, since_us: u64) -> Result<Records, StoreError> {
-        let range = store::read(self.shared.store.as_ref(), |rows| query::since(rows, &self.shared, since_us))?;
+        let range = store::read(self.shared.store.as_ref(), |rows| query::since(rows, self.shared.id, since_us))?;
         Ok(Records { log: Arc::clone(&self.shared), range })
     }
 }
