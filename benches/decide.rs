@@ -1,4 +1,5 @@
-//! What a decision costs: with 10, 1,000 and 100,000 statements in the set, and against plain casbin over as many rows.
+//! What a decision costs: with 10, 1,000 and 100,000 statements in the set, with another set in the shadow, and against plain casbin
+//! over as many rows.
 //!
 //! The caller has ten statements, three of which name the action. The others are attached once to other callers, once
 //! to this caller under other actions: neither may matter. Trust the ratios, not the figures.
@@ -14,6 +15,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use casbin::{CoreApi, DefaultModel, Enforcer, MgmtApi, NullAdapter};
+use keyward::access::shadow::Candidate;
 use keyward::actions::{ConditionKey, by_name};
 use keyward::authz::{
     Caller, Context, CredentialForm, IssuerRule, PolicyFile, PolicySet, Question, Settings, Target, Verdict,
@@ -37,9 +39,13 @@ fn main() {
     println!("one decision, median of {ROUNDS} rounds");
     let others = measure("statements of other callers", |size| decisions(size, Others::Callers));
     let own = measure("statements of this caller on other actions", |size| decisions(size, Others::Actions));
+    let shadowed = measure("statements of other callers, a set in the shadow that differs", shadowed);
     let plain = measure("plain casbin over as many rows", plain_casbin);
     for ((size, plain), (others, own)) in SIZES.iter().zip(&plain).zip(others.iter().zip(&own)) {
         println!("plain casbin / keyward at {size:>7}: {:.1} and {:.1}", ratio(*plain, *others), ratio(*plain, *own));
+    }
+    for ((size, alone), with) in SIZES.iter().zip(&others).zip(&shadowed) {
+        println!("with a set in the shadow / alone at {size:>7}: {:.2} (goal: at most 2.2)", ratio(*with, *alone));
     }
     for (what, times) in [("other callers", &others), ("other actions", &own)] {
         let (first, last) = (times.first().unwrap(), times.last().unwrap());
@@ -82,6 +88,26 @@ fn timed(mut run: impl FnMut() -> bool) -> Duration {
 
 fn decisions(size: usize, others: Others) -> Duration {
     let set = PolicySet::load(&files(size, others), &settings()).unwrap();
+    asked(|question| timed(|| set.decide(question).outcome == Verdict::Allow))
+}
+
+/// The live set allows and the one in the shadow does not: the dearest case, since it is written down.
+fn shadowed(size: usize) -> Duration {
+    let mut files = files(size, Others::Callers);
+    let set = PolicySet::load(&files, &settings()).unwrap();
+    let own = files.iter_mut().find(|file| file.path == "documents/own.json").unwrap();
+    own.bytes = own_document().replace("prod/pay/*", "prod/ship/*").into_bytes();
+    let candidate = Candidate::new(PolicySet::load(&files, &settings()).unwrap());
+    asked(|question| {
+        timed(|| {
+            let decision = set.decide(question);
+            candidate.differs(question, &decision).is_some() && decision.outcome == Verdict::Allow
+        })
+    })
+}
+
+/// Puts the question of all runs.
+fn asked(ask: impl FnOnce(&Question<'_>) -> Duration) -> Duration {
     let principal = Principal::parse("user/dev/app").unwrap();
     let groups: Vec<Principal> = (0..5).map(|n| Principal::parse(&format!("group/dev/team-{n}")).unwrap()).collect();
     let name = SecretName::parse("prod/pay/db-password").unwrap();
@@ -100,7 +126,7 @@ fn decisions(size: usize, others: Others) -> Duration {
         context: &context,
         session_policy: None,
     };
-    timed(|| set.decide(&question).outcome == Verdict::Allow)
+    ask(&question)
 }
 
 fn settings() -> Settings {

@@ -45,12 +45,12 @@ fn main() {
     let seconds = begun.elapsed().as_secs_f64();
     let told = against.told();
     assert_eq!((told.decisions, told.undecidable.len()), (RECORDS, 0));
-    assert_eq!(told.flipped, RECORDS / 10);
+    assert_eq!(told.flips.decisions, RECORDS / 10);
     println!(
         "replay: {:.0} records/s (goal at least 200,000), {} distinct inputs, {} flips, {} MiB kept",
         RECORDS as f64 / seconds,
         against.distinct(),
-        told.flips.len(),
+        told.flips.iter().count(),
         resident().saturating_sub(before) >> 20
     );
 

@@ -49,6 +49,7 @@ mod events;
 mod export;
 mod gateway;
 mod grant;
+pub mod history;
 pub mod holdings;
 mod issuers;
 mod key_use;
@@ -68,8 +69,10 @@ mod seen;
 mod service;
 mod sessions;
 pub mod setup;
+pub mod shadow;
 mod signed;
 mod steady;
+mod suggestions;
 mod tokens;
 mod trail;
 
@@ -165,9 +168,11 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         },
         false => None,
     };
-    let mut last = None;
-    for _ in 0..ATTEMPTS_MAX {
-        let committed = match traces::during(Stage::Decide, attempt::run(gateway, ask)).await {
+    let (mut last, mut attempts, mut candidate) = (None, 0, gateway.shadow().candidate());
+    while attempts < ATTEMPTS_MAX {
+        attempts = attempts.saturating_add(1);
+        let attempt = attempt::run(gateway, ask, candidate.clone());
+        let committed = match traces::during(Stage::Decide, attempt).await {
             Attempt::Value(grant, reads) => release(gateway, ask, grant, reads).await,
             Attempt::Done(grant, changes, reads) => {
                 commit_change(gateway, grant, changes, reads).await.map(Answer::done)
@@ -199,6 +204,10 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             Err(Stopped::Conflict(draft)) => {
                 attempt::forget(gateway, ask);
                 last = Some(draft);
+            }
+            // The record has no room for what the set in the shadow says: it is asked no more.
+            Err(Stopped::TooLarge(draft)) if shadow::said(&draft).next().is_some() => {
+                (attempts, candidate) = (attempts.saturating_sub(1), None);
             }
             Err(Stopped::TooLarge(draft)) => return give_up(gateway, *draft, recording::TOO_LARGE).await,
             Err(Stopped::Unrecorded(cause)) => return unrecorded(cause),
@@ -244,7 +253,12 @@ async fn commit<E: Event>(
     changes: Changes,
     reads: ReadSet,
 ) -> Result<Committed<E>, Stopped> {
-    traces::during(Stage::Commit, gateway.log().commit(event, changes, reads)).await.map_err(|error| match error {
+    let said: Vec<_> = shadow::said(event.draft()).collect();
+    let committed = traces::during(Stage::Commit, gateway.log().commit(event, changes, reads)).await;
+    if committed.is_ok() {
+        shadow::count(&said);
+    }
+    committed.map_err(|error| match error {
         CommitError::Conflict(event) => Stopped::Conflict(Box::new(event.draft().clone())),
         CommitError::TooLarge(event) => Stopped::TooLarge(Box::new(event.draft().clone())),
         CommitError::Unavailable(_, refused) => Stopped::Unrecorded(Unrecorded::Log(refused)),

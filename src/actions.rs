@@ -3,7 +3,7 @@
 //! without code does not compile.
 
 /// Version of the catalogue; part of every policy revision. Raised when an action or a condition key is added.
-pub const CATALOGUE: u64 = 6;
+pub const CATALOGUE: u64 = 7;
 
 /// A service that owns actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -420,6 +420,20 @@ catalogue! {
     RevokeToken Cam Operation Write Door;
     /// Decides what was recorded again by a policy set that is not live.
     ReplayPolicies Cam Operation Read Door;
+    /// What the live policy set, or one that was live, consists of.
+    ListPolicies Cam Operation Read Door;
+    /// One file of the live policy set, or of one that was live.
+    GetPolicy Cam Operation Read Door;
+    /// Which policy set was live from when on, and what changed.
+    ListPolicyRevisions Cam Operation Read Door;
+    /// Decides a request that nobody made.
+    SimulatePolicy Cam Operation Read Door;
+    /// Why a request was decided as it was, or would be.
+    ExplainDecision Cam Operation Read Door;
+    /// The least that policies need to grant for what was done.
+    SuggestPolicies Cam Operation Read Door;
+    /// Where the set in the shadow decided otherwise than the live one.
+    ListShadowDecisions Cam Operation Read Door;
     /// A new access key, whose secret is shown this once.
     CreateAccessKey Cam Operation Write Door;
     /// A principal's access keys, without their secrets.

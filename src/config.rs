@@ -218,6 +218,8 @@ section! {
     Policy {
         /// The policy folder.
         path: PathBuf = PathBuf::from("policies"),
+        /// A folder that decides beside it and changes no answer; empty: none.
+        shadow: PathBuf = PathBuf::new(),
         /// Services outside the catalogue whose statements are checked for form and have no effect.
         foreign_services: Vec<String> = Vec::new(),
         /// Longest document, in characters without white space.

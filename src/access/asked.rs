@@ -1,11 +1,27 @@
 //! A request as somebody writes it down, to ask policy about it without making it: explained on a policy set that need not be
 //! live.
 
-use super::compared::Surroundings;
+use super::compared::Existing;
 use crate::actions::{self, Action, ConditionKey, Level};
 use crate::authz::{Decision, Example, Explanation, Fault, Form, PolicySet, Remedy, Witness, WitnessTarget};
 use crate::principal::{Kind, LOCAL, Principal};
 use crate::resource::{CreatorNumber, Place, SecretName};
+use keyward_audit::store::StoreError;
+
+/// What a written request is completed from: an installation's files, or a gateway that runs.
+pub trait Installed {
+    /// Region and account.
+    fn place(&self) -> &Place;
+
+    /// The creator number of a principal, if it is known here.
+    fn creator_number(&self, principal: &Principal) -> Option<u64>;
+
+    /// The secret of that name, as far as policies read it, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that cannot be known.
+    fn secret(&self, name: &SecretName) -> Result<Option<Existing>, StoreError>;
+}
 
 /// What is written down; all as texts.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +38,19 @@ pub struct Written<'a> {
     pub context: &'a [(String, String)],
 }
 
-/// What is wrong with a written request.
+/// Why a written request cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct WrittenError(String);
+pub enum WrittenError {
+    /// A part is not understood.
+    #[error("{0}")]
+    Wrong(String),
+    /// Whether there is such a secret cannot be known.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 fn wrong<T>(message: impl Into<String>) -> Result<T, WrittenError> {
-    Err(WrittenError(message.into()))
+    Err(WrittenError::Wrong(message.into()))
 }
 
 /// The action of that name, with or without its service.
@@ -52,8 +74,8 @@ pub fn principal(text: &str) -> Result<Principal, WrittenError> {
 /// Reads a request; what is not written of a secret that there is comes from the store.
 ///
 /// # Errors
-/// [`WrittenError`] if a part is not understood.
-pub fn request(written: &Written<'_>, around: &Surroundings) -> Result<Witness, WrittenError> {
+/// [`WrittenError`] if a part is not understood, or whether a secret exists cannot be known.
+pub fn request(written: &Written<'_>, around: &dyn Installed) -> Result<Witness, WrittenError> {
     let who = principal(written.principal)?;
     let claims = written.claims.iter().map(|text| principal(text)).collect::<Result<Vec<_>, _>>()?;
     let action = action(written.action)?;
@@ -64,7 +86,7 @@ pub fn request(written: &Written<'_>, around: &Surroundings) -> Result<Witness, 
     };
     let Some(creator) = number.and_then(CreatorNumber::new) else { return wrong("`qcs:uin` is a number below 2^52") };
     let (target, tags) = target(written, action, creator, around)?;
-    let mut request = Witness::ordinary(caller(who, claims), creator, action, target, &around.place.account);
+    let mut request = Witness::ordinary(caller(who, claims), creator, action, target, &around.place().account);
     if !tags.is_empty() {
         request.context.values.insert(ConditionKey::ResourceTag, tags);
     }
@@ -103,16 +125,16 @@ fn target(
     written: &Written<'_>,
     action: &Action,
     own: CreatorNumber,
-    around: &Surroundings,
+    around: &dyn Installed,
 ) -> Result<TargetAndTags, WrittenError> {
     let none = || Ok((WitnessTarget::Operation, Vec::new()));
     let text = match (action.level, written.resource) {
         (Level::Operation | Level::SecretOrOperation, None | Some("*")) => return none(),
         (Level::Operation, Some(_)) => return wrong(format!("`{}` is on no resource", action.full_name())),
-        (_, None) => return wrong(format!("`{}` needs --resource", action.full_name())),
+        (_, None) => return wrong(format!("`{}` needs a resource", action.full_name())),
         (_, Some(text)) => text,
     };
-    let place = &around.place;
+    let place = around.place();
     match action.level {
         Level::Key => {
             let id = place.parse_key(text).or_else(|| text.strip_prefix("key/")).unwrap_or(text);
@@ -126,11 +148,11 @@ fn target(
         Level::Creation => Ok((WitnessTarget::Secret(Some(own), secret(text, place)?.1), Vec::new())),
         _ => {
             let (creator, name) = secret(text, place)?;
-            let found = around.secrets.as_ref().ok().and_then(|secrets| secrets.find(&name));
-            let creator = creator.or_else(|| found.map(|secret| secret.creator));
+            let found = around.secret(&name)?;
+            let creator = creator.or_else(|| found.as_ref().map(|secret| secret.creator));
             // Tags are those of the secret that was meant.
             let found = found.filter(|secret| Some(secret.creator) == creator);
-            let tags = found.map(|secret| secret.tags.clone()).unwrap_or_default();
+            let tags = found.map(|secret| secret.tags).unwrap_or_default();
             Ok((WitnessTarget::Secret(creator, name), tags))
         }
     }

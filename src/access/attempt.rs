@@ -7,6 +7,7 @@ use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
 use super::request::Request;
 use super::sessions::Begun;
+use super::shadow::Candidate;
 use super::signed::Rejected;
 use super::{
     access_keys, changes, issuers, keys, pairs, recording, root_key, secrets, service, sessions, tokens, trail,
@@ -157,6 +158,9 @@ impl Ask {
                 | Request::GetInclusionProof { .. }
                 | Request::ExportRecords
                 | Request::ReplayPolicies(_)
+                | Request::ListShadowDecisions(_)
+                | Request::SuggestPolicies(_)
+                | Request::Policy(_)
                 | Request::CreateBackup)
         )
     }
@@ -169,17 +173,17 @@ pub(super) fn forget(gateway: &Gateway, ask: &Ask) {
     }
 }
 
-/// Runs one attempt, wide ones off the thread that serves connections.
-pub(super) async fn run(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Attempt {
+/// Runs one attempt, wide ones off the thread that serves connections; a candidate decides in the shadow.
+pub(super) async fn run(gateway: &Arc<Gateway>, ask: &Arc<Ask>, candidate: Option<Arc<Candidate>>) -> Attempt {
     if !ask.is_wide() {
-        return attempt(gateway, ask);
+        return attempt(gateway, ask, candidate);
     }
     let (gateway, ask) = (Arc::clone(gateway), Arc::clone(ask));
-    let wide = tokio::task::spawn_blocking(move || attempt(&gateway, &ask)).await;
+    let wide = tokio::task::spawn_blocking(move || attempt(&gateway, &ask, candidate)).await;
     wide.unwrap_or(Attempt::Panicked)
 }
 
-fn attempt(gateway: &Arc<Gateway>, ask: &Ask) -> Attempt {
+fn attempt(gateway: &Arc<Gateway>, ask: &Ask, candidate: Option<Arc<Candidate>>) -> Attempt {
     let caller = match authenticate(gateway, &ask.call) {
         Ok(caller) => caller,
         Err(refusal) => return Attempt::Refused(ask.outer.as_ref().map_or(refusal, Refusal::of_request)),
@@ -190,7 +194,7 @@ fn attempt(gateway: &Arc<Gateway>, ask: &Ask) -> Attempt {
             let reads = items.map(|(place, (name, version))| ask.item(place, Request::GetSecretValue(name, version)));
             Attempt::Items(reads.collect())
         }
-        (None, Ok(request), Some(action)) => decide(gateway, ask, &caller, action, request),
+        (None, Ok(request), Some(action)) => decide(gateway, ask, &caller, (action, request), candidate),
         (Some(error), ..) | (None, Err(error), _) => {
             let draft = recording::not_decided(ask, &caller, error.code.as_str());
             Attempt::Failed(Failure::new(draft, error.clone(), ask.lane()), ReadSet::default())
@@ -248,12 +252,12 @@ fn decide(
     gateway: &Arc<Gateway>,
     ask: &Ask,
     caller: &Authenticated,
-    action: &'static Action,
-    request: &Request,
+    (action, request): (&'static Action, &Request),
+    candidate: Option<Arc<Candidate>>,
 ) -> Attempt {
     let as_of = gateway.log().as_of();
     let live = gateway.policies().live();
-    let mut asked = Asked::new(gateway, ask, caller, action, request, Arc::clone(&live));
+    let mut asked = Asked::new(gateway, ask, caller, (action, request), Arc::clone(&live), candidate);
     match gateway.session_policy(caller) {
         Ok(policy) => asked.session_policy = policy,
         Err(error) => return unreadable(&asked, &error),
@@ -420,6 +424,9 @@ fn carry_out(
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
         | Request::ReplayPolicies(_)
+        | Request::ListShadowDecisions(_)
+        | Request::SuggestPolicies(_)
+        | Request::Policy(_)
         | Request::CreateBackup => return Ok(None),
     };
     Ok(Some(carried))

@@ -3,6 +3,7 @@
 //!
 //! The store is opened read-only, so a running gateway is not disturbed. Nothing here is written to disk.
 
+use super::asked::Installed;
 use super::replay::{self, ReplayError};
 use super::setup;
 use crate::actions::Action;
@@ -58,6 +59,7 @@ pub struct Secrets {
 }
 
 /// A secret that there is, as far as policies read it.
+#[derive(Clone, Debug)]
 pub struct Existing {
     /// Who made it.
     pub creator: CreatorNumber,
@@ -85,10 +87,12 @@ impl Surroundings {
         Self { place, store, secrets }
     }
 
-    /// The creator number of a principal, if it is known here.
-    #[must_use]
-    pub fn creator_number(&self, principal: &Principal) -> Option<u64> {
-        self.secrets.as_ref().ok().map(|secrets| secrets.keyring.creator_number(principal).get())
+    /// The store's files, as they are.
+    ///
+    /// # Errors
+    /// [`LoadError::Store`] if there are none that can be read.
+    pub fn rows(&self) -> Result<&RocksStore, LoadError> {
+        self.store.as_ref().map_err(|why| LoadError::Store(why.clone()))
     }
 
     /// Who made the secret of that name, if there is one.
@@ -104,6 +108,20 @@ impl Surroundings {
         let secrets = self.secrets.as_ref().ok()?;
         let inside = secrets.list.iter().filter(|one| line.covers_secret(one.creator, &one.name));
         Some(inside.map(|one| one.name.as_str().to_owned()).collect())
+    }
+}
+
+impl Installed for Surroundings {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn creator_number(&self, principal: &Principal) -> Option<u64> {
+        self.secrets.as_ref().ok().map(|secrets| secrets.keyring.creator_number(principal).get())
+    }
+
+    fn secret(&self, name: &SecretName) -> Result<Option<Existing>, StoreError> {
+        Ok(self.secrets.as_ref().ok().and_then(|secrets| secrets.find(name)).cloned())
     }
 }
 
@@ -142,7 +160,7 @@ pub fn load(config: &Config, around: &Surroundings, side: &Side<'_>) -> Result<P
         }
         Side::Folder(dir) => Err(LoadError::Absent(dir.display().to_string())),
         Side::Revision(revision) => {
-            let rows = around.store.as_ref().map_err(|why| LoadError::Store(why.clone()))?;
+            let rows = around.rows()?;
             let get = &mut |key: &[u8]| -> Result<Option<Vec<u8>>, StoreError> {
                 store::read(rows, |snapshot| snapshot.get(Family::Texts, key))
             };

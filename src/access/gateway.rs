@@ -11,6 +11,7 @@ use super::request::Rules;
 use super::request_ids::RequestIds;
 use super::seen::Seen;
 use super::setup;
+use super::shadow::Shadow;
 use super::signed::DummyKey;
 use super::steady::SteadyClock;
 use super::tokens::LogRevocations;
@@ -88,6 +89,7 @@ pub struct Gateway {
     log: Log,
     issuers: Issuers,
     policies: Policies,
+    shadow: Shadow,
     engine: Engine,
     keys: Keys,
     place: Place,
@@ -167,6 +169,7 @@ impl Gateway {
         let gateway = Self {
             issuers: Issuers::start(config, loaded, log.generation(issuers::ISSUERS)),
             policies,
+            shadow: Shadow::new(config),
             engine: Engine::new(Arc::new(keyring), Arc::clone(&environment.random)),
             keys: Keys::new(root, config.file.clone()),
             place: Place { region: config.server.region.clone(), account: config.server.account.clone() },
@@ -198,6 +201,7 @@ impl Gateway {
             log,
         };
         gateway.record_start(config).await?;
+        gateway.start_shadow().await;
         let gateway = Arc::new(gateway);
         if let Err(error) = gateway.first_keys().await {
             // The log is open: it is closed in order, whatever comes next.
@@ -216,7 +220,7 @@ impl Gateway {
         self.record(draft).await.then_some(()).ok_or(OpenError::Unrecorded)
     }
 
-    fn system(&self, event: &str) -> Result<Draft, RandomError> {
+    pub(super) fn system(&self, event: &str) -> Result<Draft, RandomError> {
         let mut draft = Draft::new(Kind::System, "keyward:System", "internal", self.environment.request_id()?);
         draft.outcome = Some(Outcome::Ok);
         draft.principal = Some("service/gateway".to_owned());
@@ -352,6 +356,12 @@ impl Gateway {
     #[must_use]
     pub fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// The policy set in the shadow, and its folder.
+    #[must_use]
+    pub fn shadow(&self) -> &Shadow {
+        &self.shadow
     }
 
     /// The log.

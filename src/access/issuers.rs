@@ -22,7 +22,7 @@ use key_set::KeySet;
 use keyward_audit::record::{Draft, Kind, Outcome, Parameters, Value};
 use keyward_audit::{Changes, CommitError, Environment, Generation, Lane, ReadSet, Refused};
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -195,6 +195,11 @@ impl Issuers {
     }
 
     /// Whether the tables and their files are those that are live.
+    /// keyward.toml.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     fn is_live(&self, digest: &[u8; 32]) -> bool {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).digest == *digest
     }

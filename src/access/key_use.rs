@@ -13,8 +13,8 @@
 use super::gateway::Gateway;
 use super::policies::Live;
 use super::question::Asked;
-use super::recording;
 use super::replay::ReplayError;
+use super::{recording, shadow};
 use crate::actions::{self, Action, ConditionKey, Effect, Operation};
 use crate::authz::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, PolicySet, Question, Target, Verdict,
@@ -23,21 +23,24 @@ use crate::error::{ApiError, Code};
 use crate::keys::KeyId;
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place};
-use keyward_audit::record::{Draft, Parameters, Value};
+use keyward_audit::record::{self, Draft, Parameters, Value};
 use moka::sync::Cache;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What of a record's parameters says by which key.
 const PARAMETER: &str = "kms";
 /// What of that says why it was refused, if it was.
 const REASON: &str = "reason";
+/// What of that says what the set in the shadow decides, if that is otherwise.
+const SHADOW: &str = "shadow";
 /// Most keys whose decisions are kept for a revision, for each use.
 const KEYS_MAX: u64 = 10_000;
 
 /// What a request has done with a key: whoever writes a value has a data key made and wrapped, whoever reads one has it
 /// unwrapped.
-const fn operation(action: &Action) -> Operation {
+pub(super) const fn operation(action: &Action) -> Operation {
     match action.effect {
         Effect::Read => Operation::Decrypt,
         Effect::Write => Operation::GenerateDataKey,
@@ -134,16 +137,40 @@ impl Ruling {
         }
     }
 
+    /// In one word, as records hold it.
+    fn answer(&self) -> record::Decision {
+        match self {
+            Self::NoRole | Self::NotTrusted => record::Decision::Deny,
+            Self::Decided(decision) => shadow::word(decision.outcome),
+        }
+    }
+
     /// As the record says it: key and number; of a refusal also what decided.
-    fn written(&self, key: &str, uin: CreatorNumber) -> Value {
+    fn written(&self, key: &str, uin: CreatorNumber) -> Parameters {
         let mut said =
             Parameters::from([("key".to_owned(), Value::from(key)), ("uin".to_owned(), Value::from(uin.to_string()))]);
         if let Some(reason) = self.refusal() {
             said.insert(REASON.to_owned(), Value::from(reason));
             said.insert("layers".to_owned(), Value::List(self.layers().iter().map(layer).collect()));
         }
-        Value::Object(said)
+        said
     }
+}
+
+fn shadow_object(shadow: &record::Shadow) -> Value {
+    Value::Object(Parameters::from([
+        ("decision".to_owned(), Value::from(shadow.decision.word())),
+        ("revision".to_owned(), Value::from(shadow.revision.as_str())),
+    ]))
+}
+
+/// What a record says that the set in the shadow decides on the use of its key, if that is otherwise.
+pub(super) fn shadow_said(draft: &Draft) -> Option<record::Shadow> {
+    let said = draft.parameters.get(PARAMETER)?.as_object()?.get(SHADOW)?.as_object()?;
+    let word = said.get("decision").and_then(Value::as_text)?;
+    let all = [record::Decision::Allow, record::Decision::Deny, record::Decision::Error];
+    let decision = all.into_iter().find(|decision| decision.word() == word)?;
+    Some(record::Shadow { decision, revision: said.get("revision").and_then(Value::as_text)?.to_owned() })
 }
 
 fn layer(deciding: &DecidingStatement) -> Value {
@@ -206,10 +233,21 @@ pub(super) fn allow(gateway: &Gateway, asked: &Asked<'_>, key: &KeyId, draft: &m
     let usage = operation(asked.action);
     let (user, place) = (gateway.key_user(), gateway.place());
     let live: &Live = &asked.live;
-    let ruling = live.key_grants.ruling(usage, key.as_str(), || {
-        user.ask(&live.set, usage, key.as_str(), place, recording::time_text(asked.now_s()))
-    });
-    draft.parameters.insert(PARAMETER.to_owned(), ruling.written(key.as_str(), user.uin));
+    let rule = |set: &PolicySet, grants: &KeyGrants| {
+        grants.ruling(usage, key.as_str(), || {
+            user.ask(set, usage, key.as_str(), place, recording::time_text(asked.now_s()))
+        })
+    };
+    let ruling = rule(&live.set, &live.key_grants);
+    let mut written = ruling.written(key.as_str(), user.uin);
+    if let Some(candidate) = asked.candidate() {
+        let would = catch_unwind(AssertUnwindSafe(|| rule(&candidate.set, &candidate.key_grants).answer()));
+        let would = would.unwrap_or(record::Decision::Error);
+        if would != ruling.answer() {
+            written.insert(SHADOW.to_owned(), shadow_object(&candidate.says(would)));
+        }
+    }
+    draft.parameters.insert(PARAMETER.to_owned(), Value::Object(written));
     let Some(reason) = ruling.refusal() else { return Ok(()) };
     if let Ruling::Decided(Decision { outcome: Verdict::Error(fault), .. }) = &*ruling {
         tracing::error!(request = asked.ask.call.request, %fault, "whether a key may be used could not be decided; denied");
@@ -244,9 +282,23 @@ fn role_missing() -> ApiError {
 /// [`ReplayError::Incomplete`] if the record does not hold what the decision needs.
 pub(super) fn differs(draft: &Draft, set: &PolicySet, place: &Place) -> Result<Option<String>, ReplayError> {
     let Some(used) = Used::of(draft)? else { return Ok(None) };
-    let again = KeyUser::new(used.uin).ask(set, used.usage, used.key, place, used.now).written(used.key, used.uin);
-    let differ = again != *used.recorded;
-    Ok(differ.then(|| format!("the use of its key, decided again, is {again:?}, recorded is {:?}", used.recorded)))
+    let again = used.again(set, place).written(used.key, used.uin);
+    let mut recorded = used.recorded.clone();
+    recorded.remove(SHADOW);
+    let differ = again != recorded;
+    Ok(differ.then(|| format!("the use of its key, decided again, is {again:?}, recorded is {recorded:?}")))
+}
+
+/// What a set decides on the use of a key that a record holds; none if it holds none.
+///
+/// # Errors
+/// [`ReplayError::Incomplete`] if the record does not hold what the decision needs.
+pub(super) fn answer_again(
+    draft: &Draft,
+    set: &PolicySet,
+    place: &Place,
+) -> Result<Option<record::Decision>, ReplayError> {
+    Ok(Used::of(draft)?.map(|used| used.again(set, place).answer()))
 }
 
 /// Every statement that is attached to the engine, as it came out for the use of a key that a record holds, under its own
@@ -263,7 +315,7 @@ pub(super) fn explain(draft: &Draft, set: &PolicySet, place: &Place) -> Result<V
 
 /// The use of a key, as a record holds it.
 pub(super) struct Used<'a> {
-    recorded: &'a Value,
+    recorded: &'a Parameters,
     /// `kms:GenerateDataKey` or `kms:Decrypt`.
     pub(super) usage: Operation,
     /// The key's id.
@@ -275,14 +327,19 @@ pub(super) struct Used<'a> {
 }
 
 impl<'a> Used<'a> {
-    /// Whether it was allowed.
-    pub(super) fn was_allowed(&self) -> bool {
-        !self.recorded.as_object().is_some_and(|said| said.contains_key(REASON))
+    /// `kms:...`
+    pub(super) fn action_name(&self) -> String {
+        actions::row(self.usage).map(Action::full_name).unwrap_or_default()
     }
 
     /// Whether another set allows it.
     pub(super) fn would_be_allowed(&self, set: &PolicySet, place: &Place) -> bool {
-        KeyUser::new(self.uin).ask(set, self.usage, self.key, place, self.now.clone()).refusal().is_none()
+        self.again(set, place).refusal().is_none()
+    }
+
+    /// What a set says of it.
+    fn again(&self, set: &PolicySet, place: &Place) -> Ruling {
+        KeyUser::new(self.uin).ask(set, self.usage, self.key, place, self.now.clone())
     }
 
     /// The use that a record holds, if it holds one.
@@ -302,7 +359,7 @@ impl<'a> Used<'a> {
         let conditions = draft.context.as_ref().map(|context| &context.conditions).ok_or(incomplete("context"))?;
         let now = conditions.get(ConditionKey::CurrentTime.name()).and_then(|values| values.first());
         let now = now.ok_or(incomplete("qcs:current_time"))?.clone();
-        Ok(Some(Self { recorded, usage: operation(action), key, uin, now }))
+        Ok(Some(Self { recorded: said, usage: operation(action), key, uin, now }))
     }
 }
 

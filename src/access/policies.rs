@@ -6,14 +6,16 @@
 //! INVARIANT I5: all or nothing: a folder with a finding keeps the old set, and says so in the log, a metric and
 //! `/readyz`. If the process dies half-way, the next start finds either the old revision live or the new one.
 
+pub(super) mod actions;
+mod explained;
+
 use super::key_use::KeyGrants;
-use super::replay;
-use crate::authz::{self, Finding, PolicyFile, PolicySet, Settings};
+use super::{history, replay};
+use crate::authz::{self, Finding, Owners, PolicySet, Settings};
 use arc_swap::ArcSwap;
 use keyward_audit::record::{Draft, Kind, Outcome, Parameters, Value};
 use keyward_audit::store::{Family, Key, Write};
 use keyward_audit::{Changes, CommitError, Environment, Event, Generation, Lane, Log, ReadSet};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,7 +24,7 @@ use tokio::sync::watch;
 /// Moved by every record that makes a revision live.
 pub const POLICY: Generation = Generation("policy");
 /// The row that names the live revision.
-const LIVE: &[u8] = b"live";
+pub(super) const LIVE: &[u8] = b"live";
 /// How long a request waits for a set that is already in the log to be swapped in.
 const CATCH_UP: Duration = Duration::from_millis(250);
 
@@ -101,13 +103,13 @@ impl Policies {
         let stored = stored_live(log);
         let read = read(&folder, &settings);
         let (set, generation, refused) = match (read, stored) {
-            (Ok(set), stored) => {
+            (Ok(new), stored) => {
                 let old = stored.as_ref().map(|(set, _)| set);
                 let generation = match &stored {
-                    Some((old, generation)) if old.revision() == set.revision() => *generation,
-                    _ => go_live(log, &environment, &set, old, log.generation(POLICY), "start").await?,
+                    Some((old, generation)) if old.revision() == new.set.revision() => *generation,
+                    _ => go_live(log, &environment, &new, old, log.generation(POLICY), "start").await?,
                 };
-                (set, generation, None)
+                (new.set, generation, None)
             }
             (Err(findings), Some((set, generation))) => {
                 let text = ReloadError::Invalid(findings).to_string();
@@ -184,8 +186,8 @@ impl Policies {
         let folder = self.folder.clone();
         let settings = self.settings.load_full();
         let read = tokio::task::spawn_blocking(move || read(&folder, &settings)).await;
-        let set = match read.unwrap_or_else(|_| Err(Vec::new())) {
-            Ok(set) => set,
+        let new = match read.unwrap_or_else(|_| Err(Vec::new())) {
+            Ok(new) => new,
             Err(findings) => {
                 let error = ReloadError::Invalid(findings);
                 self.refuse(log, error.to_string()).await;
@@ -193,10 +195,10 @@ impl Policies {
             }
         };
         let live = self.live();
-        if live.set.revision() != set.revision() {
-            let generation = go_live(log, &self.environment, &set, Some(&live.set), live.generation, trigger).await?;
-            tracing::info!(revision = set.revision(), trigger, "a policy revision went live");
-            self.swap_in(set, generation);
+        if live.set.revision() != new.set.revision() {
+            let generation = go_live(log, &self.environment, &new, Some(&live.set), live.generation, trigger).await?;
+            tracing::info!(revision = new.set.revision(), trigger, "a policy revision went live");
+            self.swap_in(new.set, generation);
         }
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
         metrics::gauge!("keyward_policy_refused").set(0.0);
@@ -255,8 +257,15 @@ impl Policies {
     }
 }
 
-fn read(folder: &Path, settings: &Settings) -> Result<PolicySet, Vec<Finding>> {
-    PolicySet::load(&authz::read_folder(folder)?, settings)
+/// A set as it was read from the folder.
+struct FromFolder {
+    set: PolicySet,
+    owners: Owners,
+}
+
+fn read(folder: &Path, settings: &Settings) -> Result<FromFolder, Vec<Finding>> {
+    let (files, owners) = authz::read_owned_folder(folder)?;
+    Ok(FromFolder { set: PolicySet::load(&files, settings)?, owners })
 }
 
 /// The revision that the store says is live, and its generation.
@@ -277,22 +286,24 @@ fn stored_live(log: &Log) -> Option<(PolicySet, u64)> {
 async fn go_live(
     log: &Log,
     environment: &Environment,
-    set: &PolicySet,
+    new: &FromFolder,
     old: Option<&PolicySet>,
     generation: u64,
     trigger: &'static str,
 ) -> Result<u64, ReloadError> {
+    let set = &new.set;
     let request = environment.request_id().map_err(|_| ReloadError::Unrecorded)?;
-    let mut draft = Draft::new(Kind::PolicyChange, "keyward:PolicyChange", "internal", request);
+    let mut draft = Draft::new(Kind::PolicyChange, history::ACTION, "internal", request);
     draft.outcome = Some(Outcome::Ok);
     draft.principal = Some("service/policy".to_owned());
-    draft.parameters.insert("changes".to_owned(), Value::List(changes(old.map_or(&[], PolicySet::files), set.files())));
+    let changes = history::changes(old.map_or(&[], PolicySet::files), set.files(), &new.owners);
+    draft.parameters.insert("changes".to_owned(), changes);
     draft.parameters.insert("new".to_owned(), Value::from(set.revision()));
     if let Some(old) = old {
         draft.parameters.insert("old".to_owned(), Value::from(old.revision()));
     }
     draft.parameters.insert("trigger".to_owned(), Value::from(trigger));
-    let mut writes = replay::revision_rows(set);
+    let mut writes = replay::revision_rows(set, old);
     writes.push(Write { key: Key::new(Family::Texts, LIVE), value: Some(set.revision().as_bytes().to_vec()) });
     let reads = ReadSet { as_of: log.as_of(), rows: Vec::new(), generations: vec![(POLICY, generation)] };
     match log
@@ -304,36 +315,6 @@ async fn go_live(
             Err(ReloadError::Unrecorded)
         }
     }
-}
-
-/// Which files came, went or changed, by path; at most as many as fit a record, the rest as one count.
-fn changes(old: &[PolicyFile], new: &[PolicyFile]) -> Vec<Value> {
-    const NAMED_MAX: usize = 32;
-    let by_path = |files: &[PolicyFile]| -> BTreeMap<String, Vec<u8>> {
-        files.iter().map(|file| (file.path.clone(), file.bytes.clone())).collect()
-    };
-    let (old, new) = (by_path(old), by_path(new));
-    let mut all = Vec::new();
-    for (path, bytes) in &new {
-        match old.get(path) {
-            None => all.push(("created", path)),
-            Some(before) if before != bytes => all.push(("changed", path)),
-            Some(_) => {}
-        }
-    }
-    all.extend(old.keys().filter(|path| !new.contains_key(*path)).map(|path| ("deleted", path)));
-    all.sort_by(|a, b| a.1.cmp(b.1));
-    let change = |word: &str, path: &str| {
-        Value::Object(Parameters::from([
-            ("change".to_owned(), Value::from(word)),
-            ("path".to_owned(), Value::from(path)),
-        ]))
-    };
-    let mut named: Vec<Value> = all.iter().take(NAMED_MAX).map(|(word, path)| change(word, path)).collect();
-    if all.len() > NAMED_MAX {
-        named.push(change("more", &format!("{} further files", all.len().saturating_sub(NAMED_MAX))));
-    }
-    named
 }
 
 /// What tells whether a file may have changed.

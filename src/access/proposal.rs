@@ -8,9 +8,9 @@ use super::attempt::Carried;
 use super::export::Blocks;
 use super::gateway::Gateway;
 use super::grant::Exported;
-use super::replay::{Against, Flip, Times};
+use super::replay::{Against, Flip, Flips, Times};
 use super::request::ReplayPolicies;
-use crate::authz::PolicySet;
+use crate::authz::{PolicyFile, PolicySet};
 use crate::error::{ApiError, Code};
 use crate::parameters::invalid_value;
 use keyward_audit::log::Records;
@@ -28,26 +28,18 @@ const FINDINGS_MAX: usize = 5;
 
 /// Carries out an allowed ReplayPolicies. Its record names the set by its revision.
 pub(super) fn replay(gateway: &Gateway, wanted: &ReplayPolicies, draft: &mut Draft) -> Result<Carried, StoreError> {
-    let settings = gateway.policies().settings();
-    let set = match PolicySet::load(&wanted.files, &settings) {
+    let set = match load(gateway, &wanted.files) {
         Ok(set) => Arc::new(set),
-        Err(findings) => {
-            let told: Vec<String> = findings.iter().take(FINDINGS_MAX).map(ToString::to_string).collect();
-            let more = findings.len().saturating_sub(FINDINGS_MAX);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            return Ok(Carried::Failed(invalid_value("Files", format!("{}{more}", told.join("; ")))));
-        }
+        Err(error) => return Ok(Carried::Failed(error)),
     };
-    let Ok(turn) = Arc::clone(gateway.replays()).try_acquire_owned() else {
-        return Ok(Carried::Failed(ApiError::new(Code::FailedOperation, "another replay is running; try again later")));
-    };
+    let Ok(turn) = Arc::clone(gateway.replays()).try_acquire_owned() else { return Ok(busy()) };
     draft.parameters.insert("proposed".to_owned(), RecordValue::from(set.revision()));
     let since_us = wanted.since_s.saturating_mul(1_000_000);
     if wanted.since_s > 0 {
         draft.parameters.insert("start_time".to_owned(), RecordValue::from(wanted.since_s));
     }
     let records = gateway.log().records_since(since_us)?;
-    let against = Against::new(set, settings.place.clone(), since_us);
+    let against = Against::new(set, gateway.policies().settings().place.clone(), since_us);
     Ok(Carried::Export(Exported(Blocks::new(Replaying {
         of: records.left(),
         records,
@@ -55,6 +47,24 @@ pub(super) fn replay(gateway: &Gateway, wanted: &ReplayPolicies, draft: &mut Dra
         is_told: false,
         _turn: turn,
     }))))
+}
+
+/// One comparison is on its way already.
+pub(super) fn busy() -> Carried {
+    Carried::Failed(ApiError::new(Code::FailedOperation, "another replay is running; try again later"))
+}
+
+/// A set that came with a request, as it would load here.
+///
+/// # Errors
+/// What is wrong with it: the first findings.
+pub(super) fn load(gateway: &Gateway, files: &[PolicyFile]) -> Result<PolicySet, ApiError> {
+    PolicySet::load(files, &gateway.policies().settings()).map_err(|findings| {
+        let told: Vec<String> = findings.iter().take(FINDINGS_MAX).map(ToString::to_string).collect();
+        let more = findings.len().saturating_sub(FINDINGS_MAX);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        invalid_value("Files", format!("{}{more}", told.join("; ")))
+    })
 }
 
 /// A comparison on its way.
@@ -104,9 +114,7 @@ impl Replaying {
     fn told(&self) -> Vec<u8> {
         let told = self.against.told();
         let mut lines = Vec::new();
-        for (flip, times) in &told.flips {
-            lines.extend(line(&Told { flip, times }));
-        }
+        lines.extend(told_flips(&told.flips));
         for (reason, (count, first)) in &told.undecidable {
             lines.extend(line(&json!({"Undecidable": reason, "Count": count, "FirstIndex": first})));
         }
@@ -115,11 +123,17 @@ impl Replaying {
             "Records": told.records,
             "Decisions": told.decisions,
             "Distinct": self.against.distinct(),
-            "Flipped": told.flipped,
+            "Flipped": told.flips.decisions,
+            "FlippedUntold": told.flips.untold,
             "UndecidableTotal": undecidable,
         })));
         lines
     }
+}
+
+/// A line for each flip.
+pub(super) fn told_flips(flips: &Flips) -> Vec<u8> {
+    flips.iter().flat_map(|(flip, times)| line(&Told { flip, times })).collect()
 }
 
 #[derive(Serialize)]
@@ -130,7 +144,8 @@ struct Told<'a> {
     times: &'a Times,
 }
 
-fn line(value: &impl Serialize) -> Vec<u8> {
+/// One object of the answer.
+pub(super) fn line(value: &impl Serialize) -> Vec<u8> {
     let value = serde_json::to_value(value).unwrap_or(Value::Null);
     format!("{value}\n").into_bytes()
 }

@@ -8,6 +8,7 @@ use super::keys::KEYS;
 use super::policies::Live;
 use super::recording;
 use super::request::{PairName, Request};
+use super::shadow::Candidate;
 use super::steady::Steadiness;
 use crate::actions::{Action, ConditionKey, Level};
 use crate::authn::Authenticated;
@@ -19,7 +20,7 @@ use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::row::SecretRow;
 use crate::secret::{Servable, SshKeyId, Tags, address, lookup};
 use keyward_audit::ReadSet;
-use keyward_audit::record::Draft;
+use keyward_audit::record::{self, Draft};
 use keyward_audit::store::{Snapshot, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(super) struct Asked<'a> {
     pub(super) request: &'a Request,
     /// The policies that it is decided by.
     pub(super) live: Arc<Live>,
+    /// The set that decides in the shadow, if there is one that is another.
+    candidate: Option<Arc<Candidate>>,
     /// What it is decided on, collected as it is read.
     pub(super) reads: ReadSet,
     /// The secret that it is about, if any.
@@ -52,6 +55,8 @@ pub(super) struct Asked<'a> {
     groups: BTreeSet<String>,
     roles: BTreeSet<String>,
     revision: String,
+    /// What the set in the shadow decided, if that was otherwise.
+    shadow: Option<record::Shadow>,
 }
 
 impl<'a> Asked<'a> {
@@ -59,11 +64,12 @@ impl<'a> Asked<'a> {
         gateway: &'a Gateway,
         ask: &'a Ask,
         caller: &'a Authenticated,
-        action: &'static Action,
-        request: &'a Request,
+        (action, request): (&'static Action, &'a Request),
         live: Arc<Live>,
+        candidate: Option<Arc<Candidate>>,
     ) -> Self {
         Self {
+            candidate: candidate.filter(|candidate| candidate.set.revision() != live.set.revision()),
             live,
             ask,
             caller,
@@ -87,12 +93,18 @@ impl<'a> Asked<'a> {
             groups: BTreeSet::new(),
             roles: BTreeSet::new(),
             revision: String::new(),
+            shadow: None,
         }
     }
 
     /// The caller's creator number.
     pub(super) fn creator(&self) -> CreatorNumber {
         self.creator
+    }
+
+    /// The set that decides in the shadow.
+    pub(super) fn candidate(&self) -> Option<&Candidate> {
+        self.candidate.as_deref()
     }
 
     /// Seconds since 1970, read once.
@@ -208,6 +220,7 @@ impl<'a> Asked<'a> {
         };
         let reached = policies.reach(&question.caller);
         let decision = policies.decide_for(&question, &reached);
+        let shadow = self.candidate().and_then(|candidate| candidate.differs(&question, &decision));
         let (groups, roles) = policies.local_groups_and_roles(&question.caller, &reached);
         let texts = |proved: &[Principal], local: &[Principal]| -> BTreeSet<String> {
             proved.iter().chain(local).map(|principal| principal.as_str().to_owned()).collect()
@@ -215,6 +228,7 @@ impl<'a> Asked<'a> {
         self.groups = texts(&self.caller.groups, &groups);
         self.roles = texts(&self.caller.roles, &roles);
         policies.revision().clone_into(&mut self.revision);
+        self.shadow = shadow;
         decision
     }
 
@@ -266,7 +280,7 @@ impl<'a> Asked<'a> {
         let gathered = std::mem::take(&mut self.context);
         let (groups, roles) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.roles));
         draft.context = Some(recording::context(gathered, groups, roles, self.is_unknown()));
-        draft.policy = Some(recording::policy(decision, std::mem::take(&mut self.revision)));
+        draft.policy = Some(recording::policy(decision, std::mem::take(&mut self.revision), self.shadow.take()));
         draft
     }
 
@@ -333,6 +347,9 @@ fn subject(request: &Request) -> Option<&SecretName> {
         | Request::GetInclusionProof { .. }
         | Request::ExportRecords
         | Request::ReplayPolicies(_)
+        | Request::ListShadowDecisions(_)
+        | Request::SuggestPolicies(_)
+        | Request::Policy(_)
         | Request::RotateRootKey
         | Request::CreateBackup
         | Request::AccessKey(_)

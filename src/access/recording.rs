@@ -99,7 +99,7 @@ pub(super) fn context(
 }
 
 /// What decided.
-pub(super) fn policy(decision: &authz::Decision, revision: String) -> Policy {
+pub(super) fn policy(decision: &authz::Decision, revision: String, shadow: Option<record::Shadow>) -> Policy {
     let layers = decision.layers.iter().map(|deciding| record::Layer {
         document: deciding.document.clone(),
         effect: match deciding.effect {
@@ -114,7 +114,7 @@ pub(super) fn policy(decision: &authz::Decision, revision: String) -> Policy {
         },
         statement: deciding.statement,
     });
-    Policy { layers: layers.collect(), revision, semantics: SEMANTICS, shadow: None }
+    Policy { layers: layers.collect(), revision, semantics: SEMANTICS, shadow }
 }
 
 /// Allowed and done.

@@ -2,10 +2,19 @@
 //! question that a record holds.
 
 mod against;
+mod beside;
+mod flips;
+mod glance;
+mod input;
+mod observed;
+mod reading;
 
-pub use against::{Against, Answer, Flip, Times, Told};
+pub use against::{Against, Told};
+pub use beside::Beside;
+pub use flips::{Answer, Flip, Flips, Times};
+pub use observed::{Observed, Seen};
 
-use super::key_use;
+use super::{key_use, shadow};
 use crate::actions::{self, ConditionKey};
 use crate::authz::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Explanation, Fault, Layer, PolicyFile, PolicySet,
@@ -15,10 +24,10 @@ use crate::keys::KeyId;
 use crate::principal::{Kind, Principal};
 use crate::resource::{CreatorNumber, Place, SecretName};
 use keyward_audit::record::{self, Record};
-use keyward_audit::store::{self, Family, Key, Store, StoreError, Write};
+use keyward_audit::store::{self, Family, Key, Snapshot, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Reads a row of the family `texts`.
 pub type TextRow<'a> = dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, StoreError> + 'a;
@@ -60,16 +69,34 @@ fn manifest_key(revision: &str) -> Vec<u8> {
     format!("revision/{revision}").into_bytes()
 }
 
-/// The rows that keep a revision: each text by its digest, and the list of them.
+/// The revisions whose digests begin with these hex digits, at most `most` of them.
+pub(super) fn revisions_of(rows: &dyn Snapshot, digits: &str, most: usize) -> Result<Vec<String>, StoreError> {
+    let from = manifest_key(&format!("sha256:{digits}"));
+    // Behind every hex digit.
+    let to = [from.as_slice(), b"g"].concat();
+    let mut found = Vec::new();
+    rows.scan(Family::Texts, &from, &to, false, &mut |key, _| {
+        let name = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix("revision/"));
+        found.extend(name.map(str::to_owned));
+        found.len() < most
+    })?;
+    Ok(found)
+}
+
+/// The rows that keep a revision: each text by its digest, unless `kept`, a revision that is kept already, has it; and the list of them.
 #[must_use]
-pub fn revision_rows(set: &PolicySet) -> Vec<Write> {
+pub fn revision_rows(set: &PolicySet, kept: Option<&PolicySet>) -> Vec<Write> {
+    let kept: HashSet<&[u8]> =
+        kept.map_or(&[][..], PolicySet::files).iter().map(|file| file.bytes.as_slice()).collect();
     let config = String::from_utf8_lossy(set.config_frame()).into_owned();
     let mut manifest = Manifest { config, files: BTreeMap::new() };
     let mut writes = Vec::new();
     for file in set.files() {
         let digest = hex::encode(Sha256::digest(&file.bytes));
-        let key = Key::new(Family::Texts, text_key(&digest));
-        writes.push(Write { key, value: Some(file.bytes.clone()) });
+        if !kept.contains(file.bytes.as_slice()) {
+            let key = Key::new(Family::Texts, text_key(&digest));
+            writes.push(Write { key, value: Some(file.bytes.clone()) });
+        }
         manifest.files.insert(file.path.clone(), digest);
     }
     let key = Key::new(Family::Texts, manifest_key(set.revision()));
@@ -169,13 +196,20 @@ pub struct Explained {
 /// [`ReplayError`] if there is no such record, it holds no decision by policy, or its revision cannot be had again.
 pub fn explain(store: &dyn Store, origin: &str, index: u64) -> Result<Explained, ReplayError> {
     let bytes = keyward_audit::log::record_at(store, origin, index)?;
-    let record = bytes.and_then(|bytes| Record::parse(&bytes).ok());
-    let record = record.ok_or(ReplayError::Incomplete("a record of that index"))?;
+    let bytes = bytes.ok_or(ReplayError::Incomplete("a record of that index"))?;
+    explain_record(&bytes, &mut |key| store::read(store, |rows| rows.get(Family::Texts, key)))
+}
+
+/// Explains the decision that a record holds; `get` reads a row of the family `texts`.
+///
+/// # Errors
+/// As [`explain`].
+pub(super) fn explain_record(bytes: &[u8], get: &mut TextRow<'_>) -> Result<Explained, ReplayError> {
+    let record = Record::parse(bytes).map_err(|_| ReplayError::Incomplete("a record of that index"))?;
     let revision = record.draft().policy.as_ref().map(|policy| policy.revision.clone());
     let revision = revision.ok_or(ReplayError::Incomplete("a decision by policy"))?;
-    let set = stored_revision(&revision, &mut |key| store::read(store, |rows| rows.get(Family::Texts, key)))?;
+    let set = stored_revision(&revision, get)?;
     let settings = Settings::of_revision(set.config_frame()).ok_or(ReplayError::Differs(revision))?;
-    let get = &mut |key: &[u8]| store::read(store, |rows| rows.get(Family::Texts, key));
     let (statements, remedies) = ask_again(&record, &set, get, |question| {
         let statements = set.explain(question)?;
         let remedies = set.remedies(question, &statements)?;
@@ -302,20 +336,55 @@ pub fn whole_trail(
 
 type Revisions = BTreeMap<String, Result<(PolicySet, Place), String>>;
 
-fn replay_one(bytes: &[u8], revisions: &mut Revisions, get: &mut TextRow<'_>, decided: &mut u64) -> Result<(), String> {
-    let record = Record::parse(bytes).map_err(|error| error.to_string())?;
-    let Some(policy) = &record.draft().policy else { return Ok(()) };
-    let revision = revisions.entry(policy.revision.clone()).or_insert_with_key(|revision| {
+fn known_revision<'a>(
+    revisions: &'a mut Revisions,
+    revision: &str,
+    get: &mut TextRow<'_>,
+) -> Result<&'a (PolicySet, Place), String> {
+    let known = revisions.entry(revision.to_owned()).or_insert_with_key(|revision| {
         let set = stored_revision(revision, get).map_err(|error| error.to_string())?;
         let settings = Settings::of_revision(set.config_frame()).ok_or("it is of another catalogue")?;
         Ok((set, settings.place))
     });
-    let (set, place) = revision.as_ref().map_err(Clone::clone)?;
+    known.as_ref().map_err(Clone::clone)
+}
+
+/// What a record says of the set in the shadow, decided again by it. Panics are not decided again: they are no property of the request.
+fn replay_shadow(record: &Record, revisions: &mut Revisions, get: &mut TextRow<'_>) -> Result<(), String> {
+    let draft = record.draft();
+    let request = draft.policy.as_ref().and_then(|policy| policy.shadow.clone()).map(|said| (said, false));
+    let key = key_use::shadow_said(draft).map(|said| (said, true));
+    for (said, is_key_use) in request.into_iter().chain(key) {
+        if said.decision == record::Decision::Error {
+            continue;
+        }
+        let (set, place) = known_revision(revisions, &said.revision, get)?;
+        let again = if is_key_use {
+            key_use::answer_again(draft, set, place).map_err(|error| error.to_string())?
+        } else {
+            let decision = decide_again(record, set, get).map_err(|error| error.to_string())?;
+            Some(shadow::word(decision.outcome))
+        };
+        if again != Some(said.decision) {
+            return Err(format!(
+                "the set in the shadow, asked again, decides {again:?}; recorded is {:?}",
+                said.decision
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn replay_one(bytes: &[u8], revisions: &mut Revisions, get: &mut TextRow<'_>, decided: &mut u64) -> Result<(), String> {
+    let record = Record::parse(bytes).map_err(|error| error.to_string())?;
+    let Some(policy) = &record.draft().policy else { return Ok(()) };
+    let (set, place) = known_revision(revisions, &policy.revision, get)?;
     let Some(before) = recorded(&record) else { return Ok(()) };
     let again = decide_again(&record, set, get).map_err(|error| error.to_string())?;
     *decided = decided.saturating_add(1);
     if let Some(difference) = key_use::differs(record.draft(), set, place).map_err(|error| error.to_string())? {
         return Err(difference);
     }
+    replay_shadow(&record, revisions, get)?;
     if again == before { Ok(()) } else { Err(format!("decided again it is {again:?}, recorded is {before:?}")) }
 }

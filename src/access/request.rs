@@ -14,7 +14,7 @@ pub(super) use access_keys::{AccessKeyRequest, KeyChange};
 pub(super) use events::{AttributeKey, Condition, EventsRequest, NextToken, TagCondition};
 pub(super) use keys::KeyRequest;
 pub(super) use pairs::{CreateSshKeyPair, PairName};
-pub(super) use policies::ReplayPolicies;
+pub(super) use policies::{ListShadowDecisions, PolicyRequest, ReplayPolicies, Set, Simulated, SuggestPolicies};
 pub(super) use secrets::{CreateSecret, DeleteSecret, ListSecrets, PutSecretValue, UpdateSecret};
 pub(super) use service::{ProductRequest, ServiceRequest};
 pub(super) use sessions::{Begin, SessionRequest};
@@ -106,12 +106,18 @@ pub(super) enum Request {
     ExportRecords,
     /// ReplayPolicies
     ReplayPolicies(ReplayPolicies),
+    /// ListShadowDecisions
+    ListShadowDecisions(ListShadowDecisions),
+    /// SuggestPolicies
+    SuggestPolicies(SuggestPolicies),
     /// RotateRootKey
     RotateRootKey,
     /// CreateBackup
     CreateBackup,
     /// RevokeToken
     RevokeToken(RevokeToken),
+    /// Of policy sets.
+    Policy(PolicyRequest),
     /// Of access keys.
     AccessKey(AccessKeyRequest),
     /// Of sessions.
@@ -190,6 +196,8 @@ impl Request {
             },
             Operation::ExportRecords => read_export(fields)?,
             Operation::ReplayPolicies => Self::ReplayPolicies(ReplayPolicies::read(fields)?),
+            Operation::ListShadowDecisions => Self::ListShadowDecisions(ListShadowDecisions::read(fields)?),
+            Operation::SuggestPolicies => Self::SuggestPolicies(SuggestPolicies::read(fields)?),
             Operation::RotateRootKey => Self::RotateRootKey,
             Operation::CreateBackup => Self::CreateBackup,
             Operation::RevokeToken => Self::RevokeToken(RevokeToken::read(fields, rules)?),
@@ -207,6 +215,9 @@ impl Request {
         }
         if let Some(request) = KeyRequest::read(operation, fields)? {
             return Ok(request);
+        }
+        if let Some(request) = PolicyRequest::read(operation, fields)? {
+            return Ok(Self::Policy(request));
         }
         if let Some(request) = AccessKeyRequest::read(operation, fields)? {
             return Ok(request);

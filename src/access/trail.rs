@@ -6,9 +6,9 @@ use super::events;
 use super::export::Blocks;
 use super::gateway::Gateway;
 use super::grant::Exported;
-use super::proposal;
 use super::question::Asked;
 use super::request::{Request, SearchRecords};
+use super::{policies, proposal, shadow, suggestions};
 use crate::error::{ApiError, Code};
 use crate::parameters::invalid_value;
 use base64::Engine as _;
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 const SCAN_MAX: usize = 200_000;
 
 /// Longest text of a filter that the record of a search repeats, in characters.
-const FILTER_CHARACTERS_MAX: usize = 256;
+pub(super) const FILTER_CHARACTERS_MAX: usize = 256;
 
 /// Carries out an allowed request that reads the trail; what it asked for stands in its record (invariant I11).
 pub(super) fn carry_out(gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft) -> Result<Carried, StoreError> {
@@ -42,6 +42,9 @@ pub(super) fn carry_out(gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft)
         }
         Request::ExportRecords => export(gateway),
         Request::ReplayPolicies(wanted) => proposal::replay(gateway, wanted, draft),
+        Request::ListShadowDecisions(wanted) => shadow::list(gateway, wanted, draft),
+        Request::SuggestPolicies(wanted) => suggestions::suggest(gateway, wanted, draft),
+        Request::Policy(wanted) => policies::actions::carry_out(gateway, asked, wanted, draft),
         Request::CreateBackup => backup(gateway, draft),
         _ => Ok(checkpoint(gateway)),
     }
@@ -221,7 +224,8 @@ fn backup(gateway: &Gateway, draft: &mut Draft) -> Result<Carried, StoreError> {
     }
 }
 
-fn object(value: Value) -> Map<String, Value> {
+/// An answer of these fields.
+pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),

@@ -217,7 +217,16 @@ impl Subjects {
 
     /// To whom a document is attached, sorted.
     pub(super) fn attached_to(&self, place: u32) -> Vec<String> {
-        let has = |number: &Number| self.at(*number).is_some_and(|node| node.documents.contains(&place));
+        self.having(|node| node.documents.contains(&place))
+    }
+
+    /// Whom a document bounds, sorted.
+    pub(super) fn bounded_by(&self, place: u32) -> Vec<String> {
+        self.having(|node| node.boundaries.contains(&place))
+    }
+
+    fn having(&self, is_so: impl Fn(&Node) -> bool) -> Vec<String> {
+        let has = |number: &Number| self.at(*number).is_some_and(&is_so);
         let mut names: Vec<String> =
             self.principals.iter().filter(|(_, number)| has(number)).map(|(name, _)| name.to_string()).collect();
         let issuers = self.issuers.iter().filter(|(_, number)| has(number));

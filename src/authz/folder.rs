@@ -1,6 +1,7 @@
 //! Reading the policy folder: the files that it may hold, and a finding for everything else in it, so that no file of
 //! a user is silently without effect (a stray `model.conf` above all: the model is compiled in).
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -79,10 +80,19 @@ impl<'a> FileKind<'a> {
     }
 }
 
+/// Whether requests are decided by the file of that path in a policy folder.
+#[must_use]
+pub fn is_of_the_set(path: &str) -> bool {
+    FileKind::of(path).is_ok_and(FileKind::is_of_the_set)
+}
+
 fn is_name(name: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);
     (1..=128).contains(&name.len()) && name.bytes().all(fits)
 }
+
+/// Whose the files of a folder are: numbers of users, by path.
+pub type Owners = BTreeMap<String, u32>;
 
 /// Reads what of the policy folder requests are decided by, sorted by path bytes.
 ///
@@ -90,19 +100,35 @@ fn is_name(name: &str) -> bool {
 /// A finding for each file that may not stand in it, cannot be read, is no regular file, leads out of the folder or may be
 /// changed by everybody; and if there is no `attachments.json`, as in a folder that was emptied.
 pub fn read_folder(dir: &Path) -> Result<Vec<PolicyFile>, Vec<Finding>> {
-    let (files, findings) = read(dir, |kind| kind.is_of_the_set());
-    if findings.is_empty() { Ok(files) } else { Err(findings) }
+    read_owned_folder(dir).map(|(files, _)| files)
+}
+
+/// The same, with whose each file was when it was read.
+///
+/// # Errors
+/// As [`read_folder`].
+pub fn read_owned_folder(dir: &Path) -> Result<(Vec<PolicyFile>, Owners), Vec<Finding>> {
+    let Folder { files, owners, findings, .. } = read(dir, |kind| kind.is_of_the_set());
+    if findings.is_empty() { Ok((files, owners)) } else { Err(findings) }
 }
 
 /// Reads the whole policy folder as its authors see it, tests and waivers included: the files that can be read, sorted by
 /// path bytes, and the findings of [`read_folder`] about the others. Of a folder with too many files none comes back.
 #[must_use]
 pub fn survey_folder(dir: &Path) -> (Vec<PolicyFile>, Vec<Finding>) {
-    read(dir, |_| true)
+    let Folder { files, findings, .. } = read(dir, |_| true);
+    (files, findings)
 }
 
-fn read(dir: &Path, wanted: fn(FileKind<'_>) -> bool) -> (Vec<PolicyFile>, Vec<Finding>) {
-    let mut folder = Folder { root: PathBuf::new(), wanted, files: Vec::new(), findings: Vec::new(), entries: 0 };
+fn read(dir: &Path, wanted: fn(FileKind<'_>) -> bool) -> Folder {
+    let mut folder = Folder {
+        root: PathBuf::new(),
+        wanted,
+        files: Vec::new(),
+        owners: Owners::new(),
+        findings: Vec::new(),
+        entries: 0,
+    };
     match fs::canonicalize(dir).and_then(|root| Ok((fs::metadata(&root)?, root))) {
         Ok((metadata, root)) => {
             folder.root = root;
@@ -122,7 +148,7 @@ fn read(dir: &Path, wanted: fn(FileKind<'_>) -> bool) -> (Vec<PolicyFile>, Vec<F
     }
     folder.findings.sort();
     folder.files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-    (folder.files, folder.findings)
+    folder
 }
 
 struct Folder {
@@ -130,6 +156,7 @@ struct Folder {
     /// What kinds of files are read; the others are looked at.
     wanted: fn(FileKind<'_>) -> bool,
     files: Vec<PolicyFile>,
+    owners: Owners,
     findings: Vec<Finding>,
     /// Seen so far.
     entries: usize,
@@ -197,19 +224,26 @@ impl Folder {
     fn read_file(&mut self, path: &str, real: &Path, bytes_max: usize) {
         let most = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
         let mut bytes = Vec::new();
-        let read = open_file(real).and_then(|file| file.take(most).read_to_end(&mut bytes));
+        let read = open_file(real).and_then(|(file, owner)| {
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(owner)
+        });
         match read {
-            Ok(_) => self.files.push(PolicyFile { path: path.to_owned(), bytes }),
+            Ok(owner) => {
+                self.owners.insert(path.to_owned(), owner);
+                self.files.push(PolicyFile { path: path.to_owned(), bytes });
+            }
             Err(error) => self.refuse(path, &format!("cannot be read: {error}")),
         }
     }
 }
 
-/// Opens what is still a regular file; what was put in its place meanwhile is not waited for.
-fn open_file(real: &Path) -> io::Result<fs::File> {
+/// Opens what is still a regular file, and says whose it is; what was put in its place meanwhile is not waited for.
+fn open_file(real: &Path) -> io::Result<(fs::File, u32)> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = fs::File::options().read(true).custom_flags(flags).open(real)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok((file, metadata.uid())) } else { Err(io::Error::other("no regular file")) }
 }
 
 #[cfg(test)]

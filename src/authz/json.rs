@@ -4,6 +4,8 @@
 //! byte-order mark, trailing bytes and bad UTF-8 are errors, and nesting is bounded, so reading cannot exhaust the
 //! stack (I10). Numbers keep their text.
 
+mod text;
+
 use std::collections::HashSet;
 use std::str::Chars;
 

@@ -12,6 +12,7 @@ mod escalation;
 mod names;
 mod redundant;
 mod resources;
+mod used;
 mod values;
 mod waivers;
 mod warning;
@@ -20,6 +21,7 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::attached::Reach;
+pub(in crate::authz) use self::cover::has_pattern;
 pub use self::waivers::Waived;
 pub use self::warning::{Rule, Warning};
 pub(in crate::authz) use self::warning::{Spot, Warnings};
@@ -29,6 +31,7 @@ pub(in crate::authz) use self::written::{StatementKey, attached_statements};
 use super::finding::Finding;
 use super::load::Read;
 use super::policy_test::PolicyTests;
+use super::suggest::Wildcard;
 use super::{PolicyFile, Settings};
 use crate::principal::Principal;
 
@@ -43,6 +46,8 @@ pub struct Surroundings {
     pub principals: BTreeMap<u64, Principal>,
     /// Names of existing secrets, of those that are known.
     pub secrets: Vec<String>,
+    /// Wildcards that were used for a few names, if the trail was looked at.
+    pub wildcards: Vec<Wildcard>,
 }
 
 /// What the linter found.
@@ -77,6 +82,7 @@ pub fn lint(files: &[PolicyFile], settings: &Settings, surroundings: &Surroundin
     names::check_folder(&pages, &reach, &mut warnings);
     redundant::check(&statements, &reach, &mut warnings);
     escalation::check(&statements, &reach, &mut warnings);
+    used::check(&statements, &surroundings.wildcards, &mut warnings);
     let mut found = warnings.into_list();
     found.extend(PolicyTests::read(files, settings).errors);
     let (warnings, waived) = waivers::apply(found, files);

@@ -15,6 +15,7 @@ mod caller;
 mod condition;
 #[cfg(test)]
 mod conformance_tests;
+mod contents;
 mod decision;
 mod diff;
 mod document;
@@ -45,11 +46,13 @@ mod schema;
 mod session;
 mod set;
 mod spelling;
+mod suggest;
 #[cfg(test)]
 mod testing;
 mod value;
 mod variable;
 
+pub use contents::{Attachment, Contents};
 pub use decision::{
     Caller, Context, CredentialForm, DecidingStatement, Decision, Fault, Layer, Question, Reason, StatementEffect,
     Target, Verdict,
@@ -60,7 +63,9 @@ pub use diff::{
 };
 pub use explain::{Explanation, Part, WhyNot};
 pub use finding::{Code, Finding};
-pub use folder::{ENTRIES_MAX as FOLDER_ENTRIES_MAX, SNAPSHOT, read_folder, survey_folder};
+pub use folder::{
+    ENTRIES_MAX as FOLDER_ENTRIES_MAX, Owners, SNAPSHOT, is_of_the_set, read_folder, read_owned_folder, survey_folder,
+};
 pub use lint::{Lint, Rule, Statement, Surroundings, Waived, Warning, lint};
 pub use named::Named;
 pub use nearest::Remedy;
@@ -68,6 +73,7 @@ pub use policy_test::{Coverage, PolicyTest, PolicyTests, TestOutcome, grid};
 pub use schema::SchemaKind;
 pub use session::SessionPolicy;
 pub use set::PolicySet;
+pub use suggest::{Kept, Part as WildcardPart, Suggestion, Unused, Usage, Wildcard};
 
 use crate::actions::Service;
 use crate::resource::Place;

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory as _, Parser as _};
 use std::collections::BTreeMap;
 
 /// What a value is called. A new name is a decision, not an accident.
-const VALUE_NAMES: [&str; 38] = [
+const VALUE_NAMES: [&str; 40] = [
     "ACTION",
     "CHARACTERS",
     "COMMAND",
@@ -33,9 +33,11 @@ const VALUE_NAMES: [&str; 38] = [
     "NUMBER",
     "OLD",
     "OUTCOME",
+    "PATH",
     "PREFIX",
     "PRINCIPAL",
     "RECORDS",
+    "REVISION",
     "ROLE",
     "SHELL",
     "STATE",

@@ -5,12 +5,18 @@ mod diff;
 mod excerpt;
 mod explain;
 mod folder;
+mod history;
+mod lines;
 mod replay;
+mod rollback;
 mod schema;
+mod shadow;
+mod suggest;
 mod surroundings;
 mod test;
 mod uin;
 
+use super::prompt::Sure;
 use super::{Context, Failure};
 use clap::Subcommand;
 
@@ -22,6 +28,7 @@ pub(super) enum Policy {
   keyward policy check ~/src/policies --deny-warnings    # for CI: exit 4 on warnings, too
   keyward --output json policy check ~/src/policies      # one finding a line, for editors
   keyward policy check --store                           # knows existing secrets, and whose number a creator is
+  keyward policy check --used --since 90d                # reads the trail: wildcards that were used for a few names
 
 It works offline, without a token, and nothing goes live by it. Rules, codes and waivers (waivers.json): policies/README.md.
 A line of JSON has severity (error, warning, waived), code, rule, file, line, column, end_column, statement, text, message;
@@ -89,6 +96,75 @@ The folder is sent to the running gateway, which decides beside its requests and
 who, what and on what, with how often and when last; what is won stands before what is lost. Uses of keys by the gateway
 itself are among them, as role/local/SSM_QCSRole. Records that lack what the folder reads are counted, never guessed.")]
     Replay(replay::Replay),
+    /// List where the policy folder in the shadow decided otherwise than the live one
+    #[command(after_help = "Examples:
+  keyward policy shadow
+  keyward policy shadow --since 7d
+  keyward --output json policy shadow                 # one JSON object a line, as `policy replay` writes them
+  keyward policy shadow --accept meant.jsonl          # exit 4 if anything else came out otherwise
+
+`shadow` in the table [policy] of keyward.toml names the folder; SIGHUP reads it again. It decides beside the live one on every
+request and on every use of a key, and changes no answer. Where it decides otherwise, the record says so (cam:ListShadowDecisions).")]
+    Shadow(shadow::Shadow),
+    /// Suggest the least that policies need to grant for what was done, from the trail; name what nobody used
+    #[command(after_help = "Examples:
+  keyward policy suggest --since 90d
+  keyward policy suggest --principal user/corp/alice --since 90d
+  keyward policy suggest --since 90d --write next && keyward policy diff policies next
+  keyward --output json policy suggest                   # one object a line, each document with its text
+
+The running gateway reads its trail beside its requests and changes nothing (cam:SuggestPolicies). Each suggestion is a document of
+the live set with fewer actions on fewer resources; it was compared with what is live, found to let nobody do anything new, and
+replayed over the trail. With --principal it takes the place of all that is attached to that principal. A suggestion knows only what
+was done in the time that it says it rests on: policies/README.md. --write makes a folder for policy check, test, diff and replay.")]
+    Suggest(suggest::Suggest),
+    /// List which policy set was live from when on: by which trigger, what changed, and whose the files were
+    #[command(after_help = "Examples:
+  keyward policy revisions
+  keyward --output json policy revisions --limit 100      # one revision a line, newest first, with whole digests
+
+It reads the log of the store and needs no token. A trigger is start (of the gateway), file (the folder changed) or signal (SIGHUP).
+Behind each file that came or changed stands whose it was when it was read. The same without access to the host:
+cam:ListPolicyRevisions.")]
+    Revisions {
+        /// Revisions to list at most
+        #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        limit: u64,
+    },
+    /// Print the files of a policy set that is or was live
+    #[command(after_help = "Examples:
+  keyward policy show live
+  keyward policy show 1f0c9a20b7d4
+  keyward policy show 1f0c9a20b7d4 documents/demo-read.json | diff - policies/documents/demo-read.json
+
+Digests are told by: keyward policy revisions. It reads the store's files and needs no token; without access to the host:
+cam:ListPolicies and cam:GetPolicy.")]
+    Show {
+        /// live, or the digest of a revision, of which 8 hex digits are enough if no other begins so
+        #[arg(value_name = "REVISION")]
+        revision: String,
+        /// One file alone, as it is: attachments.json, documents/..., roles/...
+        #[arg(value_name = "PATH")]
+        path: Option<String>,
+    },
+    /// Put the policy folder back to what it was in a revision that was live
+    #[command(after_help = "Examples:
+  keyward policy revisions
+  keyward policy rollback 1f0c9a20b7d4
+  keyward policy rollback sha256:1f0c9a20b7d4 --yes
+  keyward policy rollback live      # edits that were refused, or are not meant, go
+
+It says what people may do again and no longer, against what is live, and which files it writes and removes; on a terminal it asks
+first. All files are put into their place or none; they keep mode and owner; tests/ and waivers.json stay as they are. A running
+gateway takes the folder live within 2 s and records it, with the trigger file. It works on files alone, so also where the live
+policies deny everybody everything. A revision that would not load under the present configuration is refused (exit 4).")]
+    Rollback {
+        /// The digest of a revision, of which 8 hex digits are enough if no other begins so; live for what is live now
+        #[arg(value_name = "REVISION")]
+        revision: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
     /// Print a JSON Schema of the files of a policy folder, by which editors complete and check while typing
     #[command(after_help = "Examples:
   keyward policy schema document
@@ -116,6 +192,11 @@ impl Policy {
             Self::Diff { old, new, no_new_access } => diff::run(context, &old, &new, no_new_access),
             Self::Explain(explain) => explain.run(context),
             Self::Replay(replay) => replay.run(context),
+            Self::Shadow(shadow) => shadow.run(context),
+            Self::Suggest(suggest) => suggest.run(context),
+            Self::Revisions { limit } => history::revisions(context, usize::try_from(limit).unwrap_or(usize::MAX)),
+            Self::Show { revision, path } => history::show(context, &revision, path.as_deref()),
+            Self::Rollback { revision, sure } => rollback::run(context, &revision, &sure),
             Self::Uin { principal } => uin::run(context, &principal),
         }
     }

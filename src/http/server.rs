@@ -55,6 +55,7 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
     let mut background = vec![
         actix_web::rt::spawn(summarise(Arc::clone(&gateway))),
         actix_web::rt::spawn(watch_policies(Arc::clone(&gateway))),
+        actix_web::rt::spawn(watch_shadow(Arc::clone(&gateway))),
         actix_web::rt::spawn(purge(Arc::clone(&gateway))),
         actix_web::rt::spawn(compact(Arc::clone(&gateway))),
         actix_web::rt::spawn(rewrap(Arc::clone(&gateway))),
@@ -203,17 +204,40 @@ async fn compact(gateway: Arc<Gateway>) {
     }
 }
 
-/// Reads the issuers of keyward.toml and the policy folder on SIGHUP at once; the folder also whenever it changed and
-/// then stood still for one look.
+/// What was seen of a folder, look by look. It is read when it changed and then stood still for one look.
+struct Looks<T> {
+    loaded: Option<T>,
+    before: Option<T>,
+    changed: u32,
+}
+
+impl<T: Clone + PartialEq> Looks<T> {
+    /// What was read at start is read once more: the folder may have changed since, and an equal revision costs nothing.
+    fn new() -> Self {
+        Self { loaded: None, before: None, changed: 0 }
+    }
+
+    fn is_due(&mut self, now: &T) -> bool {
+        let is_still = self.before.replace(now.clone()).as_ref() == Some(now);
+        let is_loaded = self.loaded.as_ref() == Some(now);
+        self.changed = if is_loaded { 0 } else { self.changed.saturating_add(1) };
+        !is_loaded && (is_still || self.changed >= LOOKS_MAX)
+    }
+
+    /// What was refused is said by the set itself, and read again when the folder changes again.
+    fn read(&mut self, now: T, result: &Result<(), policies::ReloadError>) {
+        let is_unrecorded = matches!(result, Err(policies::ReloadError::Unrecorded));
+        self.loaded = (!is_unrecorded).then_some(now);
+    }
+}
+
+/// Reads the issuers of keyward.toml and the policy folder on SIGHUP at once; the folder also whenever it changed.
 async fn watch_policies(gateway: Arc<Gateway>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return;
     };
     let mut every = tokio::time::interval(FOLDER_LOOK);
-    // What was read at start is read once more: the folder may have changed since, and an equal revision costs nothing.
-    let mut loaded = Vec::new();
-    let mut before = Vec::new();
-    let mut looks = 0_u32;
+    let mut looks = Looks::new();
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,
@@ -226,15 +250,35 @@ async fn watch_policies(gateway: Arc<Gateway>) {
         // Off this thread: the folder may be on a share that hangs.
         let folder = gateway.policies().folder().to_owned();
         let Ok(now) = tokio::task::spawn_blocking(move || policies::fingerprint(&folder)).await else { continue };
-        let still = now == before;
-        before.clone_from(&now);
         gateway.policies().catch_up_with(gateway.log()).await;
-        looks = if now == loaded { 0 } else { looks.saturating_add(1) };
-        if asked || (now != loaded && (still || looks >= LOOKS_MAX)) {
+        if looks.is_due(&now) || asked {
             let trigger = if asked { "signal" } else { "file" };
-            // What was refused is said by the set itself, and read again when the folder changes again.
-            let unrecorded = matches!(gateway.reload_policies(trigger).await, Err(policies::ReloadError::Unrecorded));
-            loaded = if unrecorded { Vec::new() } else { now };
+            let result = gateway.reload_policies(trigger).await;
+            looks.read(now, &result);
+        }
+    }
+}
+
+/// The same for the folder in the shadow, which keyward.toml may name anew. By itself: one that hangs holds nothing else up.
+async fn watch_shadow(gateway: Arc<Gateway>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    let mut every = tokio::time::interval(FOLDER_LOOK);
+    let mut looks = Looks::new();
+    loop {
+        let asked = tokio::select! {
+            _ = hangup.recv() => true,
+            _ = every.tick() => false,
+        };
+        if asked {
+            gateway.reload_shadow_setting().await;
+        }
+        let Some(now) = gateway.look_at_shadow().await else { continue };
+        if looks.is_due(&now) || asked {
+            let trigger = if asked { "signal" } else { "file" };
+            let result = gateway.reload_shadow(trigger).await;
+            looks.read(now, &result);
         }
     }
 }

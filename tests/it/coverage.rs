@@ -198,7 +198,14 @@ fn parameters(action: &Action, access_key: &str) -> Value {
         }
         "SearchRecords" => json!({"Resource": "cov/one"}),
         "LookUpEvents" | "DescribeEvents" => json!({"StartTime": 0, "EndTime": 4_000_000_000_u64}),
+        "ListShadowDecisions" => json!({"Revision": format!("sha256:{}", "0".repeat(64))}),
         "GetInclusionProof" => json!({"Index": 0}),
+        "GetPolicy" => json!({"Path": "attachments.json"}),
+        "SimulatePolicy" => {
+            json!({"Principal": "user/dev/app", "Action": "ssm:GetSecretValue", "Resource": "cov/one"})
+        }
+        // Of the first secret that was made, right behind the records of the start.
+        "ExplainDecision" => json!({"Index": 3}),
         "RevokeToken" => json!({"Issuer": "dev", "Jti": "nobody's"}),
         "CreateService" => json!({"PayMode": "PostPay", "ClientToken": "t"}),
         "CreateProductSecret" => product("cov/product"),

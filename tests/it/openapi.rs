@@ -6,7 +6,7 @@ use crate::installation::{Policies, shown_by, taken_by};
 use serde_json::{Value, json};
 
 /// The order in which the examples make one story; each action's refusal is asked for right behind its example.
-const STORY: [&str; 47] = [
+const STORY: [&str; 52] = [
     "GetRegions",
     "GetServiceStatus",
     "DescribeSupportedProducts",
@@ -54,25 +54,37 @@ const STORY: [&str; 47] = [
     "AssumeRoleWithWebIdentity",
     "GetCallerIdentity",
     "RevokeToken",
+    "ListPolicies",
+    "GetPolicy",
+    "ListPolicyRevisions",
+    "SimulatePolicy",
+    "ExplainDecision",
 ];
 /// Asked for by an access key alone, which only the other door takes: its example is held against its schema.
 const SIGNED: &str = "GetFederationToken";
 /// Played apart: their answers are files. Each with how that begins.
-const STREAMS: [(&str, &[u8]); 3] =
-    [("ExportRecords", b"{"), ("CreateBackup", b"file "), ("ReplayPolicies", b"{\"Of\":")];
+const STREAMS: [(&str, &[u8]); 5] = [
+    ("ExportRecords", b"{"),
+    ("CreateBackup", b"file "),
+    ("ReplayPolicies", b"{\"Of\":"),
+    ("ListShadowDecisions", b"{\"Of\":"),
+    ("SuggestPolicies", b"{\"Of\":"),
+];
 /// Fields that come out anew each time; of the others the answer's values are the example's.
-const NEW_EACH_TIME: [&str; 38] = [
+const NEW_EACH_TIME: [&str; 43] = [
     "AccessKeyId",
     "Arn",
     "AuditIndex",
     "AuditLeaf",
     "Checkpoint",
     "Complete",
+    "Context",
     "CreateTime",
     "CreateUin",
     "CreateUinString",
     "DeleteTime",
     "DeletionDate",
+    "Document",
     "Events",
     "Expiration",
     "ExpiredTime",
@@ -80,6 +92,7 @@ const NEW_EACH_TIME: [&str; 38] = [
     "IssuedBefore",
     "Leaf",
     "NextCursor",
+    "Of",
     "PreviousRootKey",
     "Principal",
     "PrincipalId",
@@ -91,6 +104,8 @@ const NEW_EACH_TIME: [&str; 38] = [
     "RequestId",
     "ResourceID",
     "ResourceName",
+    "Revision",
+    "Revisions",
     "Root",
     "RootKey",
     "SSHKeyID",

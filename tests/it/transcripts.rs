@@ -205,6 +205,16 @@ fn an_edit_is_compared_replayed_and_explained() {
 }
 
 #[test]
+fn the_least_that_is_needed_is_suggested_and_tried() {
+    play("suggest.transcript");
+}
+
+#[test]
+fn a_policy_set_that_went_wrong_is_taken_back() {
+    play("history.transcript");
+}
+
+#[test]
 fn every_transcript_is_played() {
     let source = include_str!("transcripts.rs");
     for entry in fs::read_dir(folder()).unwrap() {

@@ -189,7 +189,7 @@ fn i04_the_use_of_a_key_is_decided_again_from_its_record() {
     let closed = window("2026-06-01T11:00:00Z");
     let of = |set: &PolicySet| user().ask(set, Operation::Decrypt, "default", &place(), NOON.to_owned());
     for (set, other) in [(&open, &closed), (&closed, &open)] {
-        let draft = record("ssm:GetSecretValue", Some(of(set).written("default", uin)));
+        let draft = record("ssm:GetSecretValue", Some(Value::Object(of(set).written("default", uin))));
         assert_eq!(differs(&draft, set, &place()).unwrap(), None);
         assert!(differs(&draft, other, &place()).unwrap().is_some());
     }
@@ -198,6 +198,7 @@ fn i04_the_use_of_a_key_is_decided_again_from_its_record() {
     let seal_only = GRANT.replace(",\"kms:Decrypt\"", "");
     let seal_only = folder(&[("p", &seal_only)], &[("p", ROLE)], &[], TRUST);
     let granted = Ruling::Decided(Decision { outcome: Verdict::Allow, layers: Vec::new() }).written("default", uin);
+    let granted = Value::Object(granted);
     let differs_in = |action| differs(&record(action, Some(granted.clone())), &seal_only, &place()).unwrap().is_some();
     assert_eq!((differs_in("ssm:PutSecretValue"), differs_in("ssm:GetSecretValue")), (false, true));
     // What lacks a part is not passed over.

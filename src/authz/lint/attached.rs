@@ -20,6 +20,8 @@ pub(super) struct Reach<'a> {
     below: HashMap<&'a Principal, Vec<&'a Principal>>,
     attached: HashMap<&'a str, Vec<&'a Subject>>,
     bounding: HashMap<&'a str, Vec<&'a Subject>>,
+    /// The documents that are attached to a subject or bound it.
+    documents: HashMap<&'a Subject, BTreeSet<&'a str>>,
 }
 
 impl<'a> Reach<'a> {
@@ -29,7 +31,41 @@ impl<'a> Reach<'a> {
         let below = attachments.groups.iter().map(|group| (&group.principal, members(group))).collect();
         let attached = by_document(&attachments.attachments);
         let bounding = by_document(&attachments.boundaries);
-        Self { attachments, above: attachments.memberships(), below, attached, bounding }
+        let mut documents: HashMap<&Subject, BTreeSet<&str>> = HashMap::new();
+        for attachment in attachments.attachments.iter().chain(&attachments.boundaries) {
+            for to in &attachment.to {
+                documents.entry(&to.value).or_default().insert(&attachment.policy.text);
+            }
+        }
+        Self { attachments, above: attachments.memberships(), below, attached, bounding, documents }
+    }
+
+    /// A document, and every other that may reach everybody whom it reaches, and perhaps more.
+    pub(super) fn beside(&self, document: &'a str) -> BTreeSet<&'a str> {
+        let (attached, bounding) = self.targets(document);
+        // Whoever reaches all of them reaches the first.
+        let around = attached.first().or(bounding.first()).map(|first| self.around(first)).unwrap_or_default();
+        let others = around.into_iter().flat_map(|subject| self.documents_of(subject));
+        std::iter::once(document).chain(others).collect()
+    }
+
+    /// Subjects that have documents and may mean everybody whom `who` means: itself, its groups, and those that name nobody.
+    pub(super) fn around(&self, who: &'a Subject) -> Vec<&'a Subject> {
+        let nameless = self.documents.keys().copied().filter(|subject| !matches!(subject, Subject::Principal(_)));
+        let mut around: Vec<&Subject> = nameless.filter(|subject| *subject != who).collect();
+        match who {
+            Subject::Principal(principal) => {
+                let groups = self.up(principal).into_iter().map(|group| Subject::Principal(group.clone()));
+                around.extend(groups.filter_map(|group| Some(*self.documents.get_key_value(&group)?.0)));
+            }
+            Subject::Everyone | Subject::Issuer(_) => around.push(who),
+        }
+        around
+    }
+
+    /// The documents that are attached to a subject, or bound it.
+    pub(super) fn documents_of(&self, subject: &Subject) -> impl Iterator<Item = &'a str> {
+        self.documents.get(subject).into_iter().flatten().copied()
     }
 
     /// A principal and all groups that it is a member of, through others too.

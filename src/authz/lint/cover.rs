@@ -149,11 +149,16 @@ impl Part<&Pattern> {
 
 /// Whether all that fits `small` fits `large`: the steps of `small` are read as if they were characters, of which a star
 /// is taken by a star alone, and `?` by `?` or a star.
-fn has_pattern(large: &Pattern, small: &Pattern) -> bool {
+pub(in crate::authz) fn has_pattern(large: &Pattern, small: &Pattern) -> bool {
+    // Up to its first star `large` is read step by step, which tells most patterns apart.
+    let (mut large, mut small) = (large.tokens(), small.tokens());
+    while let Some((step, rest)) = large.split_first().filter(|(step, _)| **step != Token::Any) {
+        let Some((_, others)) = small.split_first().filter(|(token, _)| takes(step, token)) else { return false };
+        (large, small) = (rest, others);
+    }
     // What has been read of `small` is among the places reached; one row for each step of `large`.
-    let width = small.tokens().len();
-    let mut reached: Vec<bool> = std::iter::once(true).chain(std::iter::repeat_n(false, width)).collect();
-    for step in large.tokens() {
+    let mut reached: Vec<bool> = std::iter::once(true).chain(std::iter::repeat_n(false, small.len())).collect();
+    for step in large {
         if !reached.contains(&true) {
             return false;
         }
@@ -166,7 +171,7 @@ fn has_pattern(large: &Pattern, small: &Pattern) -> bool {
                 })
                 .collect(),
             step => {
-                let taken = small.tokens().iter().zip(&reached).map(|(token, here)| *here && takes(step, token));
+                let taken = small.iter().zip(&reached).map(|(token, here)| *here && takes(step, token));
                 std::iter::once(false).chain(taken).collect()
             }
         };

@@ -4,7 +4,7 @@
 //!
 //! Others outrank somebody if something allows them what nothing allows it, statement by statement ([`super::cover`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Reach;
 use super::cover::covers;
@@ -22,7 +22,9 @@ pub(super) fn check(statements: &[Written<'_>], reach: &Reach<'_>, warnings: &mu
     }
     let everybody: BTreeSet<&Subject> =
         reach.attachments.attachments.iter().flat_map(|attachment| &attachment.to).map(|to| &to.value).collect();
-    let holders: Vec<Holder<'_, '_>> = everybody.into_iter().map(|who| Holder::of(who, statements, reach)).collect();
+    let by_document = by_document(statements);
+    let holders: Vec<Holder<'_, '_>> =
+        everybody.into_iter().map(|who| Holder::of(who, statements, &by_document, reach)).collect();
     for holder in &holders {
         let Some(power) = holder.powers().next() else { continue };
         if let Some((other, more)) = holders.iter().find_map(|other| Some((other, holder.lacks(other)?))) {
@@ -47,13 +49,18 @@ struct Holder<'a, 's> {
 }
 
 impl<'a, 's> Holder<'a, 's> {
-    fn of(who: &'a Subject, statements: &'s [Written<'a>], reach: &Reach<'a>) -> Self {
-        let reached: BTreeSet<&Subject> = reached(who, reach);
-        let is_his = |statement: &&Written<'_>| {
-            let targets = statement.page.document().map(|document| reach.targets(document).0).unwrap_or_default();
-            targets.iter().any(|target| reached.contains(target))
-        };
-        Self { who, statements: statements.iter().filter(is_his).collect() }
+    fn of(
+        who: &'a Subject,
+        statements: &'s [Written<'a>],
+        by_document: &HashMap<&'a str, Vec<usize>>,
+        reach: &Reach<'a>,
+    ) -> Self {
+        let mut places: BTreeSet<usize> = BTreeSet::new();
+        for target in reached(who, reach) {
+            let attached = reach.documents_of(target).filter(|document| reach.targets(document).0.contains(&target));
+            places.extend(attached.filter_map(|document| by_document.get(document)).flatten().copied());
+        }
+        Self { who, statements: places.into_iter().filter_map(|place| statements.get(place)).collect() }
     }
 
     fn allows(&self) -> impl Iterator<Item = &'s Written<'a>> {
@@ -94,14 +101,26 @@ impl<'a, 's> Holder<'a, 's> {
     }
 }
 
+/// The places of the statements of each document.
+fn by_document<'a>(statements: &[Written<'a>]) -> HashMap<&'a str, Vec<usize>> {
+    let mut all: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, statement) in statements.iter().enumerate() {
+        if let Some(document) = statement.page.document() {
+            all.entry(document).or_default().push(place);
+        }
+    }
+    all
+}
+
 fn names_target(key: ConditionKey, comparison: Comparison) -> bool {
     key == ConditionKey::TargetUin && comparison != Comparison::Null
 }
 
 /// Somebody, and all in whose name it also acts.
-fn reached<'a>(who: &'a Subject, reach: &Reach<'a>) -> BTreeSet<&'a Subject> {
-    let all = reach.attachments.attachments.iter().flat_map(|attachment| &attachment.to).map(|to| &to.value);
-    all.filter(|target| super::redundant::includes(target, who, reach)).collect()
+fn reached<'a>(who: &'a Subject, reach: &Reach<'a>) -> Vec<&'a Subject> {
+    let mut around = reach.around(who);
+    around.retain(|target| super::redundant::includes(target, who, reach));
+    around
 }
 
 fn is_power(action: &Action) -> bool {

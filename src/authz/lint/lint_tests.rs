@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Lint, Rule, Surroundings, lint};
-use crate::authz::PolicyFile;
-use crate::authz::testing::{file, settings};
+use crate::authz::testing::{ask, file, settings};
+use crate::authz::{PolicyFile, PolicySet, Usage, Verdict, Wildcard};
 use crate::principal::Principal;
 
 const ROWS: &str = include_str!("../../../policies/conformance/lint.json");
@@ -44,7 +44,22 @@ fn surroundings(row: &Value) -> Surroundings {
         is_reached_over_ipv6: row["ipv6"] == true,
         principals: BTreeMap::from([(7, Principal::parse("user/corp/a").unwrap())]),
         secrets: texts.map(|name| name.as_str().expect("a name").to_owned()).collect(),
+        wildcards: wildcards(row),
     }
+}
+
+/// The wildcards that a row's requests, `[action, name of a secret]` of `user/corp/a`, use for a few names; a row without them has no
+/// trail.
+fn wildcards(row: &Value) -> Vec<Wildcard> {
+    let Some(used) = row["used"].as_array() else { return Vec::new() };
+    let set = PolicySet::load(&folder(row), &settings()).expect("a set");
+    let mut usage = Usage::default();
+    for one in used {
+        let ask =
+            ask("user/corp/a").action(one[0].as_str().expect("an action")).secret(7, one[1].as_str().expect("a name"));
+        assert_eq!(ask.question(None, |question| usage.add(&set, question)), Verdict::Allow, "{one}");
+    }
+    set.narrow_wildcards(&usage, None)
 }
 
 fn linted(row: &Value) -> Lint {

@@ -12,6 +12,7 @@ use super::warning::{Rule, Warnings};
 use super::written::Written;
 use crate::authz::attachments::Subject;
 use crate::principal::{Kind, LOCAL, Principal};
+use std::collections::{BTreeSet, HashMap};
 
 pub(super) fn check(statements: &[Written<'_>], reach: &Reach<'_>, warnings: &mut Warnings) {
     let statements: Vec<(&Written<'_>, &str)> = statements
@@ -19,9 +20,17 @@ pub(super) fn check(statements: &[Written<'_>], reach: &Reach<'_>, warnings: &mu
         .filter(|statement| !statement.actions.is_foreign())
         .filter_map(|statement| Some((statement, statement.page.document()?)))
         .collect();
+    let mut by_document: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, (_, document)) in statements.iter().enumerate() {
+        by_document.entry(document).or_default().push(at);
+    }
     for (at, (small, document)) in statements.iter().enumerate() {
-        let others = statements.iter().enumerate().filter(|(other, _)| *other != at);
-        let mut making = others.filter_map(|(other, (large, its_document))| {
+        let beside = reach.beside(document);
+        let others: BTreeSet<usize> =
+            beside.iter().filter_map(|name| by_document.get(name)).flatten().copied().collect();
+        let others = others.into_iter().filter(|other| *other != at);
+        let mut making = others.filter_map(|other| {
+            let (large, its_document) = statements.get(other)?;
             let rule = rule_of(large, small)?;
             // First what is quickly seen: most statements cover no other.
             if !covers(large, small) {

@@ -122,7 +122,7 @@ fn waiver<'a>(node: &'a Node, warnings: &mut Warnings) -> Option<Waiver<'a>> {
         return refuse(node, "", "a waiver says `code`, `file`, `who` and `why`, each a text".to_owned());
     };
     let Some(rule) = Rule::parse(code).filter(|rule| rule.can_be_waived()) else {
-        return refuse(node, code, "no rule of this code can be waived; the codes are W1 to W18".to_owned());
+        return refuse(node, code, "no rule of this code can be waived; the codes are W1 to W18 and W21".to_owned());
     };
     let statement = find(members, "statement").map(|node| node.as_number().and_then(|text| text.parse().ok()));
     if statement == Some(None) {

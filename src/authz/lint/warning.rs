@@ -71,6 +71,8 @@ rules! {
     W19 WaiverUnused
     /// A file of waivers that is not understood.
     W20 WaiverError
+    /// A wildcard that was used for a few names.
+    W21 WiderThanUsed
 }
 
 impl Rule {

@@ -176,10 +176,31 @@ fn with_store<R>(config: &Config, read: impl Fn(&RocksStore) -> Result<R, StoreE
     Err(last)
 }
 
+/// The folder in the shadow: whatever it holds, nothing is served otherwise.
+fn shadow_policies(config: &Config, folder: &Path, found: &mut Findings) {
+    const CHECK: &str = "shadow";
+    match authz::read_folder(folder).and_then(|files| PolicySet::load(&files, &setup::policy_settings(config))) {
+        Ok(set) => found.fine(CHECK, format!("revision {}", set.revision())),
+        Err(findings) => {
+            let first = findings.first().map(ToString::to_string).unwrap_or_default();
+            let what = format!("`{}` is refused, {} error(s): {first}", folder.display(), findings.len());
+            found.warn(
+                CHECK,
+                what,
+                "`keyward policy check DIR` names every error; nothing decides in the shadow until then",
+            );
+        }
+    }
+}
+
 /// The policy folder as it would go live.
 pub(super) fn policies(config: &Config, found: &mut Findings) {
     const CHECK: &str = "policies";
     let folder = config.path(&config.policy.path);
+    let shadow = &config.policy.shadow;
+    if !shadow.as_os_str().is_empty() {
+        shadow_policies(config, &config.path(shadow), found);
+    }
     match authz::read_folder(&folder).and_then(|files| PolicySet::load(&files, &setup::policy_settings(config))) {
         Ok(set) => found.fine(CHECK, format!("revision {}", set.revision())),
         Err(findings) => {

@@ -4,6 +4,7 @@ use super::excerpt::{self, Mark};
 use super::folder::Folder;
 use super::surroundings;
 use crate::authz::{Finding, Lint, PolicySet, Waived, Warning, lint};
+use crate::cli::instant::{When, when};
 use crate::cli::output::{self, Tint};
 use crate::cli::{Context, Failure};
 use clap::Args;
@@ -21,13 +22,22 @@ pub(in crate::cli) struct Check {
     /// Look into the store, too: names of existing secrets, and whose number a creator is
     #[arg(long)]
     store: bool,
+    /// Look into the trail, too: wildcards that were used for a few names
+    #[arg(long)]
+    used: bool,
+    /// From when on `--used` looks: a time, or how long ago; at all of the trail if absent
+    #[arg(long, value_name = "TIME", value_parser = when, requires = "used")]
+    since: Option<When>,
 }
 
 impl Check {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let folder = Folder::find(context, self.dir.as_deref())?;
-        let surroundings = surroundings::of(&folder, self.store)?;
+        let mut surroundings = surroundings::of(&folder, self.store)?;
         let loaded = folder.load();
+        if let (true, Ok(set)) = (self.used, &loaded) {
+            surroundings.wildcards = surroundings::wildcards(context, &folder, set, self.since)?;
+        }
         let linted = loaded.and_then(|set| Ok((lint(&folder.files, &folder.settings, &surroundings)?, set)));
         let report = Report { context, folder: &folder };
         match linted {

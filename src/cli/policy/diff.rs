@@ -1,7 +1,7 @@
 //! `keyward policy diff`: what another policy set lets people do, and what it no longer does.
 
 use crate::access::compared::{self, Side, Surroundings};
-use crate::authz::{Direction, Line, RoleChange, Said};
+use crate::authz::{Diff, Direction, Line, RoleChange, Said};
 use crate::cli::output::{self, Column};
 use crate::cli::{Context, Failure};
 use serde_json::{Value, json};
@@ -21,22 +21,27 @@ pub(super) fn run(context: &Context, old: &str, new: &str, no_new_access: bool) 
     let set = |text: &str| side(&config, &around, text);
     let (old_set, new_set) = (set(old)?, set(new)?);
     let diff = compared::diff(&old_set, &new_set, &around).map_err(anyhow::Error::new)?;
-    let rows: Vec<Value> = diff.lines.iter().map(|line| change_row(line, &around)).collect();
-    let roles: Vec<Value> = diff.roles.iter().map(role_row).collect();
-    if context.output.is_json() || !diff.is_empty() {
-        print_changes(context, &[Column::whole("", "/change")], rows);
-        print_roles(context, &roles);
-        context.output.say("\nFor example:");
-        diff.lines.iter().for_each(|line| context.output.say(&example(line, &around)));
-    } else {
-        context.output.say("both decide every request alike");
-    }
+    print(context, &diff, &around);
     if no_new_access && diff.has_gains() {
         let gains = diff.lines.iter().filter(|line| line.direction == Direction::Gains).count();
         let roles = diff.roles.iter().filter(|role| role.gains()).count();
         return Err(Failure::Invalid(format!("`{new}` gives access that `{old}` does not: {} line(s)", gains + roles)));
     }
     Ok(())
+}
+
+/// All changes, with a request that shows each.
+pub(super) fn print(context: &Context, diff: &Diff, around: &Surroundings) {
+    let rows: Vec<Value> = diff.lines.iter().map(|line| change_row(line, around)).collect();
+    let roles: Vec<Value> = diff.roles.iter().map(role_row).collect();
+    if context.output.is_json() || !diff.is_empty() {
+        print_changes(context, &[Column::whole("", "/change")], rows);
+        print_roles(context, &roles);
+        context.output.say("\nFor example:");
+        diff.lines.iter().for_each(|line| context.output.say(&example(line, around)));
+    } else {
+        context.output.say("both decide every request alike");
+    }
 }
 
 /// A revision by its digest, or a folder.

@@ -2,6 +2,7 @@
 
 mod report;
 
+use super::lines;
 use crate::authz;
 use crate::cli::client::Client;
 use crate::cli::instant::{self, When, when};
@@ -10,7 +11,6 @@ use crate::cli::{Context, Failure};
 use crate::clock;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -35,9 +35,9 @@ pub(in crate::cli) struct Replay {
 /// What makes two flips the same.
 const FLIP: [&str; 5] = ["principal", "action", "resource", "was", "would"];
 
-/// What the gateway said.
+/// What the gateway said: of a replay, or of the set in the shadow.
 #[derive(Default)]
-struct Replayed {
+pub(super) struct Replayed {
     flips: Vec<Value>,
     undecidable: Vec<Value>,
     totals: Option<Value>,
@@ -51,23 +51,24 @@ impl Replay {
             let now_s = clock::system().clock.wall_us() / 1_000_000;
             parameters.insert("StartTime".to_owned(), Value::from(since.at_s(now_s)));
         }
-        let replayed = ask(&Client::new(context)?, &Value::Object(parameters))?;
-        let totals =
-            replayed.totals.as_ref().ok_or_else(|| anyhow!("the gateway's answer broke off; nothing is known"))?;
+        let replayed = Replayed::ask(&Client::new(context)?, "ReplayPolicies", &Value::Object(parameters))?;
+        let totals = replayed.totals().ok_or_else(|| anyhow!("the gateway's answer broke off; nothing is known"))?;
         if let Some(path) = &self.html {
             let folder = self.policies.display().to_string();
             let page = report::page(&folder, &replayed.flips, &replayed.undecidable, totals);
             let mut file = output::new_private_file(path)?;
             file.write_all(page.as_bytes()).and_then(|()| file.sync_all())?;
         }
-        show(context, &replayed, totals);
-        let open = replayed.flips.iter().filter(|flip| !accepted.contains(&identity(flip))).count();
-        if open == 0 {
-            return Ok(());
-        }
-        let all = replayed.flips.len();
-        let of = if accepted.is_empty() { String::new() } else { format!(" that `--accept` does not have, of {all}") };
-        Err(Failure::Invalid(format!("{open} flip(s){of}")))
+        replayed.show(context);
+        context.output.say(&format!(
+            "{} records, {} decisions ({} distinct), {} of them otherwise, in {} flip(s)",
+            totals["Records"],
+            totals["Decisions"],
+            totals["Distinct"],
+            totals["Flipped"],
+            replayed.flips.len(),
+        ));
+        replayed.all_accepted(&accepted)
     }
 }
 
@@ -91,30 +92,61 @@ fn files(folder: &Path) -> Result<Value, Failure> {
     Ok(Value::Array(files.collect::<Result<Vec<_>, Failure>>()?))
 }
 
-fn ask(client: &Client, parameters: &Value) -> Result<Replayed, Failure> {
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("replaying {wide_bar} {human_pos}/{human_len} {eta}") {
-        bar.set_style(style);
-    }
-    let (mut replayed, mut rest) = (Replayed::default(), Vec::new());
-    let answered = client.stream("ReplayPolicies", parameters, |block| {
-        rest.extend_from_slice(block);
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            replayed.take(&serde_json::from_slice(&line)?, &bar);
-        }
-        Ok(())
-    });
-    bar.finish_and_clear();
-    answered.map(|()| replayed)
-}
-
 impl Replayed {
-    fn take(&mut self, line: &Value, bar: &ProgressBar) {
-        if let (Some(read), Some(of)) = (line["Read"].as_u64(), line["Of"].as_u64()) {
-            bar.set_length(of);
-            bar.set_position(read);
-        } else if line.get("Would").is_some() {
+    /// Asks the gateway, and shows how far it is.
+    pub(super) fn ask(client: &Client, action: &str, parameters: &Value) -> Result<Self, Failure> {
+        let mut replayed = Self::default();
+        lines::ask(client, action, parameters, "reading the trail", |line| replayed.take(&line))?;
+        Ok(replayed)
+    }
+
+    /// The last line, without which the answer broke off.
+    pub(super) fn totals(&self) -> Option<&Value> {
+        self.totals.as_ref()
+    }
+
+    pub(super) fn flips(&self) -> &[Value] {
+        &self.flips
+    }
+
+    /// Exit 4 unless each flip was told, and is meant.
+    pub(super) fn all_accepted(&self, accepted: &BTreeSet<String>) -> Result<(), Failure> {
+        let untold = self.totals.as_ref().and_then(|totals| totals["FlippedUntold"].as_u64()).unwrap_or(0);
+        let open = self.flips.iter().filter(|flip| !accepted.contains(&identity(flip))).count();
+        if open == 0 && untold == 0 {
+            return Ok(());
+        }
+        let all = self.flips.len();
+        let of = if accepted.is_empty() { String::new() } else { format!(" that `--accept` does not have, of {all}") };
+        let more = if untold == 0 { String::new() } else { format!(", and {untold} decision(s) more than are told") };
+        Err(Failure::Invalid(format!("{open} flip(s){of}{more}")))
+    }
+
+    /// The flips and what could not be decided.
+    pub(super) fn show(&self, context: &Context) {
+        let columns = [
+            Column::whole("was", "/was"),
+            Column::whole("would", "/would"),
+            Column::name("principal", "/principal"),
+            Column::whole("action", "/action"),
+            Column::name("resource", "/resource"),
+            Column::whole("count", "/count"),
+            Column::spare("last", "/last"),
+        ];
+        if context.output.is_json() || !self.flips.is_empty() {
+            context.output.rows(&columns, &self.flips);
+        }
+        if context.output.is_json() {
+            context.output.rows(&columns, &self.undecidable);
+        }
+        for row in &self.undecidable {
+            let (count, first, why) = (&row["count"], &row["first_index"], text(&row["undecidable"]));
+            context.output.say(&format!("{count} cannot be decided, the first at index {first}: {why}"));
+        }
+    }
+
+    fn take(&mut self, line: &Value) {
+        if line.get("Would").is_some() {
             self.flips.push(flip(line));
         } else if line.get("Undecidable").is_some() {
             self.undecidable.push(json!({
@@ -136,7 +168,7 @@ fn flip(line: &Value) -> Value {
 }
 
 /// The flips that are meant.
-fn accepted(path: &Path) -> Result<BTreeSet<String>, Failure> {
+pub(super) fn accepted(path: &Path) -> Result<BTreeSet<String>, Failure> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let read = lines.map(|(number, line)| {
@@ -151,38 +183,6 @@ fn accepted(path: &Path) -> Result<BTreeSet<String>, Failure> {
 
 fn identity(flip: &Value) -> String {
     Value::Array(FLIP.iter().map(|field| flip[*field].clone()).collect()).to_string()
-}
-
-fn show(context: &Context, replayed: &Replayed, totals: &Value) {
-    let columns = [
-        Column::whole("was", "/was"),
-        Column::whole("would", "/would"),
-        Column::name("principal", "/principal"),
-        Column::whole("action", "/action"),
-        Column::name("resource", "/resource"),
-        Column::whole("count", "/count"),
-        Column::spare("last", "/last"),
-    ];
-    if context.output.is_json() || !replayed.flips.is_empty() {
-        context.output.rows(&columns, &replayed.flips);
-    }
-    if context.output.is_json() {
-        context.output.rows(&columns, &replayed.undecidable);
-    }
-    for row in &replayed.undecidable {
-        let (count, first) = (&row["count"], &row["first_index"]);
-        context
-            .output
-            .say(&format!("{count} cannot be decided, the first at index {first}: {}", text(&row["undecidable"])));
-    }
-    context.output.say(&format!(
-        "{} records, {} decisions ({} distinct), {} of them otherwise, in {} flip(s)",
-        totals["Records"],
-        totals["Decisions"],
-        totals["Distinct"],
-        totals["Flipped"],
-        replayed.flips.len(),
-    ));
 }
 
 fn text(value: &Value) -> &str {

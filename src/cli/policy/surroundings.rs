@@ -1,8 +1,10 @@
 //! What the linter is told beside the folder: the time, how the gateway is reached, and, if asked for, what the store holds.
 
 use super::folder::Folder;
-use crate::authz::{Named, Surroundings};
-use crate::cli::{Failure, root_keys};
+use crate::access::replay::Observed;
+use crate::authz::{Named, PolicySet, Surroundings, Wildcard};
+use crate::cli::instant::When;
+use crate::cli::{Context, Failure, root_keys};
 use crate::clock;
 use crate::config::Config;
 use crate::keys::Opened;
@@ -42,4 +44,23 @@ fn look(config: &Config, folder: &Folder, surroundings: &mut Surroundings) -> Re
         })
     })?;
     Ok(())
+}
+
+/// The wildcards of a folder that were used for a few names, by the trail in the store's files; no key is needed to read it.
+pub(super) fn wildcards(
+    context: &Context,
+    folder: &Folder,
+    set: &PolicySet,
+    since: Option<When>,
+) -> Result<Vec<Wildcard>, Failure> {
+    let Some(config) = &folder.config else {
+        return Err(Failure::Usage("--used needs a keyward.toml, which says where the trail is".to_owned()));
+    };
+    let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;
+    let since_s = since.map_or(0, |since| since.at_s(clock::system().clock.wall_us() / 1_000_000));
+    let since_us = since_s.saturating_mul(1_000_000);
+    let observed = Observed::of_trail(&rows, &config.audit.origin, set, since_us)?;
+    let seen = observed.seen();
+    context.output.note(&format!("the trail has {} records of {} day(s)", seen.records, seen.days()));
+    Ok(set.narrow_wildcards(observed.usage(), None))
 }

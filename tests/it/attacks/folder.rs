@@ -306,3 +306,29 @@ fn attack_e03_a_hundred_thousand_files_are_refused_and_delay_nobody() {
     assert!(gateway.installation().run(&["policy", "check"]).out.lines().count() < 10, "each file is told");
     gateway.finish();
 }
+
+#[test]
+fn a_policy_folder_of_several_mebibytes_goes_live_and_so_does_an_edit_of_it() {
+    let names = |number: usize| -> Vec<String> {
+        (0..60).map(|part| format!("qcs::ssm:::secret/creatorUin/*/team-{number}/{part:0>40}/*")).collect()
+    };
+    let mut policies = Policies::default();
+    for number in 0..700 {
+        let name = format!("team-{number}");
+        let statement = json!({"effect": "allow", "action": "ssm:GetSecretValue", "resource": names(number)});
+        policies = policies.document(&name, &statement).attach(&name, &["user/dev/app"]);
+    }
+    // More than records of the reserve may take together (2 MiB).
+    let gateway = TestGateway::builder().policies(policies).start();
+    let first = gateway.revision();
+    let folder = gateway.installation().path("policies");
+    let bytes: u64 =
+        fs::read_dir(folder.join("documents")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes > 3 << 20, "{bytes} bytes");
+    let path = folder.join("documents/team-7.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("team-7/", "team-seven/")).unwrap();
+    wait_for("the edit", || (gateway.revision() != first).then_some(()));
+    let installation = gateway.restart().stop();
+    assert_eq!(installation.run(&["audit", "verify", "--decisions"]).code, 0);
+}

@@ -188,7 +188,10 @@ fn attack_g06_what_keyward_does_itself_is_recorded() {
     let changes: Vec<&Value> = records.iter().filter(|record| record["kind"] == "policy_change").collect();
     assert_eq!(changes.len(), 2);
     assert_eq!(changes[1]["parameters"]["old"], changes[0]["parameters"]["new"]);
-    assert_eq!(changes[1]["parameters"]["changes"], json!([{"change": "changed", "path": "attachments.json"}]));
+    let owner = &changes[1]["parameters"]["changes"][0]["owner"];
+    assert!(owner.is_string(), "whose the file is: {owner}");
+    let changed = json!([{"change": "changed", "owner": owner, "path": "attachments.json"}]);
+    assert_eq!(changes[1]["parameters"]["changes"], changed);
     gateway.finish();
 }
 
