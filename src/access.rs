@@ -54,6 +54,7 @@ pub mod holdings;
 mod issuers;
 mod key_use;
 mod keys;
+mod listing;
 mod pairs;
 pub mod policies;
 mod proposal;

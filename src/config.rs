@@ -266,6 +266,8 @@ section! {
         request_timeout_s: u64 = 5,
         /// Seconds in which a request's body must have come.
         body_timeout_s: u64 = 10,
+        /// Seconds after which a connection is ended whose client takes nothing of an answer that waits for it.
+        answer_timeout_s: u64 = 60,
     }
 }
 
@@ -320,6 +322,9 @@ impl Config {
         if limits.versions_per_secret == 0 || limits.queue_records == 0 || limits.secrets == 0 {
             let rule = "must leave room: versions_per_secret, secrets and queue_records are at least 1";
             return Err(self.wrong("limits", rule));
+        }
+        if limits.answer_timeout_s == 0 {
+            return Err(self.wrong("limits.answer_timeout_s", "must be at least 1"));
         }
         for (name, per_second) in &limits.action_requests_per_second {
             let setting = format!("limits.action_requests_per_second.{name}");

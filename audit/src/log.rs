@@ -262,6 +262,14 @@ impl Log {
         self.shared.generation(generation.0)
     }
 
+    /// The same as of a snapshot that [`Self::read`] is running on.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the row cannot be read or is damaged.
+    pub fn generation_in(&self, snapshot: &dyn Snapshot, generation: Generation) -> Result<u64, StoreError> {
+        head::generation_in(snapshot, self.shared.id, generation.0)
+    }
+
     /// The chain id, part of locators and cursors.
     #[must_use]
     pub fn chain_id(&self) -> [u8; 8] {

@@ -81,9 +81,10 @@ fn look(scene: &Scene, secrets: usize) {
     println!("{secrets} secrets: memory {:.0} MiB, data folder {:.0} MiB", memory(), mib(folder_bytes(&data) as f64));
     let last = json!({"Limit": 100, "Offset": secrets.saturating_sub(100)});
     let search = json!({"Limit": 100, "SearchSecretName": "team-07"});
-    let asked: [(&str, &'static str, Value); 5] = [
+    let asked: [(&str, &'static str, Value); 6] = [
         ("the first page", "ListSecrets", json!({"Limit": 100})),
         ("the last page", "ListSecrets", last),
+        ("what is enabled", "ListSecrets", json!({"Limit": 100, "State": 1})),
         ("a search", "ListSecrets", search),
         ("all keys", "ListKeys", json!({})),
         ("one key", "DescribeKey", json!({"KeyId": "default"})),
@@ -91,13 +92,19 @@ fn look(scene: &Scene, secrets: usize) {
     for (what, action, parameters) in asked {
         let asking = Asking::new(action, scene.gateway.admin(), &parameters);
         let mut client = Client::new(scene.address());
-        let mut latencies = Latencies::default();
-        for _ in 0..LISTS {
+        let mut ask = || {
             let begin = Instant::now();
             assert_eq!(client.exchange(&asking.bytes).expect("an answer"), 200, "{}", client.body());
-            latencies.push(begin.elapsed());
-        }
-        println!("{secrets} secrets: {action} of {what}: median {:.1} ms", latencies.median());
+            begin.elapsed()
+        };
+        let first = ask();
+        let mut latencies = Latencies::default();
+        (0..LISTS).for_each(|_| latencies.push(ask()));
+        println!(
+            "{secrets} secrets: {action} of {what}: {:.1} ms, then median {:.1} ms",
+            first.as_secs_f64() * 1_000.0,
+            latencies.median()
+        );
     }
     println!("{secrets} secrets: memory after these {:.0} MiB", memory());
 }

@@ -10,7 +10,7 @@ use super::sessions::Begun;
 use super::shadow::Candidate;
 use super::signed::Rejected;
 use super::{
-    access_keys, changes, issuers, keys, pairs, recording, root_key, secrets, service, sessions, tokens, trail,
+    access_keys, changes, issuers, keys, listing, pairs, recording, root_key, secrets, service, sessions, tokens, trail,
 };
 use crate::actions::{self, Action, Served, Service};
 use crate::authn::{AuthenticateError, Authenticated};
@@ -396,7 +396,7 @@ fn carry_out(
         Request::PutSecretValue(put) => changes::put(gateway, asked, row, put, draft),
         Request::GetSecretValue(_, version) => secrets::get(gateway, asked, snapshot, row, version.as_ref(), draft)?,
         Request::DescribeSecret(_) => secrets::describe(gateway, asked, row),
-        Request::ListSecrets(list) => secrets::list(gateway, asked, snapshot, list, draft)?,
+        Request::ListSecrets(list) => listing::list(gateway, asked, snapshot, list, draft)?,
         Request::ListSecretVersionIds(_) => secrets::list_versions(row),
         Request::SetCurrentVersion(_, version) => changes::set_current(gateway, row, version, draft),
         Request::EnableSecret(_) => changes::enable(gateway, row, draft),

@@ -5,6 +5,7 @@ use super::cursor::CursorKey;
 use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::key_use::KeyUser;
 use super::keys::{KEYS, Keys};
+use super::listing::Listings;
 use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
@@ -105,6 +106,7 @@ pub struct Gateway {
     request_ids: RequestIds,
     servables: Servables,
     held: Held,
+    listings: Listings,
     key_user: KeyUser,
     dummy_key: DummyKey,
     seen: Seen,
@@ -184,6 +186,7 @@ impl Gateway {
             request_ids: RequestIds::default(),
             servables: Servables::default(),
             held: Held::default(),
+            listings: Listings::default(),
             key_user,
             session_policies: Cache::new(SESSION_POLICIES_MAX),
             replays: Arc::new(Semaphore::new(1)),
@@ -388,6 +391,11 @@ impl Gateway {
         &self.held
     }
 
+    /// The names of secrets that pages are made of.
+    pub(super) fn listings(&self) -> &Listings {
+        &self.listings
+    }
+
     /// The engine, as policy is asked about it.
     pub(super) fn key_user(&self) -> &KeyUser {
         &self.key_user
@@ -485,8 +493,9 @@ impl Gateway {
         self.environment.clock.monotonic_us()
     }
 
-    /// Has what the store wrote to its own log written to tables, if it is much.
+    /// Has what the store wrote to its own log written to tables, if it is much, and drops lists that nobody goes on with.
     pub async fn tidy(self: &Arc<Self>) {
+        self.listings.tidy();
         let gateway = Arc::clone(self);
         let tidied = tokio::task::spawn_blocking(move || gateway.log().tidy(TIDIED_RECORDS)).await;
         if let Ok(Err(error)) = tidied {

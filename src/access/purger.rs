@@ -9,6 +9,7 @@
 //! and rewrites all values.
 
 use super::gateway::{Gateway, Own};
+use super::listing;
 use crate::secret::change::ending;
 use crate::secret::lookup::{self, Due};
 use crate::secret::row::SecretRow;
@@ -83,6 +84,9 @@ pub(super) fn changes(writes: Vec<Write>, indexed: Option<Key>) -> Changes {
     let mut changes = Changes { writes, bumps: Vec::new(), indexed: indexed.into_iter().collect() };
     if deletes_keys(&changes) || !deletes(&changes).is_empty() {
         changes.bumps.push(DELETED);
+    }
+    if listing::moves_names(&changes) {
+        changes.bumps.push(listing::NAMES);
     }
     changes
 }

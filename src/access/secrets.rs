@@ -7,7 +7,7 @@ use super::grant::Read;
 use super::key_use;
 use super::purger;
 use super::question::Asked;
-use super::request::{CreateSecret, ListSecrets};
+use super::request::CreateSecret;
 use crate::error::{ApiError, Code};
 use crate::keys::{KeyId, KeyUnusable, Keyring};
 use crate::parameters::invalid_value;
@@ -244,7 +244,7 @@ pub(super) fn describe(gateway: &Gateway, asked: &Asked<'_>, row: Option<SecretR
 }
 
 /// What DescribeSecret and ListSecrets say alike of a custom secret.
-fn metadata(row: &SecretRow) -> Map<String, Value> {
+pub(super) fn metadata(row: &SecretRow) -> Map<String, Value> {
     let pair = row.pair();
     fields_of(json!({
         "SecretName": row.name.as_str(),
@@ -270,78 +270,8 @@ fn metadata(row: &SecretRow) -> Map<String, Value> {
     }))
 }
 
-/// ListSecrets: filters, orders, and cuts out the page; the count is that of all filters. Of what matches only names
-/// and times are kept: the rows of the page are read again on the same snapshot. A row that is damaged fails the whole call:
-/// a list without it would say that there is no such secret, and one with it would repeat what somebody else wrote.
-pub(super) fn list(
-    gateway: &Gateway,
-    asked: &Asked<'_>,
-    snapshot: &dyn Snapshot,
-    list: &ListSecrets,
-    draft: &mut Draft,
-) -> Result<Carried, StoreError> {
-    let row_key = gateway.engine().row_key();
-    draft.parameters.insert("offset".to_owned(), RecordValue::from(list.offset.min(INTEGER_MAX)));
-    draft.parameters.insert("limit".to_owned(), RecordValue::from(list.limit));
-    let mut found = Vec::new();
-    let due_by_s = asked.clock.due_by_s(asked.now_s());
-    if list.possible {
-        lookup::each_secret(snapshot, row_key, &mut |row| {
-            if !row.is_due(due_by_s) && list.matches(&row) {
-                found.push((row.created_at_s, row.name));
-            }
-            true
-        })?;
-    }
-    found.sort_by(|(at_a, a), (at_b, b)| {
-        let by_time = at_a.cmp(at_b);
-        (if list.oldest_first { by_time } else { by_time.reverse() }).then_with(|| a.cmp(b))
-    });
-    let mut page = Vec::new();
-    for (_, name) in found.iter().skip(to_usize(list.offset)).take(to_usize(list.limit)) {
-        page.extend(lookup::secret(snapshot, row_key, name)?.as_ref().map(listed));
-    }
-    Ok(Carried::Done(fields_of(json!({"TotalCount": found.len(), "SecretMetadatas": page})), Changes::default()))
-}
-
-fn to_usize(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn listed(row: &SecretRow) -> Value {
-    let mut fields = metadata(row);
-    let kind = if row.key == KeyId::default_key() { "DEFAULT" } else { "CUSTOMER" };
-    extend(
-        &mut fields,
-        json!({"KmsKeyType": kind, "RotationStatus": 0, "NextRotationTime": 0, "RotationBeginTime": ""}),
-    );
-    Value::Object(fields)
-}
-
-impl ListSecrets {
-    fn matches(&self, row: &SecretRow) -> bool {
-        let state = match self.state {
-            0 => true,
-            1 => row.state.name() == "Enabled",
-            2 => row.state.name() == "Disabled",
-            3 => row.state.name() == "PendingDelete",
-            _ => false,
-        };
-        let tagged = |(key, values): &(String, Vec<String>)| {
-            let mut tags = row.tags.as_slice().iter();
-            tags.any(|tag| tag.key == *key && (values.is_empty() || values.contains(&tag.value)))
-        };
-        let expires = |before_s: u64| {
-            let expires_at_s = row.version(&row.current).map_or(0, |version| version.expires_at_s);
-            expires_at_s != 0 && expires_at_s < before_s
-        };
-        let sort = self.kind == kind_code(row) && self.expires_before_s.is_none_or(expires);
-        sort && state && row.name.as_str().contains(&self.search) && self.tags.iter().all(tagged)
-    }
-}
-
 /// SecretType
-fn kind_code(row: &SecretRow) -> u64 {
+pub(super) fn kind_code(row: &SecretRow) -> u64 {
     if row.pair().is_some() { 2 } else { 0 }
 }
 
@@ -392,7 +322,7 @@ pub(super) fn fields_of(value: Value) -> Map<String, Value> {
     }
 }
 
-fn extend(fields: &mut Map<String, Value>, more: Value) {
+pub(super) fn extend(fields: &mut Map<String, Value>, more: Value) {
     fields.extend(fields_of(more));
 }
 

@@ -29,6 +29,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// Blocks of records between two lines that say how far it is.
 const BLOCKS_A_LINE: usize = 8;
+/// So many suggestions are compared with the live set one by one. Each comparison goes over the whole set: of more of them, all
+/// are compared in one.
+const ONE_BY_ONE_MAX: usize = 100;
 /// The file that says to whom documents are attached.
 const ATTACHMENTS: &str = "attachments.json";
 
@@ -126,7 +129,11 @@ impl Suggesting {
             }
         }
         if self.first.left() == 0 {
-            self.stage = Stage::Comparing(self.suggestions().into());
+            let suggestions = self.suggestions();
+            self.stage = match suggestions.len() > ONE_BY_ONE_MAX {
+                true => self.compare_in_one(suggestions),
+                false => Stage::Comparing(suggestions.into()),
+            };
         }
         Ok(())
     }
@@ -153,6 +160,15 @@ impl Suggesting {
         }
     }
 
+    /// Checks many suggestions in one comparison, or one by one if that finds anything wrong.
+    fn compare_in_one(&mut self, suggestions: Vec<Suggestion>) -> Stage {
+        let Ok(set) = self.together(&suggestions) else { return Stage::Comparing(suggestions.into()) };
+        let reason = format!("of {} suggestions only all together are compared", suggestions.len());
+        let checked = suggestions.into_iter();
+        self.checked = checked.map(|suggestion| Checked { suggestion, takes_away: Err(reason.clone()) }).collect();
+        Stage::Replaying(Box::new(set), Beside::default())
+    }
+
     /// Checks one suggestion; behind the last one all of them are put together.
     fn compare(&mut self) -> Result<(), StoreError> {
         let Stage::Comparing(waiting) = &mut self.stage else { return Ok(()) };
@@ -175,12 +191,16 @@ impl Suggesting {
     /// All suggestions in one set, which the trail is then decided by.
     fn combine(&mut self) {
         let all = self.suggested();
-        let together = self.loaded(&all).and_then(|set| self.taken_away(&set).map(|_| set));
-        self.stage = match together {
+        self.stage = match self.together(&all) {
             Ok(set) if !all.is_empty() => Stage::Replaying(Box::new(set), Beside::default()),
             Ok(_) => Stage::Telling(self.told()),
             Err(reason) => self.withholding(&reason),
         };
+    }
+
+    /// The live set with suggestions in it, which together grant nothing new; or why there is none.
+    fn together(&self, suggestions: &[Suggestion]) -> Result<PolicySet, String> {
+        self.loaded(suggestions).and_then(|set| self.taken_away(&set).map(|_| set))
     }
 
     /// The live set with suggestions in it; or why it does not load.

@@ -10,6 +10,7 @@ mod socket;
 pub mod tencent;
 pub(crate) mod tls;
 mod unstoppable;
+mod untaken;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::socket::UnixSocket;
 use super::tls::{self, Certificates};
-use super::{health, native, openapi, tencent};
+use super::{health, native, openapi, tencent, untaken};
 use crate::access::{Gateway, policies};
 use crate::config::Config;
 use actix_web::dev::Server;
@@ -99,6 +99,7 @@ fn door(
         workers => workers,
     };
     let settings = config.tencent.clone();
+    let answer_timeout = Duration::from_secs(config.limits.answer_timeout_s);
     let server = HttpServer::new(move || {
         let (metrics, settings) = (metrics.clone(), settings.clone());
         let routes = move |app: &mut web::ServiceConfig| {
@@ -120,7 +121,10 @@ fn door(
         .keep_alive(Duration::from_secs(75))
         .shutdown_timeout(config.server.stop_timeout_s)
         .disable_signals()
-        .on_connect(tls::remember_client);
+        .on_connect(move |connection, extensions| {
+            untaken::limit(connection, answer_timeout);
+            tls::remember_client(connection, extensions);
+        });
     let server = match listeners.tls {
         Some(certificates) => {
             let config = certificates.server_config().map_err(std::io::Error::other)?;

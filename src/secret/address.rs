@@ -73,6 +73,12 @@ pub fn count(shard: u8) -> Key {
     key(COUNT, &[&[shard]])
 }
 
+/// Whether a row counts secrets.
+#[must_use]
+pub fn is_count(address: &[u8]) -> bool {
+    address.first() == Some(&COUNT)
+}
+
 /// The range `[from, to)` of all counts.
 #[must_use]
 pub fn counts() -> (Vec<u8>, Vec<u8>) {

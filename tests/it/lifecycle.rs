@@ -198,6 +198,8 @@ async fn i02_a_deletion_waits_for_its_window_and_the_purge_is_a_record_of_its_ow
     inside.clock.pass(7 * DAY - 1);
     assert_eq!(inside.gateway.purge().await, 0);
     assert_eq!(status(&inside, "demo/db").await, "PendingDelete");
+    let listed = inside.admin("ListSecrets", json!({"SearchSecretName": "demo/db"})).await.ok();
+    assert_eq!(listed.body["TotalCount"], 1, "and remembered from here on");
     inside.clock.pass(1);
     is_gone(&inside, "demo/db").await;
     assert_eq!(inside.gateway.purge().await, 1);

@@ -61,6 +61,82 @@ fn lists_of_secrets_page_and_filter() {
     gateway.finish();
 }
 
+/// A generator of SplitMix64's kind: the same numbers in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed >> 33) as usize % bound
+    }
+}
+
+/// All pages of a list, three secrets each: names and times, in their order.
+fn paged(gateway: &TestGateway, parameters: &Value) -> Vec<(u64, String)> {
+    let mut listed = Vec::new();
+    loop {
+        let mut page = parameters.clone();
+        page["Offset"] = json!(listed.len());
+        page["Limit"] = json!(3);
+        let body = gateway.call(gateway.admin(), "ListSecrets", &page).ok().body;
+        let rows = body["SecretMetadatas"].as_array().unwrap();
+        let read = |row: &Value| (row["CreateTime"].as_u64().unwrap(), row["SecretName"].as_str().unwrap().to_owned());
+        listed.extend(rows.iter().map(read));
+        if rows.is_empty() {
+            assert_eq!(body["TotalCount"], json!(listed.len()));
+            return listed;
+        }
+    }
+}
+
+#[test]
+fn pages_that_are_made_of_remembered_names_are_those_of_the_secrets_that_there_are() {
+    let gateway = TestGateway::start();
+    let admin = |action: &str, parameters: &Value| gateway.call(gateway.admin(), action, parameters).status;
+    let mut numbers = Numbers(7);
+    let mut there: BTreeSet<String> = BTreeSet::new();
+    for step in 0..60 {
+        let name = format!("list/{}", numbers.below(12));
+        let named = json!({"SecretName": name});
+        let is_there = there.contains(&name);
+        match numbers.below(4) {
+            0 if is_there => {
+                assert_eq!(admin("DisableSecret", &named), 200);
+                assert_eq!(admin("DeleteSecret", &named), 200);
+                there.remove(&name);
+            }
+            1 if is_there => {
+                let put =
+                    json!({"SecretName": name, "VersionId": format!("v{step}"), "SecretString": "x", "Stage": true});
+                assert!([200, 400].contains(&admin("PutSecretValue", &put)), "at most ten versions");
+            }
+            2 | 3 if !is_there => {
+                gateway.create(&name, "v");
+                there.insert(name);
+            }
+            _ => {}
+        }
+        for oldest_first in [false, true] {
+            for search in ["", "1", "list/1"] {
+                let parameters = json!({"OrderType": u8::from(oldest_first), "SearchSecretName": search});
+                let listed = paged(&gateway, &parameters);
+                let mut sorted = listed.clone();
+                sorted.sort_by(|a, b| {
+                    let by_time = a.0.cmp(&b.0);
+                    (if oldest_first { by_time } else { by_time.reverse() }).then_with(|| a.1.cmp(&b.1))
+                });
+                assert_eq!(listed, sorted, "{parameters} after step {step}");
+                let names: Vec<&String> = listed.iter().map(|(_, name)| name).collect();
+                let expected: BTreeSet<&String> = there.iter().filter(|name| name.contains(search)).collect();
+                assert_eq!(names.len(), expected.len(), "{parameters} after step {step}");
+                assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected, "{parameters} after step {step}");
+            }
+        }
+    }
+    gateway.finish();
+}
+
 /// A trail with something for every filter.
 fn trail() -> TestGateway {
     let gateway = TestGateway::builder().record_every_refusal().start();

@@ -164,6 +164,32 @@ fn what_was_allowed_by_an_earlier_set_is_counted_by_what_is_live() {
 
 /// A document that would be too long when it is divided: it is named with the reason, and the others are suggested all the same.
 #[test]
+fn many_suggestions_are_compared_all_together() {
+    let corp = Issuer::new("corp");
+    let names: Vec<String> = (0..101).map(|number| format!("idle-{number}")).collect();
+    let wide = Policies::default().allow("wide", &["ssm:*"], "*").attach("wide", &["user/corp/ann"]);
+    let policies = names
+        .iter()
+        .fold(wide, |policies, name| policies.allow(name, &["ssm:*"], "*").attach(name, &["user/corp/eve"]));
+    let gateway = TestGateway::builder().issuer(&corp, "").policies(policies).start();
+    gateway.create("pay/db", "value");
+    read(&gateway, &corp, "ann", &[], "pay/db").ok();
+    // What the test itself does as the admin is in the trail, too.
+    assert!(!gateway.records().is_empty() && gateway.revision().is_string());
+    let said = suggest(&gateway, &json!({}));
+    let (suggested, withheld) = (of(&said, "Suggested"), of(&said, "Withheld"));
+    let documents: Vec<_> = suggested.iter().filter(|line| line["Suggested"] != "attachments.json").collect();
+    assert!(documents.len() > 100 && withheld.is_empty(), "{}, {withheld:#?}", documents.len());
+    for document in documents {
+        let why = document["NotCompared"].as_str().unwrap_or_default();
+        assert!(document["TakesAway"].is_null() && why.ends_with("only all together are compared"), "{document}");
+    }
+    go_live(&gateway, &said);
+    read(&gateway, &corp, "ann", &[], "pay/db").ok();
+    gateway.finish();
+}
+
+#[test]
 fn what_would_not_load_is_withheld_with_the_reason() {
     let corp = Issuer::new("corp");
     let elsewhere = (0..250).map(|number| format!("10.0.{number}.0/24"));

@@ -199,6 +199,13 @@ pub(super) fn load_generations(snapshot: &dyn Snapshot, id: ChainId) -> Result<V
     if sound { Ok(generations) } else { Err(damaged(GENERATION)) }
 }
 
+/// The value of one generation as of this snapshot; 0 if none moved it.
+pub(super) fn generation_in(snapshot: &dyn Snapshot, id: ChainId, name: &str) -> Result<u64, StoreError> {
+    let row = snapshot.get(Family::State, &id.state(&format!("{GENERATION}{name}")).bytes)?;
+    let value = row.map(|bytes| bytes.try_into().map(u64::from_be_bytes));
+    value.transpose().map(Option::unwrap_or_default).map_err(|_| damaged(GENERATION))
+}
+
 /// The row that moves a generation.
 pub(super) fn generation_row(id: ChainId, name: &str, value: u64) -> Write {
     Write { key: id.state(&format!("{GENERATION}{name}")), value: Some(value.to_be_bytes().to_vec()) }

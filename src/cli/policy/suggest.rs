@@ -175,7 +175,7 @@ fn show_suggestion(context: &Context, line: &Value) {
     let takes = match (line["TakesAway"].as_u64(), line["NotCompared"].as_str()) {
         (Some(0), _) => "takes nothing away by itself".to_owned(),
         (Some(count), _) => format!("takes {count} thing(s) away, nothing that was done"),
-        (None, why) => format!("not compared: {}", why.unwrap_or_default()),
+        (None, why) => format!("how much it takes away is not known: {}", why.unwrap_or_default()),
     };
     let rests = format!("{accesses} accesses, {} records, {} day(s)", line["Records"], line["Days"]);
     match line["Text"].as_str() {

@@ -4,7 +4,7 @@ use super::read;
 use crate::gateway::{TestGateway, wait_for};
 use crate::wire::Connection;
 use serde_json::json;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ fn drip(gateway: &TestGateway, begin: &str, byte: &[u8]) -> (Duration, String) {
         match stream.read(&mut block) {
             Ok(0) => break,
             Ok(length) => said.extend(&block[..length]),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => break,
         }
     }
@@ -82,6 +82,42 @@ fn times(gateway: &TestGateway, reads: usize) -> Vec<Duration> {
     times
 }
 
+/// A request whose answer is 1.2 MB.
+fn for_all_of_20(gateway: &TestGateway) -> String {
+    let names: Vec<_> = (0..20).map(|number| json!({"SecretName": format!("demo/large-{number}")})).collect();
+    let body = json!({"Secrets": names}).to_string();
+    format!(
+        "POST /v1/BatchGetSecretValue HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        gateway.admin(),
+        body.len()
+    )
+}
+
+#[test]
+fn attack_f04_who_takes_nothing_of_an_answer_is_ended_in_time() {
+    let gateway = TestGateway::builder().set("limits.answer_timeout_s", 1).start();
+    for number in 0..20 {
+        gateway.create(&format!("demo/large-{number}"), &"x".repeat(60_000));
+    }
+    let request = for_all_of_20(&gateway);
+    let mut stream = TcpStream::connect(gateway.address()).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut rest: &[u8] = &[];
+    let ended = wait_for("the connection to be ended", || {
+        loop {
+            rest = if rest.is_empty() { request.as_bytes() } else { rest };
+            match stream.write(rest) {
+                Ok(length) => rest = &rest[length..],
+                Err(full) if full.kind() == ErrorKind::WouldBlock => return None,
+                Err(ended) => return Some(ended.kind()),
+            }
+        }
+    });
+    assert!([ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&ended), "{ended}");
+    assert_eq!(read(&gateway, gateway.admin(), "demo/large-7").status, 200);
+    gateway.finish();
+}
+
 #[test]
 fn attack_f04_readers_that_read_nothing_and_idle_connections_delay_nobody() {
     let gateway = gateway();
@@ -92,13 +128,7 @@ fn attack_f04_readers_that_read_nothing_and_idle_connections_delay_nobody() {
     let alone = times(&gateway, 400);
     let connections: Vec<TcpStream> = (0..idle).map(|_| TcpStream::connect(gateway.address()).unwrap()).collect();
     // Each asks for more than the sockets hold, again and again, and takes nothing of it.
-    let names: Vec<_> = (0..20).map(|number| json!({"SecretName": format!("demo/large-{number}")})).collect();
-    let body = json!({"Secrets": names}).to_string();
-    let request = format!(
-        "POST /v1/BatchGetSecretValue HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        gateway.admin(),
-        body.len()
-    );
+    let request = for_all_of_20(&gateway);
     let slow: Vec<TcpStream> = (0..16)
         .map(|_| {
             let mut stream = TcpStream::connect(gateway.address()).unwrap();
