@@ -40,6 +40,8 @@ pub const WAL_BYTES_MAX: u64 = 256 * MIB as u64;
 /// One cache of blocks for all families. What is read again and again is remembered elsewhere, so that a larger one would fill
 /// with what was read once.
 const BLOCK_CACHE_BYTES: usize = 64 * MIB;
+/// Bits of a filter for each row: one file in a hundred is looked into for nothing.
+const FILTER_BITS: f64 = 10.0;
 /// RocksDB's own text log: so many files of so many bytes.
 const TEXT_LOG_FILES: usize = 4;
 const TEXT_LOG_BYTES: usize = 4 * MIB;
@@ -459,6 +461,13 @@ fn descriptors() -> Vec<ColumnFamilyDescriptor> {
 fn family_options(family: Family, cache: &Cache) -> Options {
     let mut options = common_options(cache);
     match family {
+        // Read row by row, anywhere: the filters say in which file a row can be, and the others are not looked into.
+        Family::Secrets => {
+            let mut tables = tables(cache);
+            tables.set_bloom_filter(FILTER_BITS, false);
+            tables.set_partition_filters(true);
+            options.set_block_based_table_factory(&tables);
+        }
         // One writer, ascending keys: with one compression on all levels files move down without being rewritten.
         Family::Records => {
             options.set_write_buffer_size(64 * MIB);
@@ -471,11 +480,24 @@ fn family_options(family: Family, cache: &Cache) -> Options {
     options
 }
 
-/// What every family has: levels, zstd, blocks of 16 KiB with xxh3 checksums, no filter, nothing that drops rows.
+/// What every family has: levels, zstd, nothing that drops rows.
+fn common_options(cache: &Cache) -> Options {
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&tables(cache));
+    options.set_compaction_style(DBCompactionStyle::Level);
+    options.set_compression_type(DBCompressionType::Zstd);
+    // Level 1: the default, 3, takes half as long again for a few per cent; the other numbers are the defaults.
+    options.set_compression_options(-14, 1, 0, 0);
+    options.set_ttl(0);
+    options.set_periodic_compaction_seconds(0);
+    options
+}
+
+/// What every family's files are: blocks of 16 KiB with xxh3 checksums, no filter.
 ///
 /// Where a file's blocks begin is in the cache like the blocks themselves, in parts, the list of parts pinned: held beside it, it
 /// would grow with the log for ever, by about two bytes for each record.
-fn common_options(cache: &Cache) -> Options {
+fn tables(cache: &Cache) -> BlockBasedOptions {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_size(16 * 1024);
     blocks.set_checksum_type(ChecksumType::XXH3);
@@ -484,15 +506,7 @@ fn common_options(cache: &Cache) -> Options {
     blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     blocks.set_pin_top_level_index_and_filter(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&blocks);
-    options.set_compaction_style(DBCompactionStyle::Level);
-    options.set_compression_type(DBCompressionType::Zstd);
-    // Level 1: the default, 3, takes half as long again for a few per cent; the other numbers are the defaults.
-    options.set_compression_options(-14, 1, 0, 0);
-    options.set_ttl(0);
-    options.set_periodic_compaction_seconds(0);
-    options
+    blocks
 }
 
 /// No store of this process writes tables out while this lives, so that its log has as many files as flushes were begun.
