@@ -317,7 +317,11 @@ fn attack_b06_keys_rotate_are_withdrawn_and_grow_stale() {
     // And back, by itself.
     idp.keys(&[new.jwk()]);
     within.forward(31);
-    crate::gateway::wait_for("the keys to be fetched", || (within.read(&good) == served).then_some(()));
+    crate::gateway::wait_for("the keys to be fetched", || {
+        // Each second again: no fetch begins while the one before it, which finds the endpoint down, is under way.
+        within.tick();
+        (within.read(&good) == served).then_some(())
+    });
     let records = within.records();
     let keys = events(&records, "issuer_keys");
     let said: Vec<_> =
