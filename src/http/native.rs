@@ -5,7 +5,7 @@
 
 use super::exchange::{self, only};
 use super::problem;
-use super::tls::ClientCertificate;
+use super::tls::{ClientCertificate, SecureTransport};
 use crate::access::{Answer, Body, Call, Dialect, Fault, Gateway, Presented};
 use crate::error::{ApiError, Code};
 use crate::traces::Arrival;
@@ -55,7 +55,7 @@ fn head(http: &HttpRequest, request: String) -> Call {
         peer: http.peer_addr().map(|address| address.ip().to_canonical()),
         user_agent: exchange::user_agent(headers, &[header::USER_AGENT]),
         certificate: http.conn_data::<ClientCertificate>().map(|shown| shown.0.clone()),
-        secure_transport: http.app_config().secure(),
+        secure_transport: http.conn_data::<SecureTransport>().is_some(),
         wants_checkpoint: wants_checkpoint(headers),
         dialect: Dialect::Native,
         trace: None,

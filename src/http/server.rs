@@ -1,15 +1,14 @@
-//! The listener of the doors: limits, routes, and a stop that finishes what is under way.
+//! What runs while the gateway serves: its doors, what is done every so often, and a stop that finishes what is under way.
 
+use super::door::{self, Listeners};
+use super::health;
 use super::socket::UnixSocket;
-use super::tls::{self, Certificates};
-use super::{health, native, openapi, tencent, untaken};
+use super::tls::Certificates;
 use crate::access::{Gateway, policies};
 use crate::config::Config;
-use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,8 +48,8 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
     let shown = (own_metrics.is_none() && config.server.listen.ip().is_loopback()).then_some(metrics);
     let (socket_file, socket) = UnixSocket::open(config)?.unzip();
     tracing::info!(listen = %listener.local_addr()?, tls = certificates.is_some(), "serving");
-    let server =
-        door(Arc::clone(&gateway), config, shown, Listeners { tcp: listener, socket, tls: certificates.clone() })?;
+    let listeners = Listeners { tcp: listener, socket, tls: certificates.clone() };
+    let server = door::open(Arc::clone(&gateway), config, shown, listeners)?;
     let handle = server.handle();
     let mut background = vec![
         actix_web::rt::spawn(summarise(Arc::clone(&gateway))),
@@ -76,67 +75,6 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
     drop(socket_file);
     gateway.stop().await;
     Ok(())
-}
-
-/// Where the door is served.
-struct Listeners {
-    tcp: TcpListener,
-    /// Plain HTTP for whoever may open its file.
-    socket: Option<UnixListener>,
-    /// What `tcp` shows, if it is TLS.
-    tls: Option<Arc<Certificates>>,
-}
-
-fn door(
-    gateway: Arc<Gateway>,
-    config: &Config,
-    metrics: Option<PrometheusHandle>,
-    listeners: Listeners,
-) -> std::io::Result<Server> {
-    let gateway = web::Data::from(gateway);
-    let workers = match config.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
-    let settings = config.tencent.clone();
-    let answer_timeout = Duration::from_secs(config.limits.answer_timeout_s);
-    let server = HttpServer::new(move || {
-        let (metrics, settings) = (metrics.clone(), settings.clone());
-        let routes = move |app: &mut web::ServiceConfig| {
-            health::routes(app);
-            app.service(openapi::route());
-            if settings.enabled {
-                app.service(tencent::route(settings));
-            }
-            if let Some(metrics) = metrics {
-                app.service(health::metrics_route(metrics));
-            }
-        };
-        App::new().app_data(gateway.clone()).configure(routes).default_service(web::to(native::serve))
-    });
-    let server = server
-        .workers(workers)
-        .max_connections(config.limits.connections / workers.max(1))
-        .client_request_timeout(Duration::from_secs(config.limits.request_timeout_s))
-        .keep_alive(Duration::from_secs(75))
-        .shutdown_timeout(config.server.stop_timeout_s)
-        .disable_signals()
-        .on_connect(move |connection, extensions| {
-            untaken::limit(connection, answer_timeout);
-            tls::remember_client(connection, extensions);
-        });
-    let server = match listeners.tls {
-        Some(certificates) => {
-            let config = certificates.server_config().map_err(std::io::Error::other)?;
-            server.listen_rustls_0_23(listeners.tcp, config)?
-        }
-        None => server.listen(listeners.tcp)?,
-    };
-    let server = match listeners.socket {
-        Some(socket) => server.listen_uds(socket)?,
-        None => server,
-    };
-    Ok(server.run())
 }
 
 /// `/metrics` alone, on a listener of its own.

@@ -232,11 +232,16 @@ impl ClientCertVerifier for Clients {
 #[derive(Clone)]
 pub(crate) struct ClientCertificate(pub(crate) String);
 
-/// Remembers what certificate a new connection's client has shown.
+/// Of a connection by TLS.
+#[derive(Clone, Copy)]
+pub(crate) struct SecureTransport;
+
+/// Remembers that a new connection is by TLS, and what certificate its client has shown.
 pub(crate) fn remember_client(connection: &dyn Any, extensions: &mut Extensions) {
     let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else {
         return;
     };
+    extensions.insert(SecureTransport);
     if let Some(leaf) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
         extensions.insert(ClientCertificate(fingerprint(leaf)));
     }

@@ -1,6 +1,5 @@
 //! Connections whose client takes nothing of an answer that waits for it: the kernel ends them, after a time that the configuration says.
-//! Until then such a client can cost what a thread has left: the HTTP library does not rest while more requests wait behind that answer
-//! than it reads at once. A Unix socket knows no such time; whoever may open its file is of this machine.
+//! Until then it costs memory and next to no time ([`super::resting`]). A Unix socket knows no such time; whoever may open its file is of this machine.
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::rt::net::TcpStream;

@@ -14,7 +14,7 @@ mod signed;
 mod v1;
 
 use super::exchange::{self, only};
-use super::tls::ClientCertificate;
+use super::tls::{ClientCertificate, SecureTransport};
 use crate::access::{Answer, Body, Call, Dialect, Fault, Gateway, Presented, SignedRequest};
 use crate::config::Tencent;
 use crate::error::{ApiError, Code};
@@ -163,7 +163,7 @@ fn call(
         peer: http.peer_addr().map(|address| address.ip().to_canonical()),
         user_agent: client.or_else(|| exchange::user_agent(headers, &[CLIENT.clone(), header::USER_AGENT])),
         certificate: http.conn_data::<ClientCertificate>().map(|shown| shown.0.clone()),
-        secure_transport: http.app_config().secure(),
+        secure_transport: http.conn_data::<SecureTransport>().is_some(),
         wants_checkpoint: false,
         dialect: Dialect::Tencent,
         trace: trace(headers),

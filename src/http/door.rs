@@ -1,0 +1,140 @@
+//! What is served on the gateway's listeners: the doors' routes over HTTP/1.1, by TCP, TLS or a Unix socket, each connection
+//! within its limits.
+//!
+//! actix-web's own `HttpServer` would do but for one thing: its connections cannot be made to rest ([`resting`]).
+
+use super::resting::resting;
+use super::tls::{self, Certificates};
+use super::{health, native, openapi, tencent, untaken};
+use crate::access::Gateway;
+use crate::config::Config;
+use actix_http::body::BoxBody;
+use actix_http::{HttpServiceBuilder, Protocol, Request, Response};
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{
+    IntoServiceFactory as _, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service, map_config,
+};
+use actix_web::dev::AppConfig;
+use actix_web::rt::net::UnixStream;
+use actix_web::{App, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::fmt::Debug;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection stays open between two requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long its client may take to close it.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Where the door is served.
+pub(super) struct Listeners {
+    pub(super) tcp: TcpListener,
+    /// Plain HTTP for whoever may open its file.
+    pub(super) socket: Option<UnixListener>,
+    /// What `tcp` shows, if it is TLS.
+    pub(super) tls: Option<Arc<Certificates>>,
+}
+
+/// The server of all listeners, which serves once it is awaited.
+///
+/// # Errors
+/// If a listener is not to be used, or the certificates are not.
+pub(super) fn open(
+    gateway: Arc<Gateway>,
+    config: &Config,
+    metrics: Option<PrometheusHandle>,
+    listeners: Listeners,
+) -> std::io::Result<Server> {
+    let workers = match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let server = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(config.limits.connections / workers.max(1))
+        .shutdown_timeout(config.server.stop_timeout_s)
+        .disable_signals();
+    let limits = Limits {
+        request_timeout: Duration::from_secs(config.limits.request_timeout_s),
+        answer_timeout: Duration::from_secs(config.limits.answer_timeout_s),
+        stopping: server.graceful_shutdown_signal(),
+    };
+    let (gateway, settings) = (web::Data::from(gateway), config.tencent.clone());
+    let app = move || {
+        let (metrics, settings) = (metrics.clone(), settings.clone());
+        let routes = move |app: &mut web::ServiceConfig| {
+            health::routes(app);
+            app.service(openapi::route());
+            if settings.enabled {
+                app.service(tencent::route(settings));
+            }
+            if let Some(metrics) = metrics {
+                app.service(health::metrics_route(metrics));
+            }
+        };
+        let app = App::new().app_data(gateway.clone()).configure(routes).default_service(web::to(native::serve));
+        map_config(app.into_factory().map_err(|error| error.error_response()), |()| AppConfig::default())
+    };
+    let (http, routes) = (limits.clone(), app.clone());
+    let server = match listeners.tls {
+        Some(certificates) => {
+            let shown = certificates.server_config().map_err(std::io::Error::other)?;
+            server.listen("tls", listeners.tcp, move || {
+                rested(http.service().finish(routes()).rustls_0_23(shown.clone()))
+            })?
+        }
+        None => server.listen("tcp", listeners.tcp, move || rested(http.service().finish(routes()).tcp()))?,
+    };
+    let server = match listeners.socket {
+        Some(socket) => server.listen_uds("socket", socket, move || {
+            let accepted = fn_service(|connection: UnixStream| async { Ok((connection, Protocol::Http1, None)) });
+            rested(accepted.and_then(limits.service().finish(app())))
+        })?,
+        None => server,
+    };
+    Ok(server.run())
+}
+
+/// What every connection is bounded by.
+#[derive(Clone)]
+struct Limits {
+    request_timeout: Duration,
+    answer_timeout: Duration,
+    stopping: GracefulShutdownSignal,
+}
+
+impl Limits {
+    /// HTTP/1.1 over connections of type `T`.
+    fn service<T: 'static, S>(&self) -> HttpServiceBuilder<T, S>
+    where
+        S: ServiceFactory<Request, Config = (), Error: Into<Response<BoxBody>> + 'static, InitError: Debug>,
+        <S::Service as Service<Request>>::Future: 'static,
+    {
+        let (stopping, answer_timeout) = (self.stopping.clone(), self.answer_timeout);
+        HttpServiceBuilder::default()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(self.request_timeout)
+            .client_disconnect_timeout(CLOSING)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(move |connection: &T, extensions| {
+                untaken::limit(connection, answer_timeout);
+                tls::remember_client(connection, extensions);
+            })
+    }
+}
+
+/// `connections`, each of which rests when it comes to nothing.
+fn rested<I: 'static, S: ServiceFactory<I, Config = (), Response = ()>>(
+    connections: S,
+) -> impl ServiceFactory<I, Config = (), Response = (), Error = S::Error, InitError = S::InitError>
+where
+    S::Service: 'static,
+{
+    apply_fn_factory(connections, |connection, service: &S::Service| resting(service.call(connection)))
+}
