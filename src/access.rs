@@ -64,6 +64,7 @@ mod recording;
 pub mod replay;
 mod request;
 mod request_ids;
+mod review;
 mod root_key;
 mod secrets;
 mod seen;

@@ -37,6 +37,7 @@ mod records;
 pub mod restore;
 mod restored;
 mod retention;
+mod row_sum;
 mod sequencer;
 mod settings;
 mod shared;

@@ -1,28 +1,22 @@
 //! ReplayPolicies: what a policy set that is not live would have decided, over the trail, before it goes live.
 //!
-//! The comparison runs in the thread of a file on its way ([`Blocks`]), which gives way to requests, one comparison at a time; it
-//! reads the log in blocks and changes nothing. What it says is JSON, one object a line: `Read` and `Of` as it goes on, then each
-//! flip, what cannot be decided, and last the totals. A file without totals broke off.
+//! It is a review of the trail ([`review`]), which says each flip, what cannot be decided, and last the totals. A file without
+//! totals broke off.
 
 use super::attempt::Carried;
-use super::export::Blocks;
 use super::gateway::Gateway;
-use super::grant::Exported;
-use super::replay::{Against, Flip, Flips, Times};
+use super::replay::{Against, Flip, Flips, TextRow, Times};
 use super::request::ReplayPolicies;
+use super::review::{self, Review, Turn, line};
 use crate::authz::{PolicyFile, PolicySet};
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 use crate::parameters::invalid_value;
-use keyward_audit::log::Records;
 use keyward_audit::record::{Draft, Value as RecordValue};
-use keyward_audit::store::{Family, StoreError};
+use keyward_audit::store::StoreError;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 
-/// Blocks of records between two lines that say how far it is.
-const BLOCKS_A_LINE: usize = 8;
 /// Findings that an error tells, of a set that does not load.
 const FINDINGS_MAX: usize = 5;
 
@@ -32,7 +26,10 @@ pub(super) fn replay(gateway: &Gateway, wanted: &ReplayPolicies, draft: &mut Dra
         Ok(set) => Arc::new(set),
         Err(error) => return Ok(Carried::Failed(error)),
     };
-    let Ok(turn) = Arc::clone(gateway.replays()).try_acquire_owned() else { return Ok(busy()) };
+    let turn = match Turn::take(gateway) {
+        Ok(turn) => turn,
+        Err(error) => return Ok(Carried::Failed(error)),
+    };
     draft.parameters.insert("proposed".to_owned(), RecordValue::from(set.revision()));
     let since_us = wanted.since_s.saturating_mul(1_000_000);
     if wanted.since_s > 0 {
@@ -40,18 +37,7 @@ pub(super) fn replay(gateway: &Gateway, wanted: &ReplayPolicies, draft: &mut Dra
     }
     let records = gateway.log().records_since(since_us)?;
     let against = Against::new(set, gateway.policies().settings().place.clone(), since_us);
-    Ok(Carried::Export(Exported(Blocks::new(Replaying {
-        of: records.left(),
-        records,
-        against,
-        is_told: false,
-        _turn: turn,
-    }))))
-}
-
-/// One comparison is on its way already.
-pub(super) fn busy() -> Carried {
-    Carried::Failed(ApiError::new(Code::FailedOperation, "another replay is running; try again later"))
+    Ok(review::carried(records, against, turn))
 }
 
 /// A set that came with a request, as it would load here.
@@ -67,52 +53,13 @@ pub(super) fn load(gateway: &Gateway, files: &[PolicyFile]) -> Result<PolicySet,
     })
 }
 
-/// A comparison on its way.
-struct Replaying {
-    records: Records,
-    of: u64,
-    against: Against,
-    is_told: bool,
-    /// The next comparison begins when this one is dropped.
-    _turn: OwnedSemaphorePermit,
-}
-
-impl Iterator for Replaying {
-    type Item = Result<Vec<u8>, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_told {
-            return None;
-        }
-        if self.records.left() == 0 {
-            self.is_told = true;
-            return Some(Ok(self.told()));
-        }
-        Some(self.read())
-    }
-}
-
-impl Replaying {
-    /// Goes over some blocks, and says how far it is.
-    fn read(&mut self) -> Result<Vec<u8>, StoreError> {
-        for _ in 0..BLOCKS_A_LINE {
-            let mut block = Vec::new();
-            self.records.block(&mut |index, bytes| block.push((index, bytes.to_vec())))?;
-            for (index, bytes) in block {
-                let records = &self.records;
-                let mut get = |key: &[u8]| records.read(|rows| rows.get(Family::Texts, key));
-                self.against.add(index, &bytes, &mut get);
-            }
-            if self.records.left() == 0 {
-                break;
-            }
-        }
-        Ok(line(&json!({"Read": self.of.saturating_sub(self.records.left()), "Of": self.of})))
+impl Review for Against {
+    fn add(&mut self, index: u64, record: &[u8], text: &mut TextRow<'_>) {
+        self.add(index, record, text);
     }
 
-    /// All lines but those.
     fn told(&self) -> Vec<u8> {
-        let told = self.against.told();
+        let told = self.told();
         let mut lines = Vec::new();
         lines.extend(told_flips(&told.flips));
         for (reason, (count, first)) in &told.undecidable {
@@ -122,7 +69,7 @@ impl Replaying {
         lines.extend(line(&json!({
             "Records": told.records,
             "Decisions": told.decisions,
-            "Distinct": self.against.distinct(),
+            "Distinct": self.distinct(),
             "Flipped": told.flips.decisions,
             "FlippedUntold": told.flips.untold,
             "UndecidableTotal": undecidable,
@@ -142,10 +89,4 @@ struct Told<'a> {
     flip: &'a Flip,
     #[serde(flatten)]
     times: &'a Times,
-}
-
-/// One object of the answer.
-pub(super) fn line(value: &impl Serialize) -> Vec<u8> {
-    let value = serde_json::to_value(value).unwrap_or(Value::Null);
-    format!("{value}\n").into_bytes()
 }

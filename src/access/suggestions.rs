@@ -15,20 +15,17 @@ use super::export::Blocks;
 use super::gateway::Gateway;
 use super::grant::Exported;
 use super::policies::Live;
-use super::proposal::{busy, line};
 use super::replay::{Beside, Observed};
 use super::request::SuggestPolicies;
+use super::review::{Turn, go_on, line};
 use crate::authz::{self, DiffError, Finding, PolicyFile, PolicySet, Settings, Suggestion};
 use keyward_audit::log::Records;
 use keyward_audit::record::{Draft, Value as RecordValue};
-use keyward_audit::store::{Family, StoreError};
+use keyward_audit::store::StoreError;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 
-/// Blocks of records between two lines that say how far it is.
-const BLOCKS_A_LINE: usize = 8;
 /// So many suggestions are compared with the live set one by one. Each comparison goes over the whole set: of more of them, all
 /// are compared in one.
 const ONE_BY_ONE_MAX: usize = 100;
@@ -37,7 +34,10 @@ const ATTACHMENTS: &str = "attachments.json";
 
 /// Carries out an allowed SuggestPolicies.
 pub(super) fn suggest(gateway: &Gateway, wanted: &SuggestPolicies, draft: &mut Draft) -> Result<Carried, StoreError> {
-    let Ok(turn) = Arc::clone(gateway.replays()).try_acquire_owned() else { return Ok(busy()) };
+    let turn = match Turn::take(gateway) {
+        Ok(turn) => turn,
+        Err(error) => return Ok(Carried::Failed(error)),
+    };
     if let Some(who) = &wanted.who {
         draft.parameters.insert("principal".to_owned(), RecordValue::from(who.as_str()));
     }
@@ -95,8 +95,7 @@ struct Suggesting {
     checked: Vec<Checked>,
     /// What is not suggested, and why.
     withheld: Vec<(String, String)>,
-    /// The next replay begins when this one is dropped.
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl Iterator for Suggesting {
@@ -118,16 +117,10 @@ impl Iterator for Suggesting {
 impl Suggesting {
     /// Goes over some blocks for what was done; behind the last one it is known what to suggest.
     fn observe(&mut self) -> Result<(), StoreError> {
-        for _ in 0..BLOCKS_A_LINE {
-            if self.first.left() == 0 {
-                break;
-            }
-            for (index, bytes) in block(&mut self.first)? {
-                let mut get = |key: &[u8]| self.first.read(|rows| rows.get(Family::Texts, key));
-                self.observed.add(&self.live.set, index, &bytes, &mut get);
-                self.end = index.saturating_add(1);
-            }
-        }
+        go_on(&mut self.first, |index, record, text| {
+            self.observed.add(&self.live.set, index, record, text);
+            self.end = index.saturating_add(1);
+        })?;
         if self.first.left() == 0 {
             let suggestions = self.suggestions();
             self.stage = match suggestions.len() > ONE_BY_ONE_MAX {
@@ -225,18 +218,12 @@ impl Suggesting {
     /// Goes over some blocks with both sets; behind the last one it is told.
     fn replay(&mut self) -> Result<(), StoreError> {
         let Stage::Replaying(set, beside) = &mut self.stage else { return Ok(()) };
-        for _ in 0..BLOCKS_A_LINE {
-            if self.second.left() == 0 {
-                break;
+        go_on(&mut self.second, |index, record, text| {
+            // What came since was not looked at, and may be new.
+            if index < self.end {
+                beside.add([&self.live.set, set], &self.settings.place, record, text);
             }
-            for (index, bytes) in block(&mut self.second)? {
-                // What came since was not looked at, and may be new.
-                if index < self.end {
-                    let mut get = |key: &[u8]| self.second.read(|rows| rows.get(Family::Texts, key));
-                    beside.add([&self.live.set, set], &self.settings.place, &bytes, &mut get);
-                }
-            }
-        }
+        })?;
         if self.second.left() > 0 {
             return Ok(());
         }
@@ -320,11 +307,4 @@ impl Suggesting {
             "Suggestions": self.checked.len(), "UndecidableTotal": undecidable,
         })
     }
-}
-
-/// The next block of records, with their indexes.
-fn block(records: &mut Records) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-    let mut block = Vec::new();
-    records.block(&mut |index, bytes| block.push((index, bytes.to_vec())))?;
-    Ok(block)
 }

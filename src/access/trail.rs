@@ -8,6 +8,7 @@ use super::gateway::Gateway;
 use super::grant::Exported;
 use super::question::Asked;
 use super::request::{Request, SearchRecords};
+use super::secrets::fields_of;
 use super::{policies, proposal, shadow, suggestions};
 use crate::error::{ApiError, Code};
 use crate::parameters::invalid_value;
@@ -17,7 +18,7 @@ use keyward_audit::Changes;
 use keyward_audit::log::{BackupError, Query};
 use keyward_audit::record::{Draft, Value as RecordValue};
 use keyward_audit::store::StoreError;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Rows that one page looks at before it ends early.
 const SCAN_MAX: usize = 200_000;
@@ -74,7 +75,7 @@ fn search(gateway: &Gateway, asked: &Asked<'_>, search: &SearchRecords) -> Resul
         "NextCursor": next.unwrap_or_default(),
         "Complete": page.complete,
     });
-    Ok(Carried::Done(object(answer), Changes::default()))
+    Ok(Carried::Done(fields_of(answer), Changes::default()))
 }
 
 impl SearchRecords {
@@ -168,7 +169,7 @@ fn checkpoint(gateway: &Gateway) -> Carried {
         "Size": newest.checkpoint().size,
         "Root": STANDARD.encode(newest.checkpoint().root),
     });
-    Carried::Done(object(answer), Changes::default())
+    Carried::Done(fields_of(answer), Changes::default())
 }
 
 /// GetInclusionProof
@@ -188,7 +189,7 @@ fn inclusion_proof(gateway: &Gateway, index: u64, size: Option<u64>) -> Result<C
         "Checkpoint": proof.note,
         "Proof": proof.text(),
     });
-    Ok(Carried::Done(object(answer), Changes::default()))
+    Ok(Carried::Done(fields_of(answer), Changes::default()))
 }
 
 /// ExportRecords: a checkpoint over all that is committed now; the export's own record comes after it. Runs off the
@@ -221,13 +222,5 @@ fn backup(gateway: &Gateway, draft: &mut Draft) -> Result<Carried, StoreError> {
             tracing::error!(%error, "no backup could be taken");
             refused(Code::InternalError, "the backup could not be taken; the gateway's log says why")
         }
-    }
-}
-
-/// An answer of these fields.
-pub(super) fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
     }
 }

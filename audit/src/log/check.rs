@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::followers;
 use super::head::{self, Head, Sealed};
 use super::index::{self, Facts};
 use super::keys::{ChainId, number};
 use super::proofs::read_note;
+use super::row_sum::RowSum;
 use super::start::{OpenError, seal_chain};
 use crate::hash::{self, Digest};
 use crate::mark::Mark;
@@ -20,6 +22,8 @@ use crate::tree::{FullTile, decode_tile};
 
 /// Records read in one snapshot.
 const BLOCK: u64 = 1_024;
+/// Rows of the indexes after which their number is told.
+const TOLD_EVERY: u64 = 65_536;
 /// Findings that are kept; the rest is counted.
 const FINDINGS: usize = 100;
 
@@ -61,8 +65,9 @@ pub struct Verify<'a> {
     pub origin: &'a str,
     /// The high-water mark, if it is to be held against the store.
     pub mark: Option<Mark>,
-    /// Whether the indexes are checked too.
-    pub indexes: bool,
+    /// Random bytes, drawn for this check alone, if the indexes are checked too. Whoever knew them before could write rows
+    /// that add up to those that are missing.
+    pub indexes: Option<[u8; 32]>,
 }
 
 impl Verify<'_> {
@@ -83,13 +88,16 @@ impl Verify<'_> {
             progress(next, head.size);
         }
         check.end(&stated)?;
+        check.indexes(progress)?;
         Ok(check.report)
     }
 
     fn stated(&self, rows: &dyn Snapshot) -> Result<Option<Stated>, StoreError> {
         let chain_start = hash::chain_start(&head::first_origin(rows, self.origin)?);
         let stated = Head::stated(rows, ChainId::of(&chain_start))?;
-        Ok(stated.map(|(head, root)| Stated { chain_start, head, root }))
+        let Some((head, root)) = stated else { return Ok(None) };
+        let indexed = followers::watermark(rows, ChainId::of(&chain_start))?;
+        Ok(Some(Stated { chain_start, head, root, indexed }))
     }
 }
 
@@ -98,7 +106,7 @@ impl Verify<'_> {
 /// # Errors
 /// [`StoreError`] if the store cannot be read; [`StoreError::Damaged`] if it holds no log of that origin.
 pub fn each_record(store: &dyn Store, origin: &str, each: &mut dyn FnMut(u64, u64, &[u8])) -> Result<(), StoreError> {
-    let verify = Verify { origin, mark: None, indexes: false };
+    let verify = Verify { origin, mark: None, indexes: None };
     let stated = store::read(store, |rows| verify.stated(rows))?;
     let stated = stated.ok_or_else(|| StoreError::Damaged(format!("it holds no log of `{origin}`")))?;
     let (id, size) = (ChainId::of(&stated.chain_start), stated.head.size);
@@ -119,7 +127,7 @@ pub fn each_record(store: &dyn Store, origin: &str, each: &mut dyn FnMut(u64, u6
 /// # Errors
 /// As [`each_record`].
 pub fn record_at(store: &dyn Store, origin: &str, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    let verify = Verify { origin, mark: None, indexes: false };
+    let verify = Verify { origin, mark: None, indexes: None };
     store::read(store, |rows| {
         let stated = verify.stated(rows)?;
         let stated = stated.ok_or_else(|| StoreError::Damaged(format!("it holds no log of `{origin}`")))?;
@@ -132,6 +140,8 @@ struct Stated {
     chain_start: Digest,
     head: Head,
     root: Digest,
+    /// How many records have their rows in the indexes.
+    indexed: u64,
 }
 
 struct Check<'a> {
@@ -143,6 +153,8 @@ struct Check<'a> {
     next: u64,
     before: Option<Record>,
     indexed: u64,
+    /// The rows that the first `indexed` records have in the indexes, if those are checked.
+    rows: Option<RowSum>,
     report: Report,
 }
 
@@ -156,7 +168,8 @@ impl<'a> Check<'a> {
             head: Head::empty(stated.chain_start, stated.head.sealed.time_us),
             next: 0,
             before: None,
-            indexed: 0,
+            indexed: stated.indexed.min(stated.head.size),
+            rows: settings.indexes.map(RowSum::new),
             report,
         }
     }
@@ -171,7 +184,6 @@ impl<'a> Check<'a> {
     fn block(&mut self, from: u64, to: u64) -> Result<(), StoreError> {
         let store = self.store;
         store.snapshot(&mut |rows| {
-            self.indexed = super::followers::watermark(rows, self.id)?;
             let records = collect(rows, Family::Records, self.id, from, to)?;
             let checkpoints = collect(rows, Family::Checkpoints, self.id, from, to)?;
             for index in from..to {
@@ -223,8 +235,8 @@ impl<'a> Check<'a> {
         if let Some(answered) = record.draft().answers {
             self.answer(rows, record, answered)?;
         }
-        if self.settings.indexes && self.next < self.indexed {
-            self.index_rows(rows, record)?;
+        if let Some(sum) = self.rows.as_mut().filter(|_| self.next < self.indexed) {
+            index::rows(self.id, &Facts::of(record)).iter().for_each(|(key, value)| sum.add(key, value));
         }
         Ok(())
     }
@@ -261,15 +273,6 @@ impl<'a> Check<'a> {
         let request = before.and_then(|bytes| Record::parse(&bytes).ok()).map(|before| before.request().to_owned());
         if answered >= self.next || request.as_deref() != Some(record.request()) {
             self.find(self.next, format!("it answers `{answered}`, which is no earlier record of its request"));
-        }
-        Ok(())
-    }
-
-    fn index_rows(&mut self, rows: &dyn Snapshot, record: &Record) -> Result<(), StoreError> {
-        for (key, value) in index::rows(self.id, &Facts::of(record)) {
-            if rows.get(Family::Indexes, &key)? != Some(value) {
-                self.find(self.next, "a row of an index is missing or altered");
-            }
         }
         Ok(())
     }
@@ -319,11 +322,7 @@ impl<'a> Check<'a> {
             let above = collect(rows, Family::Checkpoints, self.id, head.size, head.size.saturating_add(1))?;
             self.checkpoint(above.get(&head.size));
             self.mark();
-            self.surplus(rows, head.size)?;
-            if self.settings.indexes && !super::followers::is_clearing(rows, self.id)? {
-                self.surplus_index_rows(rows)?;
-            }
-            Ok(())
+            self.surplus(rows, head.size)
         })?;
         if let Some(mark) = self.settings.mark.filter(|mark| mark.size > head.size) {
             self.find(head.size, format!("lost: the high-water mark remembers `{}` records", mark.size));
@@ -383,15 +382,64 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// Every row of an index must follow from its record.
-    fn surplus_index_rows(&mut self, rows: &dyn Snapshot) -> Result<(), StoreError> {
+    /// The rows of the indexes must be those that follow from the records. They are added up, which takes no look-up, and
+    /// looked at one by one if the sums differ.
+    fn indexes(&mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {
+        let Some(expected) = self.rows.take() else { return Ok(()) };
+        let (store, id, indexed) = (self.store, self.id, self.indexed);
+        if store::read(store, |rows| followers::is_clearing(rows, id))? {
+            return Ok(());
+        }
+        let mut found = expected.empty();
+        self.strays(|rows, key, value| {
+            if found.count().is_multiple_of(TOLD_EVERY) {
+                progress(found.count(), expected.count());
+            }
+            let is_indexed = index::record_of(key).is_some_and(|index| index < indexed);
+            if is_indexed {
+                found.add(key, value);
+            }
+            is_indexed || follows(rows, id, key, value)
+        })?;
+        if found == expected {
+            return Ok(());
+        }
+        let mut next = 0;
+        while next < indexed {
+            let to = next.saturating_add(BLOCK).min(indexed);
+            store.snapshot(&mut |rows| self.missing_index_rows(rows, next, to))?;
+            next = to;
+            progress(next, indexed);
+        }
+        self.strays(|rows, key, value| {
+            index::record_of(key).is_none_or(|index| index >= indexed) || follows(rows, id, key, value)
+        })
+    }
+
+    /// Every row that a record has in the indexes must be there.
+    fn missing_index_rows(&mut self, rows: &dyn Snapshot, from: u64, to: u64) -> Result<(), StoreError> {
+        for (index, bytes) in collect(rows, Family::Records, self.id, from, to)? {
+            let Ok(record) = Record::parse(&bytes) else { continue };
+            for (key, value) in index::rows(self.id, &Facts::of(&record)) {
+                if rows.get(Family::Indexes, &key)? != Some(value) {
+                    self.find(index, "a row of an index is missing or altered");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the rows of the indexes that are not `good`.
+    fn strays(&mut self, mut good: impl FnMut(&dyn Snapshot, &[u8], &[u8]) -> bool) -> Result<(), StoreError> {
         let keys = index::all(self.id);
         let mut strays = Vec::new();
-        rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, value| {
-            if !follows(rows, self.id, key, value) {
-                strays.push(index::record_of(key));
-            }
-            strays.len() < FINDINGS
+        self.store.snapshot(&mut |rows| {
+            rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, value| {
+                if !good(rows, key, value) {
+                    strays.push(index::record_of(key));
+                }
+                strays.len() < FINDINGS
+            })
         })?;
         for index in strays {
             self.find(index, "a row of an index does not follow from its record");

@@ -12,7 +12,7 @@ use crate::access::proposal;
 use crate::access::question::Asked;
 use crate::access::replay::{self, ReplayError};
 use crate::access::request::{PolicyRequest, Set};
-use crate::access::trail::object;
+use crate::access::secrets::fields_of;
 use crate::authz::{Attachment, Contents, PolicySet};
 use crate::error::{ApiError, Code};
 use crate::parameters::invalid_value;
@@ -57,7 +57,7 @@ pub(in crate::access) fn carry_out(
         }
     };
     Ok(match answer {
-        Ok(answer) => Carried::Done(object(answer), Changes::default()),
+        Ok(answer) => Carried::Done(fields_of(answer), Changes::default()),
         Err(error) => Carried::Failed(error),
     })
 }

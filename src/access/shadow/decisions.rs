@@ -1,25 +1,18 @@
 //! ListShadowDecisions: what the trail says of the set in the shadow, as lines of JSON in the form of a replay's.
 
 use super::super::attempt::Carried;
-use super::super::export::Blocks;
 use super::super::gateway::Gateway;
-use super::super::grant::Exported;
 use super::super::key_use;
-use super::super::proposal::{busy, line, told_flips};
-use super::super::replay::{Answer, Flip, Flips};
+use super::super::proposal::told_flips;
+use super::super::replay::{Answer, Flip, Flips, TextRow};
 use super::super::request::ListShadowDecisions;
+use super::super::review::{self, Review, Turn, line};
 use crate::error::{ApiError, Code};
 use crate::principal::Principal;
 use crate::resource::Place;
-use keyward_audit::log::Records;
 use keyward_audit::record::{Decision, Draft, Record, Shadow, Value};
 use keyward_audit::store::StoreError;
 use serde_json::json;
-use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
-
-/// Blocks of records between two lines that say how far it is.
-const BLOCKS_A_LINE: usize = 8;
 
 /// Carries out an allowed ListShadowDecisions. Its record names the set by its revision.
 pub(in crate::access) fn list(
@@ -32,59 +25,17 @@ pub(in crate::access) fn list(
     let Some(revision) = wanted.revision.clone().or_else(in_shadow) else {
         return refused("no policy set is in the shadow; name one that was by Revision");
     };
-    let Ok(turn) = Arc::clone(gateway.replays()).try_acquire_owned() else { return Ok(busy()) };
+    let turn = match Turn::take(gateway) {
+        Ok(turn) => turn,
+        Err(error) => return Ok(Carried::Failed(error)),
+    };
     draft.parameters.insert("shadow".to_owned(), Value::from(revision.as_str()));
     if wanted.since_s > 0 {
         draft.parameters.insert("start_time".to_owned(), Value::from(wanted.since_s));
     }
     let since_us = wanted.since_s.saturating_mul(1_000_000);
     let records = gateway.log().records_since(since_us)?;
-    Ok(Carried::Export(Exported(Blocks::new(Listing {
-        of: records.left(),
-        records,
-        said: Said::of(revision, gateway.place().clone(), since_us),
-        is_told: false,
-        _turn: turn,
-    }))))
-}
-
-/// A list on its way.
-struct Listing {
-    records: Records,
-    of: u64,
-    said: Said,
-    is_told: bool,
-    /// The next one begins when this one is dropped.
-    _turn: OwnedSemaphorePermit,
-}
-
-impl Iterator for Listing {
-    type Item = Result<Vec<u8>, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_told {
-            return None;
-        }
-        if self.records.left() == 0 {
-            self.is_told = true;
-            return Some(Ok(self.said.told()));
-        }
-        Some(self.read())
-    }
-}
-
-impl Listing {
-    /// Goes over some blocks, and says how far it is.
-    fn read(&mut self) -> Result<Vec<u8>, StoreError> {
-        for _ in 0..BLOCKS_A_LINE {
-            let said = &mut self.said;
-            self.records.block(&mut |index, bytes| said.add(index, bytes))?;
-            if self.records.left() == 0 {
-                break;
-            }
-        }
-        Ok(line(&json!({"Read": self.of.saturating_sub(self.records.left()), "Of": self.of})))
-    }
+    Ok(review::carried(records, Said::of(revision, gateway.place().clone(), since_us), turn))
 }
 
 /// What the trail says of one set.
@@ -103,7 +54,26 @@ impl Said {
         Self { revision, place, since_us, records: 0, flips: Flips::default(), undecided: None }
     }
 
-    fn add(&mut self, index: u64, bytes: &[u8]) {
+    fn flip(&mut self, said: &Shadow, index: u64, time_us: u64, whose: (String, String, Option<String>)) {
+        if said.revision != self.revision {
+            return;
+        }
+        let (principal, action, resource) = whose;
+        let would = match said.decision {
+            Decision::Allow => Answer::Allow,
+            Decision::Deny => Answer::Deny,
+            Decision::Error => {
+                let (count, first) = self.undecided.unwrap_or((0, index));
+                self.undecided = Some((count.saturating_add(1), first));
+                return;
+            }
+        };
+        self.flips.add(Flip { would, principal, action, resource }, index, time_us);
+    }
+}
+
+impl Review for Said {
+    fn add(&mut self, index: u64, bytes: &[u8], _: &mut TextRow<'_>) {
         let Ok(record) = Record::read(bytes) else { return };
         if record.time_us() < self.since_us {
             return;
@@ -122,24 +92,6 @@ impl Said {
         }
     }
 
-    fn flip(&mut self, said: &Shadow, index: u64, time_us: u64, whose: (String, String, Option<String>)) {
-        if said.revision != self.revision {
-            return;
-        }
-        let (principal, action, resource) = whose;
-        let would = match said.decision {
-            Decision::Allow => Answer::Allow,
-            Decision::Deny => Answer::Deny,
-            Decision::Error => {
-                let (count, first) = self.undecided.unwrap_or((0, index));
-                self.undecided = Some((count.saturating_add(1), first));
-                return;
-            }
-        };
-        self.flips.add(Flip { would, principal, action, resource }, index, time_us);
-    }
-
-    /// All lines but those that say how far it is.
     fn told(&self) -> Vec<u8> {
         let mut lines = told_flips(&self.flips);
         if let Some((count, first)) = self.undecided {

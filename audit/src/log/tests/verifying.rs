@@ -25,7 +25,7 @@ async fn grown() -> Rig {
 fn check(rig: &Rig) -> Report {
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest();
     let store = MemoryStore::on(&rig.disk);
-    Verify { origin: ORIGIN, mark, indexes: true }.run(&store, &mut |_, _| {}).unwrap()
+    Verify { origin: ORIGIN, mark, indexes: Some([7; 32]) }.run(&store, &mut |_, _| {}).unwrap()
 }
 
 fn first(report: &Report) -> (Option<u64>, &str) {
@@ -129,7 +129,7 @@ async fn attack_a_mark_ahead_of_the_store_is_a_finding() {
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();
     let ahead = crate::mark::Mark { size: mark.size + 3, ..mark };
     let store = MemoryStore::on(&rig.disk);
-    let verify = Verify { origin: ORIGIN, mark: Some(ahead), indexes: false };
+    let verify = Verify { origin: ORIGIN, mark: Some(ahead), indexes: None };
     let report = verify.run(&store, &mut |_, _| {}).unwrap();
     assert_eq!(first(&report).0, Some(mark.size));
 }
@@ -139,7 +139,7 @@ async fn progress_is_told_up_to_the_end() {
     let rig = grown().await;
     let mut told = Vec::new();
     let store = MemoryStore::on(&rig.disk);
-    let verify = Verify { origin: ORIGIN, mark: None, indexes: false };
+    let verify = Verify { origin: ORIGIN, mark: None, indexes: None };
     verify.run(&store, &mut |done, all| told.push((done, all))).unwrap();
     assert_eq!(told.last(), Some(&(rig.log.as_of(), rig.log.as_of())));
 }
