@@ -194,12 +194,12 @@ impl Issuers {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the tables and their files are those that are live.
     /// keyward.toml.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
 
+    /// Whether the tables and their files are those that are live.
     fn is_live(&self, digest: &[u8; 32]) -> bool {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).digest == *digest
     }

@@ -154,6 +154,8 @@ impl TestGateway {
     }
 
     fn run(installation: Installation, mut command: Command) -> Result<Self, Refused> {
+        // As the unit runs it.
+        command.env("MALLOC_MMAP_THRESHOLD_", "131072");
         let log = new_log(&installation);
         command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         let mut process = command.spawn().unwrap();

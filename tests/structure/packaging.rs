@@ -29,6 +29,7 @@ fn the_unit_takes_every_right_away_that_the_gateway_does_not_need() {
         "UMask=0077",
         "LimitCORE=0",
         "MemorySwapMax=0",
+        "Environment=MALLOC_MMAP_THRESHOLD_=131072",
         "ExecReload=/bin/kill -HUP $MAINPID",
         "LoadCredential=keyward.root-key",
         "LoadCredential=keyward.passphrase",
