@@ -32,11 +32,10 @@ const DATABASE: [(&str, &str); 12] = [
 const TRACKED: &str = "track_and_verify_wals_in_manifest";
 
 /// What holds for every family.
-const FAMILY: [(&str, &str); 11] = [
+const FAMILY: [(&str, &str); 10] = [
     ("bottommost_compression", "kDisableCompressionOption"),
     ("compaction_filter", "nullptr"),
     ("compaction_filter_factory", "nullptr"),
-    ("compaction_style", "kCompactionStyleLevel"),
     ("comparator", "leveldb.BytewiseComparator"),
     ("disable_auto_compactions", "false"),
     ("inplace_update_support", "false"),
@@ -105,13 +104,23 @@ fn check_text(text: &str, recovery: Recovery) -> Result<(), String> {
     expect(&sections, "DBOptions", &DATABASE)?;
     expect(&sections, "DBOptions", &[("wal_recovery_mode", mode), (TRACKED, tracked)])?;
     for name in Family::ALL.map(Family::name).into_iter().chain([UNUSED_FAMILY]) {
-        let compression = if name == Family::Tiles.name() { "kNoCompression" } else { "kZSTD" };
         let section = format!("CFOptions \"{name}\"");
         expect(&sections, &section, &FAMILY)?;
-        expect(&sections, &section, &[("compression", compression)])?;
+        expect(&sections, &section, &own(name))?;
         expect(&sections, &format!("TableOptions/BlockBasedTable \"{name}\""), &FILES)?;
     }
     Ok(())
+}
+
+/// What holds for one family.
+fn own(name: &str) -> [(&'static str, &'static str); 3] {
+    let family = Family::ALL.into_iter().find(|family| family.name() == name);
+    let (tiles, indexes) = (family == Some(Family::Tiles), family == Some(Family::Indexes));
+    [
+        ("compression", if tiles { "kNoCompression" } else { "kZSTD" }),
+        ("compaction_style", if indexes { "kCompactionStyleUniversal" } else { "kCompactionStyleLevel" }),
+        ("bottommost_file_compaction_delay", if family.is_some_and(super::only_grows) { "4294967295" } else { "0" }),
+    ]
 }
 
 fn expect(sections: &Sections<'_>, section: &str, expected: &[(&str, &str)]) -> Result<(), String> {
@@ -167,7 +176,7 @@ mod tests {
         cases.extend(["wal_recovery_mode", TRACKED].map(|option| ("DBOptions".to_owned(), option)));
         for name in Family::ALL.map(Family::name).into_iter().chain([UNUSED_FAMILY]) {
             cases.extend(FAMILY.map(|(option, _)| (format!("CFOptions \"{name}\""), option)));
-            cases.push((format!("CFOptions \"{name}\""), "compression"));
+            cases.extend(own(name).map(|(option, _)| (format!("CFOptions \"{name}\""), option)));
             cases.extend(FILES.map(|(option, _)| (format!("TableOptions/BlockBasedTable \"{name}\""), option)));
         }
         for (section, option) in cases {

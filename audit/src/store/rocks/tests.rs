@@ -70,6 +70,94 @@ fn what_is_held_of_files_beside_the_cache_does_not_grow_with_them() {
     assert!(memory.files < begins / 4 && memory.cache > begins, "{memory:?}");
 }
 
+/// How often RocksDB has written what `family` was given, flushes included, once it has nothing more to do.
+fn times_written(store: &RocksStore, family: Family) -> f64 {
+    let told = store.with_engine(|engine| {
+        engine.wait_for_compact(&WaitForCompactOptions::default()).unwrap();
+        Ok(engine.property_value_cf(handle(engine, family)?, "rocksdb.cfstats-no-file-histogram").unwrap().unwrap())
+    });
+    let told = told.unwrap();
+    let place = |line: &str| line.split_whitespace().position(|word| word == "W-Amp");
+    let column = told.lines().find_map(place).unwrap();
+    let sum = told.lines().find(|line| line.trim_start().starts_with("Sum ")).unwrap();
+    // Here the size has its unit as a word of its own.
+    sum.split_whitespace().nth(column + 1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_is_only_added_is_written_to_a_table_once() {
+    let (_directory, path) = fresh();
+    let store = RocksStore::create(&path).unwrap();
+    for index in 0..10 {
+        assert!(matches!(store.commit(&put(index, noise(1 << 20, index)), &[]), Commit::Committed));
+        // Whose snapshot is the oldest now: nothing could ask for what the files hold as of before.
+        assert_eq!(rows(&store), index + 1);
+        store.flush().unwrap();
+        assert_eq!(times_written(&store, Family::Records), 1.0, "after {index}");
+    }
+}
+
+#[test]
+fn to_move_the_rows_of_an_index_together_does_not_cost_the_more_the_longer_the_log() {
+    const FLUSHES: u64 = 96;
+    let (_directory, path) = fresh();
+    let store = RocksStore::create(&path).unwrap();
+    for index in 0..FLUSHES {
+        let row = |tag: u8| Write {
+            key: Key::new(Family::Indexes, [&[tag], &index.to_be_bytes()[..]].concat()),
+            value: Some(noise(1 << 16, index)),
+        };
+        store.write_followed(&[row(b'a'), row(b'p'), row(b'r')]).unwrap();
+        store.flush().unwrap();
+        times_written(&store, Family::Indexes);
+    }
+    // Moved as levels are, four flushes into all there is: thirteen times.
+    let times = times_written(&store, Family::Indexes);
+    assert!(times < 4.0, "{times}");
+}
+
+#[test]
+fn a_store_whose_indexes_lie_in_levels_is_taken_over() {
+    const FLUSHES: u64 = 12;
+    let (_directory, path) = fresh();
+    let mut options = database_options(Recovery::Absolute);
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    let cache = Cache::new_lru_cache(MIB);
+    let mut families: Vec<_> = Family::ALL
+        .map(|family| ColumnFamilyDescriptor::new(family.name(), common_options(Options::default(), &cache)))
+        .into();
+    families.push(ColumnFamilyDescriptor::new(UNUSED_FAMILY, common_options(Options::default(), &cache)));
+    let before = RocksStore {
+        path: path.clone(),
+        serving: AtomicBool::new(true),
+        writing: Mutex::new(()),
+        engine: RwLock::new(Some(DB::open_cf_descriptors(&options, &path, families).unwrap())),
+    };
+    let key = |tag: u8, index: u64| [&[tag], &index.to_be_bytes()[..]].concat();
+    let add = |store: &RocksStore, index: u64| {
+        let key = |tag| Key::new(Family::Indexes, key(tag, index));
+        let rows = [b'a', b'p'].map(|tag| Write { key: key(tag), value: Some(noise(1 << 10, index)) });
+        store.write_followed(&rows).unwrap();
+        store.flush().unwrap();
+        times_written(store, Family::Indexes)
+    };
+    let times = (0..FLUSHES).map(|index| add(&before, index)).last().unwrap();
+    assert!(times > 1.0, "some of them lie in a level by now: {times}");
+    drop(before);
+    let store = RocksStore::open(&path, Recovery::Absolute).unwrap();
+    (FLUSHES..2 * FLUSHES).for_each(|index| _ = add(&store, index));
+    let mut found = Vec::new();
+    let all = &mut |key: &[u8], value: &[u8]| {
+        found.push((key.to_vec(), value.to_vec()));
+        true
+    };
+    read(&store, |rows| rows.scan(Family::Indexes, &[], &[0xff], false, all)).unwrap();
+    let of = |tag| (0..2 * FLUSHES).map(move |index| (key(tag, index), noise(1 << 10, index)));
+    let expected: Vec<_> = of(b'a').chain(of(b'p')).collect();
+    assert!(found == expected);
+}
+
 #[test]
 fn what_was_flushed_needs_no_log() {
     for flushed in [false, true] {
@@ -274,13 +362,13 @@ fn weakened(database: Weaken, family: Weaken) -> Result<(), StoreError> {
     database(&mut options);
     let cache = Cache::new_lru_cache(MIB);
     let families = Family::ALL.map(|known| {
-        let mut options = family_options(known, &cache);
+        let mut options = family_options(known, &cache).unwrap();
         if known == Family::Records {
             family(&mut options);
         }
         ColumnFamilyDescriptor::new(known.name(), options)
     });
-    let unused = ColumnFamilyDescriptor::new(UNUSED_FAMILY, common_options(&cache));
+    let unused = ColumnFamilyDescriptor::new(UNUSED_FAMILY, common_options(Options::default(), &cache));
     let _open = DB::open_cf_descriptors(&options, &path, families.into_iter().chain([unused])).unwrap();
     effective::check(&path, Recovery::Absolute)
 }
@@ -332,6 +420,7 @@ fn attack_h3_a_store_with_a_time_to_live_is_refused() {
     let mut options = database_options(Recovery::Absolute);
     options.create_if_missing(true);
     options.create_missing_column_families(true);
-    let _open = DB::open_cf_descriptors_with_ttl(&options, &path, descriptors(), Duration::from_secs(60)).unwrap();
+    let _open =
+        DB::open_cf_descriptors_with_ttl(&options, &path, descriptors().unwrap(), Duration::from_secs(60)).unwrap();
     assert_refused("compaction_filter_factory", effective::check(&path, Recovery::Absolute));
 }
