@@ -6,7 +6,7 @@
 mod items;
 
 use super::access_keys::{Issued, status};
-use super::export::ExportStream;
+use super::export::{Blocks, ExportStream};
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::recording;
 use super::sessions::Begun;
@@ -179,7 +179,7 @@ enum Content {
     AccessKey(Issued),
     Session(Begun),
     Items(Vec<Answer>),
-    Stream(Box<ExportStream>),
+    File(Blocks),
     Error(ApiError),
 }
 
@@ -249,10 +249,10 @@ impl Answer {
         Self::new(None, Content::Error(error))
     }
 
-    /// An export.
+    /// A file, on its way once the body is taken: of an answer that nobody takes, nothing is read.
     pub(super) fn export(committed: Committed<Grant<Exported>>) -> Self {
         let locator = committed.locator();
-        Self::new(Some(locator), Content::Stream(Box::new(committed.into_event().into_act().0.stream())))
+        Self::new(Some(locator), Content::File(committed.into_event().into_act().0))
     }
 
     /// 401 or 403.
@@ -331,7 +331,7 @@ impl Answer {
         self
     }
 
-    /// The body as the callers of a door read it.
+    /// The body as the callers of a door read it. A file is on its way from now on: to be called on a runtime.
     #[must_use]
     pub fn into_body(self, request: &str, dialect: Dialect) -> Body {
         let bytes = match self.content {
@@ -351,7 +351,7 @@ impl Answer {
             Content::AccessKey(issued) => access_key_body(&issued, request, dialect),
             Content::Session(begun) => session_body(&begun, request, dialect),
             Content::Items(answers) => items::body(&answers, request, dialect),
-            Content::Stream(stream) => return Body::Stream(stream),
+            Content::File(blocks) => return Body::Stream(Box::new(blocks.stream())),
         };
         Body::Json(bytes)
     }

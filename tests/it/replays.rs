@@ -4,6 +4,7 @@ use crate::gateway::TestGateway;
 use crate::installation::{PROGRAM, Policies};
 use crate::token::Issuer;
 use crate::wire::Reply;
+use crate::within::{Within, code};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -206,6 +207,29 @@ fn a_folder_that_does_not_load_is_refused_by_its_findings_and_whoever_may_not_is
     assert_eq!((denied.status, denied.code()), (403, "UnauthorizedOperation"));
     assert_eq!(gateway.record_of(&denied)["action"], json!("cam:ReplayPolicies"));
     gateway.finish();
+}
+
+#[test]
+fn the_trail_is_gone_over_for_one_at_a_time_and_whoever_comes_meanwhile_is_told_and_recorded() {
+    let corp = Issuer::new("corp");
+    let (gateway, _) = trail(&corp);
+    let admin = gateway.admin().to_owned();
+    let question = asked(&gateway.installation().path("policies"));
+    let within = Within::open(gateway.stop()).unwrap();
+    let live = json!({"Revision": within.gateway.policies().live().set.revision()});
+    let all = [("ReplayPolicies", &question), ("SuggestPolicies", &json!({})), ("ListShadowDecisions", &live)];
+    for (first, parameters) in all {
+        let under_way = within.ask(&admin, first, parameters);
+        assert_eq!(code(&under_way), "ok", "{first}");
+        for (second, parameters) in all {
+            assert_eq!(code(&within.ask(&admin, second, parameters)), "FailedOperation", "{second} beside {first}");
+        }
+    }
+    let records = within.records();
+    let of = |record: &&Value| all.iter().any(|(action, _)| record["action"] == json!(format!("cam:{action}")));
+    let said: Vec<_> = records.iter().filter(of).map(|record| [&record["outcome"], &record["reason"]]).collect();
+    let (ok, refused) = ([&json!("ok"), &Value::Null], [&json!("failed"), &json!("FailedOperation")]);
+    assert_eq!(said, [ok, refused, refused, refused].repeat(all.len()));
 }
 
 #[test]

@@ -72,7 +72,12 @@ impl Within {
 
     /// `GetSecretValue` as the door calls it; the answer's code.
     pub(crate) fn read(&self, token: &str) -> &'static str {
-        self.run(ask(Arc::clone(&self.gateway), token.to_owned())).error().map_or("ok", |error| error.code.as_str())
+        code(&self.run(read(Arc::clone(&self.gateway), token.to_owned())))
+    }
+
+    /// A call as the door makes it; what is a file is not on its way before the answer's body is taken.
+    pub(crate) fn ask(&self, token: &str, operation: &'static str, parameters: &Value) -> Answer {
+        self.run(ask(Arc::clone(&self.gateway), token.to_owned(), operation, parameters.to_string()))
     }
 
     /// Stops the gateway, verifies its log and reads its records.
@@ -90,17 +95,26 @@ impl Within {
     }
 }
 
-/// One call as the native door makes it.
-pub(crate) async fn ask(gateway: Arc<Gateway>, token: String) -> Answer {
+/// The code of an answer, `ok` if it is none of an error.
+pub(crate) fn code(answer: &Answer) -> &'static str {
+    answer.error().map_or("ok", |error| error.code.as_str())
+}
+
+/// `GetSecretValue` as the native door calls it.
+pub(crate) async fn read(gateway: Arc<Gateway>, token: String) -> Answer {
+    ask(gateway, token, "GetSecretValue", json!({"SecretName": "demo/db"}).to_string()).await
+}
+
+async fn ask(gateway: Arc<Gateway>, token: String, operation: &'static str, parameters: String) -> Answer {
     let presented = Presented::Bearer(Zeroizing::new(token));
     let known = gateway.known(&presented).await;
     let call = Call {
         request: gateway.request_id().unwrap(),
         door: "native",
-        operation: Some("GetSecretValue".to_owned()),
+        operation: Some(operation.to_owned()),
         presented,
         known,
-        body: Some(Zeroizing::new(json!({"SecretName": "demo/db"}).to_string().into_bytes())),
+        body: Some(Zeroizing::new(parameters.into_bytes())),
         fault: None,
         peer: Some("127.0.0.1".parse().unwrap()),
         user_agent: None,

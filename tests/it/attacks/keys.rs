@@ -5,7 +5,7 @@ use crate::certificates::Authority;
 use crate::gateway::TestGateway;
 use crate::idp::{Answer, Idp, RsaKey};
 use crate::installation::{Installation, Policies};
-use crate::within::{Within, ask};
+use crate::within::{Within, read};
 use keyward::authn::remote::{FetchError, Remote, RemoteSettings, RemoteSource};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -429,7 +429,7 @@ fn a_call_that_waits_for_a_fetch_is_answered_once() {
     let token = key.sign(json!({}), &claims(&idp, within.now_s()));
     let calls = idp.calls();
     let answers = within.run(async {
-        let all: Vec<_> = (0..50).map(|_| tokio::spawn(ask(Arc::clone(&within.gateway), token.clone()))).collect();
+        let all: Vec<_> = (0..50).map(|_| tokio::spawn(read(Arc::clone(&within.gateway), token.clone()))).collect();
         let mut answers = Vec::new();
         for one in all {
             answers.push(one.await.unwrap());
