@@ -55,6 +55,9 @@ const UNUSED_FAMILY: &str = "default";
 /// How many flushes of an index wait before they are moved together, and how many may wait before writes are slowed down and
 /// stopped.
 const INDEX_FLUSHES: [i32; 3] = [8, 40, 60];
+/// Bytes of the first level of an index, behind the flushes, and of a file.
+const INDEX_LEVEL_BYTES: u64 = 8 * MIB as u64;
+const INDEX_FILE_BYTES: u64 = MIB as u64;
 /// How often a reader opens a store that another process is changing, before it takes what it gets.
 const READ_ONLY_TRIES: usize = 50;
 
@@ -494,10 +497,12 @@ fn family_options(family: Family, cache: &Cache) -> Result<Options, rocksdb::Err
         }
         // Hashes do not compress.
         Family::Tiles => options.set_compression_type(DBCompressionType::None),
-        // Each flush has rows of every principal, action and name, and is small: levels would move all that is there with
-        // every few of them, a work that grows with the square of the log. Runs of like size are moved together instead.
+        // Each flush has a few rows of every principal, action and name, so that it is moved together with all of the first
+        // level there is: small, or what is moved would grow with the square of the log. What one move needs of the disk
+        // stays small, too, which runs of like size (universal compaction) would not keep it.
         Family::Indexes => {
-            options.set_compaction_style(DBCompactionStyle::Universal);
+            options.set_max_bytes_for_level_base(INDEX_LEVEL_BYTES);
+            options.set_target_file_size_base(INDEX_FILE_BYTES);
             let [together, slow, stop] = INDEX_FLUSHES;
             options.set_level_zero_file_num_compaction_trigger(together);
             options.set_level_zero_slowdown_writes_trigger(slow);
@@ -508,7 +513,7 @@ fn family_options(family: Family, cache: &Cache) -> Result<Options, rocksdb::Err
     Ok(options)
 }
 
-/// What every family has on top of `options`: levels, if it is not said otherwise, zstd, nothing that drops rows.
+/// What every family has on top of `options`: levels, zstd, nothing that drops rows.
 fn common_options(mut options: Options, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&tables(cache));
     options.set_compaction_style(DBCompactionStyle::Level);

@@ -32,10 +32,11 @@ const DATABASE: [(&str, &str); 12] = [
 const TRACKED: &str = "track_and_verify_wals_in_manifest";
 
 /// What holds for every family.
-const FAMILY: [(&str, &str); 10] = [
+const FAMILY: [(&str, &str); 11] = [
     ("bottommost_compression", "kDisableCompressionOption"),
     ("compaction_filter", "nullptr"),
     ("compaction_filter_factory", "nullptr"),
+    ("compaction_style", "kCompactionStyleLevel"),
     ("comparator", "leveldb.BytewiseComparator"),
     ("disable_auto_compactions", "false"),
     ("inplace_update_support", "false"),
@@ -113,12 +114,10 @@ fn check_text(text: &str, recovery: Recovery) -> Result<(), String> {
 }
 
 /// What holds for one family.
-fn own(name: &str) -> [(&'static str, &'static str); 3] {
+fn own(name: &str) -> [(&'static str, &'static str); 2] {
     let family = Family::ALL.into_iter().find(|family| family.name() == name);
-    let (tiles, indexes) = (family == Some(Family::Tiles), family == Some(Family::Indexes));
     [
-        ("compression", if tiles { "kNoCompression" } else { "kZSTD" }),
-        ("compaction_style", if indexes { "kCompactionStyleUniversal" } else { "kCompactionStyleLevel" }),
+        ("compression", if family == Some(Family::Tiles) { "kNoCompression" } else { "kZSTD" }),
         ("bottommost_file_compaction_delay", if family.is_some_and(super::only_grows) { "4294967295" } else { "0" }),
     ]
 }

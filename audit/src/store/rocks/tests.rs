@@ -105,19 +105,19 @@ fn to_move_the_rows_of_an_index_together_does_not_cost_the_more_the_longer_the_l
     for index in 0..FLUSHES {
         let row = |tag: u8| Write {
             key: Key::new(Family::Indexes, [&[tag], &index.to_be_bytes()[..]].concat()),
-            value: Some(noise(1 << 16, index)),
+            value: Some(noise(1 << 18, index)),
         };
         store.write_followed(&[row(b'a'), row(b'p'), row(b'r')]).unwrap();
         store.flush().unwrap();
         times_written(&store, Family::Indexes);
     }
-    // Moved as levels are, four flushes into all there is: thirteen times.
+    // Moved as levels are that nobody made small, four flushes into all there is: thirteen times, and twice that of twice as many.
     let times = times_written(&store, Family::Indexes);
-    assert!(times < 4.0, "{times}");
+    assert!(times < 8.0, "{times}");
 }
 
 #[test]
-fn a_store_whose_indexes_lie_in_levels_is_taken_over() {
+fn a_store_whose_indexes_lie_in_a_large_level_is_taken_over() {
     const FLUSHES: u64 = 12;
     let (_directory, path) = fresh();
     let mut options = database_options(Recovery::Absolute);
