@@ -277,6 +277,7 @@ async fn commit_change(
 ) -> Result<Committed<Grant<Done>>, Stopped> {
     let deleted = purger::deletes(&changes);
     let (deletes_keys, moves_keys) = (purger::deletes_keys(&changes), changes.bumps.contains(&keys::KEYS));
+    let _under_way = (deletes_keys || !deleted.is_empty()).then(|| gateway.leftovers().under_way());
     let committed = commit(gateway, grant, changes, reads).await;
     let may_be_done = !matches!(committed, Err(Stopped::Conflict(_) | Stopped::TooLarge(_)));
     if may_be_done && !deleted.is_empty() {

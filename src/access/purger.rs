@@ -37,6 +37,8 @@ struct Deleted {
     keys: bool,
     /// Nobody knows whose: they were deleted by a process that is gone.
     unknown: bool,
+    /// Deletions that may be committed already and are not noted here yet.
+    under_way: usize,
 }
 
 /// What was deleted and is not rewritten yet.
@@ -57,6 +59,20 @@ impl Leftovers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// To be held over the commit of a deletion, and dropped once it is noted.
+    pub(super) fn under_way(&self) -> UnderWay<'_> {
+        let mut deleted = self.locked();
+        deleted.under_way = deleted.under_way.saturating_add(1);
+        UnderWay(self)
+    }
+
+    /// Takes all that was noted; with it whether nothing that was committed before is still to be noted.
+    fn take(&self) -> (Deleted, bool) {
+        let mut deleted = self.locked();
+        let under_way = deleted.under_way;
+        (std::mem::replace(&mut *deleted, Deleted { under_way, ..Deleted::default() }), under_way == 0)
+    }
+
     /// Notes of which secrets values were deleted.
     pub(super) fn add(&self, secrets: impl IntoIterator<Item = SecretId>) {
         self.locked().secrets.extend(secrets);
@@ -65,6 +81,17 @@ impl Leftovers {
     /// Notes that keys were deleted, or generations of them.
     pub(super) fn add_keys(&self) {
         self.locked().keys = true;
+    }
+}
+
+/// A deletion from before its commit until it is noted: while there is one, the watermark stays where it is, since the deletion
+/// may lie below it and would be forgotten if the process ended.
+pub(super) struct UnderWay<'a>(&'a Leftovers);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut deleted = self.0.locked();
+        deleted.under_way = deleted.under_way.saturating_sub(1);
     }
 }
 
@@ -151,6 +178,7 @@ impl Gateway {
         };
         let deleted = deletes(&purge.changes);
         let own = Own::new(purge.draft, Lane::Reserve);
+        let _under_way = self.leftovers().under_way();
         match self.log().commit_unhurried(own, purge.changes, purge.reads).await {
             Ok(_) => {
                 metrics::counter!("keyward_purged_total").increment(1);
@@ -211,7 +239,7 @@ impl Gateway {
     fn compact_now(&self) -> Result<(), StoreError> {
         let log = self.log();
         let up_to = log.generation(DELETED);
-        let Deleted { secrets, keys, unknown } = std::mem::take(&mut *self.leftovers().locked());
+        let (Deleted { secrets, keys, unknown, .. }, is_all) = self.leftovers().take();
         let ranges = match (unknown, secrets.len()) {
             (false, 0) if !keys => return Ok(()),
             (false, 0..=RANGES_MAX) => secrets.into_iter().map(address::values).collect(),
@@ -224,6 +252,27 @@ impl Gateway {
             self.leftovers().locked().unknown = true;
         }
         compacted?;
-        log.set_watermark(COMPACTED, up_to)
+        if is_all { log.set_watermark(COMPACTED, up_to) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_deleted_and_not_noted_yet_holds_the_watermark_back() {
+        let leftovers = Leftovers(Mutex::default());
+        let under_way = leftovers.under_way();
+        let another = leftovers.under_way();
+        leftovers.add_keys();
+        drop(another);
+        let (deleted, is_all) = leftovers.take();
+        assert!(deleted.keys && !is_all, "one was committed perhaps and is not among these");
+        leftovers.add_keys();
+        drop(under_way);
+        let (deleted, is_all) = leftovers.take();
+        assert!(deleted.keys && is_all);
+        assert!(!leftovers.take().0.keys, "nothing is taken twice");
     }
 }

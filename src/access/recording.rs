@@ -207,6 +207,10 @@ pub(super) fn integrity_outcome(read: &Draft, locator: &Locator, error: ApiError
     draft.resource.clone_from(&read.resource);
     draft.reason = Some(error.code.as_str().to_owned());
     draft.parameters.insert("cause".to_owned(), Value::from("integrity"));
+    // Two items of one call answer with the same request: the item keeps their event ids apart.
+    if let Some(item) = read.parameters.get("item") {
+        draft.parameters.insert("item".to_owned(), item.clone());
+    }
     Failure::new(draft, error, Lane::Reserve)
 }
 

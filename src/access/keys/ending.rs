@@ -15,7 +15,7 @@ use crate::secret::DataKeys;
 use crate::state::State;
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::{Family, StoreError};
-use keyward_audit::{Changes, Lane, ReadSet};
+use keyward_audit::{Changes, CommitError, Lane, ReadSet};
 
 /// A purge that is to be committed.
 struct Purge {
@@ -50,13 +50,20 @@ impl Gateway {
             }
         };
         let own = Own::new(purge.draft, Lane::Reserve);
-        let purged = self.log().commit_unhurried(own, purge.changes, purge.reads).await.is_ok();
-        if purged {
-            metrics::counter!("keyward_purged_total").increment(1);
-            self.leftovers().add_keys();
-            self.catch_up_keys();
+        let _under_way = self.leftovers().under_way();
+        match self.log().commit_unhurried(own, purge.changes, purge.reads).await {
+            Ok(_) => {
+                metrics::counter!("keyward_purged_total").increment(1);
+                self.leftovers().add_keys();
+                self.catch_up_keys();
+                true
+            }
+            Err(CommitError::Conflict(_) | CommitError::TooLarge(_)) => false,
+            Err(CommitError::Unavailable(..)) => {
+                self.leftovers().add_keys();
+                false
+            }
         }
-        purged
     }
 
     /// What the purge of a key comes to; none if it does not wait for its deletion any more, or the clock is not trusted any

@@ -234,3 +234,29 @@ fn attack_s03_errors_never_say_back_what_was_sent() {
     assert!(!String::from_utf8_lossy(&metrics.bytes).contains("hunter2"));
     gateway.finish();
 }
+
+#[test]
+fn i03_items_of_one_call_that_do_not_open_have_an_outcome_record_each() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/one", "value-of!");
+    let installation = gateway.stop();
+    let mut kept = stored_values(&open(&installation));
+    // The last byte belongs to what was sealed.
+    *kept[0].1.last_mut().unwrap() ^= 0x01;
+    write(&open(&installation), kept);
+    let gateway = TestGateway::of(installation);
+    let app = gateway.issuer().token("app");
+    let asked = json!({"Secrets": [{"SecretName": "demo/one"}, {"SecretName": "demo/one"}]});
+    let reply = gateway.call(&app, "BatchGetSecretValue", &asked).ok();
+    assert_eq!(reply.body["Errors"].as_array().unwrap().len(), 2, "{}", reply.body);
+    // The export is verified: no two records of a log are one event.
+    let export = gateway.export();
+    let outcomes: Vec<_> = export.records.iter().filter(|record| record["kind"] == "outcome").collect();
+    let of = |record: &serde_json::Value| export.records[record["answers"].as_u64().unwrap() as usize].clone();
+    assert_eq!(outcomes.len(), 2);
+    for outcome in outcomes {
+        assert_eq!(outcome["parameters"]["item"], of(outcome)["parameters"]["item"]);
+        assert_eq!(outcome["request"], of(outcome)["request"]);
+    }
+    gateway.finish();
+}
