@@ -128,7 +128,7 @@ pub(super) fn of_session() -> ApiError {
 
 fn parent(caller: &Authenticated) -> Result<ParentCredential, ApiError> {
     match caller.as_parent() {
-        Parent::Token(hash, jti) => Ok(ParentCredential::Token(hash, jti)),
+        Parent::Token { hash, jti, issued_s } => Ok(ParentCredential::Token { hash, jti, issued_s }),
         Parent::Key(id) => AccessKeyId::parse(&id).map(ParentCredential::Key).ok_or_else(|| internal("an access key")),
     }
 }

@@ -206,7 +206,7 @@ impl StoredKeys<'_> {
     fn of_session(&self, id: &AccessKeyId, session: Session, secret: AccessKeySecret) -> FoundKey {
         let is_active = session.groups_proved || !self.0.requires_groups(&session.assumed_by);
         let parent = match session.parent {
-            ParentCredential::Token(hash, jti) => Parent::Token(hash, jti),
+            ParentCredential::Token { hash, jti, issued_s } => Parent::Token { hash, jti, issued_s },
             ParentCredential::Key(key) => Parent::Key(key.as_str().to_owned()),
         };
         let told = authn::Session { name: session.name, assumed_by: session.assumed_by, policy: session.policy };

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::claims::{Claims, Window};
 use super::issuer::Issuer;
-use super::revocation::Traces;
+use super::revocation::{Issued, Traces};
 use super::token::Unverified;
 use crate::principal::Principal;
 
@@ -126,8 +126,15 @@ pub struct HeldSession {
 /// The credential that a session was begun by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parent {
-    /// A token, by its credential hash, and its `jti` if it had one.
-    Token([u8; 32], Option<String>),
+    /// A token.
+    Token {
+        /// Its credential hash.
+        hash: [u8; 32],
+        /// Its `jti`, if it had one.
+        jti: Option<String>,
+        /// Its `iat`; `None` if the session began before sessions kept it.
+        issued_s: Option<u64>,
+    },
     /// An access key, by its id.
     Key(String),
 }
@@ -140,10 +147,12 @@ impl KeyHolder {
 
     /// By what the token that it was begun by can be revoked, if it is a session that a token began.
     pub(super) fn parent_traces(&self) -> Option<Traces<'_>> {
-        let Parent::Token(hash, jti) = &self.session.as_ref()?.parent else { return None };
+        let Parent::Token { hash, jti, issued_s } = &self.session.as_ref()?.parent else { return None };
         let by = self.assumed_by();
         let (jti, issuer_name) = (jti.as_deref(), by.issuer().unwrap_or_default());
-        Some(Traces { issuer_name, jti, hash, subject: by.name(), issued_s: self.issued_s })
+        // It was good when the session began.
+        let issued = issued_s.map_or(Issued::GoodAt(self.issued_s), Issued::At);
+        Some(Traces { issuer_name, jti, hash, subject: by.name(), issued })
     }
 }
 
@@ -247,7 +256,7 @@ impl Authenticated {
             jti: self.credential.jti.as_deref().or(self.credential.access_key.as_deref().filter(|_| session.is_some())),
             hash: &self.hash,
             subject: session.map_or(&self.principal, |session| &session.assumed_by).name(),
-            issued_s: self.credential.issued,
+            issued: Issued::At(self.credential.issued),
         }
     }
 
@@ -256,7 +265,11 @@ impl Authenticated {
     pub fn as_parent(&self) -> Parent {
         match &self.credential.access_key {
             Some(key) => Parent::Key(key.clone()),
-            None => Parent::Token(self.hash, self.credential.jti.clone()),
+            None => Parent::Token {
+                hash: self.hash,
+                jti: self.credential.jti.clone(),
+                issued_s: Some(self.credential.issued),
+            },
         }
     }
 

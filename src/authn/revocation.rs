@@ -157,7 +157,28 @@ pub(super) struct Traces<'a> {
     pub(super) jti: Option<&'a str>,
     pub(super) hash: &'a [u8; 32],
     pub(super) subject: &'a str,
-    pub(super) issued_s: u64,
+    pub(super) issued: Issued,
+}
+
+/// When a token was issued, as far as that is known.
+#[derive(Clone, Copy)]
+pub(super) enum Issued {
+    /// In this second since 1970.
+    At(u64),
+    /// Nobody knows; but in this second it was good.
+    GoodAt(u64),
+}
+
+impl Issued {
+    /// Whether a row about its subject takes the token.
+    fn is_taken_by(self, revocation: &Revocation) -> bool {
+        match self {
+            // The whole second counts as before: a token of the same second is taken too.
+            Self::At(issued_s) => issued_s <= revocation.issued_before,
+            // SECURITY: a row that stood while it was good did not take it. Of a later one nobody can say, so it does.
+            Self::GoodAt(good_s) => good_s <= revocation.revoked_at.max(revocation.issued_before),
+        }
+    }
 }
 
 impl Traces<'_> {
@@ -172,8 +193,7 @@ impl Traces<'_> {
             return Ok(true);
         }
         let subject = self.row(revocations, &Selector::Subject(self.subject.to_owned()))?;
-        // The whole second counts as before: a token of the same second is taken too.
-        Ok(subject.is_some_and(|revocation| self.issued_s <= revocation.issued_before))
+        Ok(subject.is_some_and(|revocation| self.issued.is_taken_by(&revocation)))
     }
 
     fn row(&self, revocations: &dyn Revocations, of: &Selector) -> Result<Option<Revocation>, RevocationsUnavailable> {

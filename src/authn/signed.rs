@@ -275,14 +275,20 @@ impl<'a> Now<'a> {
         {
             return Ok(None);
         }
-        if let Some(HeldSession { parent: Parent::Key(key), .. }) = &holder.session
-            && !self.keys.find(key, None)?.is_some_and(|found| found.is_active)
-        {
-            return Ok(None);
+        if let Some(HeldSession { parent: Parent::Key(key), .. }) = &holder.session {
+            let parent = self.keys.find(key, None)?.filter(|found| found.is_active);
+            if parent.map(|parent| self.good(parent.holder)).transpose()?.flatten().is_none() {
+                return Ok(None);
+            }
         }
+        Ok(self.good(holder)?.map(Arc::new))
+    }
+
+    /// The holder of a key, unless its time is over or it is revoked: by its subject a key that was made by then.
+    fn good(&self, holder: KeyHolder) -> Result<Option<Authenticated>, KeysUnavailable> {
         let who = Authenticated::of_key(holder, self.seen);
         let is_good = who.validity().holds(self.s) && !who.traces().are_revoked(self.revocations)?;
-        Ok(is_good.then(|| Arc::new(who)))
+        Ok(is_good.then_some(who))
     }
 }
 

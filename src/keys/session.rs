@@ -5,6 +5,8 @@
 //! associated data names label, installation and id, so that a token opens beside its own id and no other, in its own
 //! installation and no other.
 //! INVARIANT I10: a token is read whole or refused.
+//! INVARIANT I13: a token says by what the credential that began the session can be revoked, its time of issue among it. Version 1
+//! lacked that time; it is read as unknown.
 //!
 //! Nothing is written here; a process that dies leaves sessions as they were.
 
@@ -20,7 +22,9 @@ use crate::encoding::{Damaged, Reader, Writer};
 use crate::principal::Principal;
 
 const LABEL: &[u8] = b"keyward/session/v1";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// That of sessions which were begun by a token and do not know when it was issued.
+const VERSION_WITHOUT_ISSUED: u8 = 1;
 
 /// What a session is, but for its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +54,15 @@ pub struct Session {
 /// The credential that a session was begun by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParentCredential {
-    /// A token: its credential hash, and its `jti` if it had one.
-    Token([u8; 32], Option<String>),
+    /// A token.
+    Token {
+        /// Its credential hash.
+        hash: [u8; 32],
+        /// Its `jti`, if it had one.
+        jti: Option<String>,
+        /// Its `iat`, in seconds since 1970; `None` in a session of version 1.
+        issued_s: Option<u64>,
+    },
     /// The id of an access key.
     Key(AccessKeyId),
 }
@@ -77,7 +88,7 @@ impl Session {
         let key = installation.session_key().derive(id.as_str().as_bytes(), &associated)?;
         let mut nonce = [0; NONCE_BYTES];
         random.fill(&mut nonce)?;
-        let mut sealed = Zeroizing::new(self.encode(&secret));
+        let mut sealed = self.encode(&secret);
         let tag = seal_in_place(&key, &nonce, &associated, &mut sealed)?;
         let token = URL_SAFE_NO_PAD.encode([&nonce, sealed.as_slice(), &tag].concat());
         Ok(TemporaryKey { id, secret, token: Zeroizing::new(token) })
@@ -96,15 +107,26 @@ impl Session {
         Self::decode(&opened).ok()
     }
 
-    fn encode(&self, secret: &AccessKeySecret) -> Vec<u8> {
-        let row = Writer::new().u8(VERSION).raw(secret.bytes());
-        let row = row.bytes(self.principal.as_str().as_bytes()).bytes(self.name.as_bytes());
+    /// SECURITY: the secret is copied once, into the row at its full size: a row that grows would leave it behind in what it grew
+    /// out of.
+    fn encode(&self, secret: &AccessKeySecret) -> Zeroizing<Vec<u8>> {
+        let version = match self.parent {
+            ParentCredential::Token { issued_s: None, .. } => VERSION_WITHOUT_ISSUED,
+            ParentCredential::Token { .. } | ParentCredential::Key(_) => VERSION,
+        };
+        Zeroizing::new([[version].as_slice(), secret.bytes(), &self.encode_told()].concat())
+    }
+
+    /// What follows the secret.
+    fn encode_told(&self) -> Vec<u8> {
+        let row = Writer::new().bytes(self.principal.as_str().as_bytes()).bytes(self.name.as_bytes());
         let row = row.bytes(self.assumed_by.as_str().as_bytes()).u8(u8::from(self.groups_proved));
         let row = row.bytes(self.policy.as_deref().unwrap_or_default().as_bytes());
         let row = row.u64(self.issued_s).u64(self.expires_s);
         let row = match &self.parent {
-            ParentCredential::Token(hash, jti) => {
-                row.u8(0).raw(hash).bytes(jti.as_deref().unwrap_or_default().as_bytes())
+            ParentCredential::Token { hash, jti, issued_s } => {
+                let row = row.u8(0).raw(hash).bytes(jti.as_deref().unwrap_or_default().as_bytes());
+                issued_s.iter().fold(row, |row, issued_s| row.u64(*issued_s))
             }
             ParentCredential::Key(id) => row.u8(1).bytes(id.as_str().as_bytes()),
         };
@@ -117,7 +139,8 @@ impl Session {
         };
         let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let mut reader = Reader::new(row);
-        if reader.u8()? != VERSION {
+        let version = reader.u8()?;
+        if ![VERSION_WITHOUT_ISSUED, VERSION].contains(&version) {
             return Err(Damaged("session version"));
         }
         let secret = AccessKeySecret::from_bytes(Zeroizing::new(reader.array()?));
@@ -130,7 +153,11 @@ impl Session {
             issued_s: reader.u64()?,
             expires_s: reader.u64()?,
             parent: match reader.u8()? {
-                0 => ParentCredential::Token(reader.array()?, said(reader.text()?)),
+                0 => ParentCredential::Token {
+                    hash: reader.array()?,
+                    jti: said(reader.text()?),
+                    issued_s: (version == VERSION).then(|| reader.u64()).transpose()?,
+                },
                 1 => ParentCredential::Key(AccessKeyId::parse(reader.text()?).ok_or(Damaged("access key id"))?),
                 _ => return Err(Damaged("parent")),
             },
@@ -166,8 +193,52 @@ mod tests {
             policy: Some(format!("sha256:{}", "a".repeat(64))),
             issued_s: 1_800_000_000,
             expires_s: 1_800_007_200,
-            parent: ParentCredential::Token([7; 32], Some("jti-1".to_owned())),
+            parent: token(7, Some("jti-1"), Some(1_799_999_999)),
         }
+    }
+
+    fn token(hash: u8, jti: Option<&str>, issued_s: Option<u64>) -> ParentCredential {
+        ParentCredential::Token { hash: [hash; 32], jti: jti.map(str::to_owned), issued_s }
+    }
+
+    /// The bytes of a row of each version: with the time of issue, without it, and begun by a key. What is said is the same.
+    #[test]
+    fn a_row_of_each_version_has_the_bytes_that_it_always_had_and_is_read() {
+        let secret = || AccessKeySecret::from_bytes(Zeroizing::new([b'k'; 32]));
+        let key = "AKIDexample000000000000000000009";
+        let text = |text: &str| format!("{:08x}{}", text.len(), hex::encode(text));
+        let told = [
+            text("role/local/reader"),
+            text("deploy-1"),
+            text("user/corp/svc"),
+            "01".to_owned(),
+            text(&format!("sha256:{}", "a".repeat(64))),
+            "000000006b49d200000000006b49ee20".to_owned(),
+        ];
+        let names = format!("00000001{}00000000", text("group/corp/payments"));
+        let by_token = format!("00{}{}", "07".repeat(32), text("jti-1"));
+        for (version, parent, bytes) in [
+            ("01", token(7, Some("jti-1"), None), by_token.clone()),
+            ("02", token(7, Some("jti-1"), Some(1_799_999_999)), format!("{by_token}000000006b49d1ff")),
+            ("02", ParentCredential::Key(AccessKeyId::parse(key).unwrap()), format!("01{}", text(key))),
+        ] {
+            let session = Session { parent, ..session() };
+            let row = session.encode(&secret());
+            assert_eq!(hex::encode(&*row), format!("{version}{}{}{bytes}{names}", "6b".repeat(32), told.concat()));
+            assert_eq!(Session::decode(&row).unwrap().0, session);
+        }
+        let mut old = session().encode(&secret()).to_vec();
+        old[0] = 3;
+        assert!(Session::decode(&old).is_err(), "a later version");
+    }
+
+    #[test]
+    fn a_session_of_version_1_that_a_key_began_is_read() {
+        let parent = ParentCredential::Key(AccessKeyId::parse("AKIDexample000000000000000000009").unwrap());
+        let session = Session { parent, ..session() };
+        let mut row = session.encode(&AccessKeySecret::from_bytes(Zeroizing::new([b'k'; 32]))).to_vec();
+        row[0] = 1;
+        assert_eq!(Session::decode(&row).unwrap().0, session);
     }
 
     #[test]
@@ -175,8 +246,9 @@ mod tests {
         let (here, there) = (installed().0, installed().0);
         let (here, there) = (here.installation(), there.installation());
         for parent in [
-            ParentCredential::Token([7; 32], Some("jti-1".to_owned())),
-            ParentCredential::Token([8; 32], None),
+            token(7, Some("jti-1"), Some(0)),
+            token(8, None, Some(u64::MAX)),
+            token(9, None, None),
             ParentCredential::Key(AccessKeyId::parse("AKIDexample000000000000000000009").unwrap()),
         ] {
             let session = Session { parent, ..session() };

@@ -179,21 +179,27 @@ struct Keys {
     secret: &'static str,
     is_active: bool,
     knows: bool,
-    /// Whether sessions were begun by an access key, and not by a token.
-    by_key: bool,
+    /// What sessions were begun by.
+    by: By,
 }
 
-const KEPT: Keys = Keys { secret: OWN, is_active: true, knows: true, by_key: false };
+#[derive(Clone, Copy)]
+enum By {
+    /// A token that was issued then, if that is known.
+    Token(Option<u64>),
+    Key,
+}
+
+const KEPT: Keys = Keys { secret: OWN, is_active: true, knows: true, by: By::Token(Some(NOW - 90)) };
 
 impl Keys {
     /// A session of `role/local/r` that `user/dev/a` began.
     fn temporary(&self, id: &str) -> FoundKey {
         let session =
             Session { name: "deploy".to_owned(), assumed_by: Principal::parse("user/dev/a").unwrap(), policy: None };
-        let parent = if self.by_key {
-            Parent::Key("AKIDEXAMPLE".to_owned())
-        } else {
-            Parent::Token([9; 32], Some("j".to_owned()))
+        let parent = match self.by {
+            By::Token(issued_s) => Parent::Token { hash: [9; 32], jti: Some("j".to_owned()), issued_s },
+            By::Key => Parent::Key("AKIDEXAMPLE".to_owned()),
         };
         let holder = KeyHolder {
             principal: Principal::parse("role/local/r").unwrap(),
@@ -342,7 +348,7 @@ fn attack_l05_a_session_ends_with_its_time_its_beginner_and_what_it_was_begun_by
     use crate::authn::{Revocation, Selector};
     let (good, gone) = (Ok("role/local/r".to_owned()), Err(KeyRefusal::Token));
     let none = Rows::default();
-    let by_key = Keys { by_key: true, ..KEPT };
+    let by_key = Keys { by: By::Key, ..KEPT };
     for keys in [&KEPT, &by_key] {
         assert_eq!(with_token(keys, NOW, &none), [good.clone(), good.clone()]);
         assert_eq!(with_token(keys, NOW + 59, &none), [good.clone(), good.clone()]);
@@ -350,11 +356,12 @@ fn attack_l05_a_session_ends_with_its_time_its_beginner_and_what_it_was_begun_by
     }
     let orphaned = Keys { knows: false, ..KEPT };
     assert_eq!(with_token(&orphaned, NOW, &none), [gone.clone(), gone.clone()], "its beginner's issuer is gone");
-    let switched_off = Keys { by_key: true, is_active: false, ..KEPT };
+    let switched_off = Keys { by: By::Key, is_active: false, ..KEPT };
     assert_eq!(with_token(&switched_off, NOW, &none), [gone.clone(), gone.clone()], "the key that began it is off");
     for (selector, before, expected) in [
         (Selector::subject("a"), NOW - 60, &gone),
-        (Selector::subject("a"), NOW - 61, &good),
+        (Selector::subject("a"), NOW - 90, &gone),
+        (Selector::subject("a"), NOW - 91, &good),
         (Selector::subject("b"), NOW, &good),
         (Selector::jti("AKIDEXAMPLE"), 0, &gone),
         (Selector::jti("AKIDOTHER"), 0, &good),
@@ -366,6 +373,30 @@ fn attack_l05_a_session_ends_with_its_time_its_beginner_and_what_it_was_begun_by
         let row = Revocation::new(before, NOW, "").unwrap().encode().unwrap();
         let rows = Rows(BTreeMap::from([(selector.key("dev").unwrap(), row)]));
         assert_eq!(with_token(&KEPT, NOW, &rows), [expected.clone(), expected.clone()], "{selector:?} {before}");
+    }
+}
+
+#[test]
+fn attack_l05_a_session_does_not_outlive_what_it_was_begun_by_if_that_is_revoked_by_its_own_time_of_issue() {
+    use crate::authn::{Revocation, Selector};
+    let (good, gone) = (Ok("role/local/r".to_owned()), Err(KeyRefusal::Token));
+    let start_s = NOW - 60;
+    for (by, before, at, expected) in [
+        (By::Token(Some(NOW - 90)), NOW - 89, NOW, &gone),
+        (By::Token(Some(NOW - 90)), NOW - 91, NOW, &good),
+        // A clock that ran ahead.
+        (By::Token(Some(NOW - 30)), NOW - 31, NOW, &gone),
+        (By::Key, 7, NOW, &gone),
+        (By::Key, 6, NOW, &good),
+        // Not known: what was revoked before the session began did not take the token, and all else is not known to spare it.
+        (By::Token(None), 0, start_s - 1, &good),
+        (By::Token(None), 0, start_s, &gone),
+        (By::Token(None), start_s, start_s - 1, &gone),
+    ] {
+        let keys = Keys { by, ..KEPT };
+        let row = Revocation::new(before, at, "").unwrap().encode().unwrap();
+        let rows = Rows(BTreeMap::from([(Selector::subject("a").unwrap().key("dev").unwrap(), row)]));
+        assert_eq!(with_token(&keys, NOW, &rows), [expected.clone(), expected.clone()], "{before} {at}");
     }
 }
 

@@ -285,6 +285,14 @@ fn i13_a_session_ends_with_a_revocation_of_its_beginner_its_own_id_or_its_parent
     assert_eq!(read(&by_token), "ok");
     revoke(json!({"Issuer": "corp", "Jti": claims["jti"]}));
     assert_eq!((read(&by_token).as_str(), read(&two).as_str()), ("AuthFailure.TokenFailure", "ok"));
+    // By a time before it began, and not before the token that began it was issued.
+    let mut early = corp.claims("ci");
+    early["groups"] = json!([]);
+    early["iat"] = json!(now_s() - 300);
+    let early = Temporary::of(&shown(&gateway, &corp.sign(&early), READER));
+    assert_eq!(read(&early), "ok");
+    revoke(json!({"Issuer": "corp", "Subject": "ci", "IssuedBefore": now_s() - 200}));
+    assert_eq!((read(&early).as_str(), read(&two).as_str()), ("AuthFailure.TokenFailure", "ok"));
     revoke(json!({"Issuer": "corp", "Subject": "ci"}));
     assert_eq!(read(&two), "AuthFailure.TokenFailure");
     // One that an access key began ends with that.
