@@ -55,6 +55,17 @@ pub enum ReloadError {
     /// The folder holds what is not understood; all of it, at once.
     #[error("the policy folder has {} finding(s); the first: {}", .0.len(), first(.0))]
     Invalid(Vec<Finding>),
+    /// At start the folder holds what is not understood, and what the last good revision denies a token could shed now.
+    #[error(
+        "the policy folder has {} finding(s); the first: {}; the last good revision cannot serve in its place under \
+         `[[issuer]]` as it is now: {sheddable}", .findings.len(), first(.findings)
+    )]
+    Sheddable {
+        /// Of the folder.
+        findings: Vec<Finding>,
+        /// Of the last good revision; the first.
+        sheddable: Finding,
+    },
     /// The change cannot be recorded now.
     #[error("the policy change cannot be recorded now")]
     Unrecorded,
@@ -92,8 +103,8 @@ impl Policies {
     /// Reads the folder at start. An invalid folder serves the last good revision of the store, degraded.
     ///
     /// # Errors
-    /// [`ReloadError::Invalid`] if the folder is invalid and the store holds no revision; [`ReloadError::Unrecorded`]
-    /// if the revision could not be made live.
+    /// [`ReloadError::Invalid`] if the folder is invalid and the store holds no revision; [`ReloadError::Sheddable`] if it holds
+    /// one that cannot serve under these issuers; [`ReloadError::Unrecorded`] if the revision could not be made live.
     pub async fn start(
         log: &Log,
         folder: PathBuf,
@@ -112,6 +123,9 @@ impl Policies {
                 (new.set, generation, None)
             }
             (Err(findings), Some((set, generation))) => {
+                if let Some(sheddable) = set.sheddable_under(&settings) {
+                    return Err(ReloadError::Sheddable { findings, sheddable });
+                }
                 let text = ReloadError::Invalid(findings).to_string();
                 (set, generation, Some(text))
             }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{IssuerRule, PolicyFile, Settings};
+use super::finding::Finding;
+use super::{IssuerRule, PolicyFile, PolicySet, Settings};
 use crate::actions::CATALOGUE;
 use crate::resource::Place;
 
@@ -38,7 +39,8 @@ pub(super) fn config_frame(settings: &Settings) -> Vec<u8> {
 
 impl Settings {
     /// The settings that a stored revision was decided under, from its frame `config`. Load checks that guard new sets
-    /// only (sizes, groups that a token may leave out) are off: they never change a decision.
+    /// only (sizes, groups that a token may leave out) are off: what was decided is not changed by them. Whoever serves such a
+    /// revision to tokens of today asks for the second again ([`PolicySet::sheddable_under`]).
     ///
     /// The catalogue only grows: what an older one decided, this one decides the same.
     ///
@@ -54,6 +56,19 @@ impl Settings {
             document_characters_max: usize::MAX,
             catalogue: config.catalogue,
         })
+    }
+}
+
+impl PolicySet {
+    /// The first deny or boundary that a token of the issuers of `now` could shed by leaving its groups out (D12). All else of `now`
+    /// counts for nothing: a set that was live once stays what it was. An issuer that is gone speaks for nobody.
+    #[must_use]
+    pub fn sheddable_under(&self, now: &Settings) -> Option<Finding> {
+        let mut settings = Settings::of_revision(self.config_frame())?;
+        for rule in &mut settings.issuers {
+            rule.groups_required = now.issuers.iter().all(|issuer| issuer.name != rule.name || issuer.groups_required);
+        }
+        Self::load(self.files(), &settings).err()?.into_iter().next()
     }
 }
 
@@ -118,6 +133,25 @@ mod tests {
         let config = config_frame(&golden_settings());
         assert_ne!(revision(&[file("ab", "c")], &config), revision(&[file("a", "bc")], &config));
         assert_ne!(revision(&[file("a", "b"), file("c", "d")], &config), revision(&[file("a", "bcd")], &config));
+    }
+
+    #[test]
+    fn attack_d12_a_stored_set_says_which_limit_tokens_of_other_issuers_could_shed() {
+        use super::super::Code;
+        use super::super::testing::{document, file, grouped, statement};
+        let rule = |name: &str, groups_required| IssuerRule { name: name.to_owned(), groups_required };
+        let settings = |issuers: &[IssuerRule]| Settings { issuers: issuers.to_vec(), ..golden_settings() };
+        let files = [
+            file("documents/deny.json", &document(&statement("deny", "kms:*"))),
+            file("attachments.json", &grouped("", &[("deny", "group/corp/x"), ("deny", "user/dev/a")], &[])),
+        ];
+        let set = PolicySet::load(&files, &settings(&[rule("corp", true), rule("dev", false)])).unwrap();
+        let under = |issuers: &[IssuerRule]| set.sheddable_under(&settings(issuers)).map(|finding| finding.code);
+        assert_eq!(under(&[rule("corp", true), rule("dev", false)]), None);
+        assert_eq!(under(&[rule("corp", false), rule("dev", false)]), Some(Code::PrincipalGroupOptional));
+        // Issuers that came or went hide nothing.
+        assert_eq!(under(&[rule("corp", false), rule("other", true)]), Some(Code::PrincipalGroupOptional));
+        assert_eq!(under(&[rule("other", false)]), None);
     }
 
     #[test]

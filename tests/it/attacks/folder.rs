@@ -4,6 +4,7 @@
 use super::read;
 use crate::gateway::{TestGateway, wait_for};
 use crate::installation::{Installation, Policies};
+use crate::token::Issuer;
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -167,6 +168,47 @@ fn attack_e01_at_start_a_bad_folder_serves_the_last_good_revision_and_with_none_
     let explained = installation.run(&["audit", "verify", "--decisions"]);
     assert_eq!(explained.code, 0, "{explained:?}");
     assert!(before.is_string());
+}
+
+/// With other issuers the folder is refused, and what was good under the issuers before is not good under these.
+#[test]
+fn attack_d12_e01_no_start_serves_an_older_revision_whose_denies_a_token_sheds_by_now() {
+    let corp = Issuer::new("corp");
+    let policies = Policies::default()
+        .attach("demo-read", &["user/corp/ann"])
+        .document("stop", &json!({"effect": "deny", "action": "ssm:*", "resource": "*"}))
+        .attach("stop", &["group/corp/contractors"]);
+    let gateway = TestGateway::builder().issuer(&corp, "groups = \"required\"").policies(policies).start();
+    gateway.create("demo/db", "s3cret");
+    let contractor = corp.token_of("ann", &["contractors"], &[], 600);
+    assert_eq!(read(&gateway, &contractor, "demo/db").status, 403);
+    let installation = gateway.stop();
+    let before = installation.read("keyward.toml");
+    let lax = before.replace("groups = \"required\"", "groups = \"optional\"");
+    assert_ne!(lax, before);
+    let folder = installation.read("policies/attachments.json");
+    for attachments in [folder.as_str(), "{"] {
+        fs::write(installation.path("keyward.toml"), &lax).unwrap();
+        fs::write(installation.path("policies/attachments.json"), attachments).unwrap();
+        let ran = installation.run(&["serve"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        for text in ["the last good revision cannot serve", "PrincipalGroupOptional", "group/corp/contractors"] {
+            assert!(ran.err.contains(text), "{text}: {}", ran.err);
+        }
+    }
+    // Under the issuers that it was good under it serves, and the folder is as broken as before.
+    fs::write(installation.path("keyward.toml"), &before).unwrap();
+    let log = installation.path("serve-1.log");
+    let process = installation.command(&["serve"]).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let mut process = Ended(process);
+    wait_for("the gateway to listen", || fs::read_to_string(&log).unwrap().contains("\"serving\"").then_some(()));
+    process.0.kill().unwrap();
+    drop(process);
+    fs::write(installation.path("policies/attachments.json"), folder).unwrap();
+    let gateway = TestGateway::of(installation);
+    assert_eq!(read(&gateway, &contractor, "demo/db").status, 403);
+    assert_eq!(read(&gateway, &corp.token_of("ann", &[], &[], 600), "demo/db").status, 200);
+    gateway.finish();
 }
 
 /// A process that does not outlive its test.
