@@ -309,6 +309,31 @@ fn check_cycles(groups: &[Group], findings: &mut Findings) {
     }
 }
 
+/// The groups that a token sheds by leaving its groups out: those of issuers that do not require them, and groups of the folder
+/// that have one of those among their members, at any depth.
+pub(super) struct Sheddable<'a> {
+    settings: &'a Settings,
+    /// Groups of the folder, each with a token group.
+    through: HashMap<&'a Principal, &'a Principal>,
+}
+
+impl<'a> Sheddable<'a> {
+    pub(super) fn of(all: &'a Attachments, settings: &'a Settings) -> Self {
+        Self { settings, through: reached_through_optional(all, settings) }
+    }
+
+    /// Refuses to hang `what` on `principal`, if a token sheds it.
+    pub(super) fn check(&self, what: &str, principal: &Principal, at: Position, findings: &mut Findings) {
+        let is_one = is_optional_group(principal, self.settings);
+        let group = if is_one { Some(principal) } else { self.through.get(principal).copied() };
+        let Some(group) = group else { return };
+        let message = format!(
+            "a {what} here is shed by a token without groups (`{group}`): set `groups = \"required\"` for that issuer, or attach it to `issuer/<name>`"
+        );
+        findings.add(at, Code::PrincipalGroupOptional, principal.as_str(), message);
+    }
+}
+
 /// What an attachment does that a caller could wish to shed.
 pub(super) struct Limits<'a> {
     pub(super) attachment: &'a Attachment,
@@ -317,21 +342,11 @@ pub(super) struct Limits<'a> {
 
 /// Refuses a deny or boundary that is reached through a token group of an issuer that does not require groups: a
 /// token could leave the claim out and shed it (D12).
-pub(super) fn check_sheddable(all: &Attachments, limits: &[Limits<'_>], settings: &Settings, findings: &mut Findings) {
-    let through = reached_through_optional(all, settings);
+pub(super) fn check_sheddable(sheddable: &Sheddable<'_>, limits: &[Limits<'_>], findings: &mut Findings) {
     for limit in limits {
         for to in &limit.attachment.to {
-            let Subject::Principal(principal) = &to.value else {
-                continue;
-            };
-            let token_group =
-                if is_optional_group(principal, settings) { Some(principal) } else { through.get(principal).copied() };
-            if let Some(group) = token_group {
-                let message = format!(
-                    "a {} here is shed by a token without groups (`{group}`): set `groups = \"required\"` for that issuer, or attach it to `issuer/<name>`",
-                    limit.what
-                );
-                findings.add(to.at, Code::PrincipalGroupOptional, &to.text, message);
+            if let Subject::Principal(principal) = &to.value {
+                sheddable.check(limit.what, principal, to.at, findings);
             }
         }
     }

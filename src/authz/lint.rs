@@ -103,6 +103,7 @@ fn check_statement(
     values::check(statement, surroundings, warnings);
     values::check_foreign(statement, settings, warnings);
     attached::check_lists(statement, reach, warnings);
+    attached::check_trust(statement, reach, warnings);
 }
 
 /// The documents with a deny.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::attachments::{Attachments, Known, Limits, check_sheddable};
+use super::attachments::{Attachments, Known, Limits, Sheddable, check_sheddable};
 use super::document::Document;
 use super::finding::{Code, Finding, Findings};
 use super::folder::FileKind;
@@ -128,8 +128,10 @@ impl<'a> Read<'a> {
         let denies = denies.map(|attachment| Limits { attachment, what: "deny" });
         let boundaries = self.attachments.boundaries.iter().map(|attachment| Limits { attachment, what: "boundary" });
         let limits: Vec<Limits<'_>> = denies.chain(boundaries).collect();
-        check_sheddable(&self.attachments, &limits, self.settings, &mut findings);
+        let sheddable = Sheddable::of(&self.attachments, self.settings);
+        check_sheddable(&sheddable, &limits, &mut findings);
         self.findings.extend(findings.into_list());
+        self.findings.extend(self.roles.values().flat_map(|trust| trust.check_sheddable(&sheddable)));
     }
 }
 

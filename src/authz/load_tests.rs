@@ -42,6 +42,38 @@ fn attack_d12_c45_limits_on_groups_that_a_token_may_leave_out_do_not_load() {
 }
 
 #[test]
+fn attack_d12_a_deny_in_a_trust_policy_on_groups_that_a_token_may_leave_out_does_not_load() {
+    let try_load = |groups: &str, effect: &str, principals: &str| {
+        let own = r#"{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["user/dev/a"]}}"#;
+        let other = format!(r#"{{"effect":"{effect}","action":"sts:AssumeRole*","principal":{{"qcs":{principals}}}}}"#);
+        let files = [
+            ("attachments.json", grouped(groups, &[], &[])),
+            ("roles/deploy.json", document(&format!("{own},\n{other}"))),
+        ];
+        load(&files.each_ref().map(|(path, text)| (*path, text.as_str()))).err().unwrap_or_default()
+    };
+    let place = |finding: &super::Finding| {
+        (finding.file.clone(), finding.line, finding.column, finding.code, finding.text.clone())
+    };
+    let refused =
+        |column, text: &str| ("roles/deploy.json".to_owned(), 2, column, Code::PrincipalGroupOptional, text.to_owned());
+    let found =
+        |groups: &str, principals: &str| -> Vec<_> { try_load(groups, "deny", principals).iter().map(place).collect() };
+    assert_eq!(found("", r#""group/dev/x""#), [refused(64, "group/dev/x")]);
+    assert_eq!(found("", r#"["user/dev/a","group/dev/x"]"#), [refused(78, "group/dev/x")]);
+    let nested = r#""g":["group/dev/x"],"h":["group/local/g"]"#;
+    assert_eq!(found(nested, r#"["group/local/h"]"#), [refused(65, "group/local/h")]);
+    for (groups, effect, principals) in [
+        ("", "allow", r#"["group/dev/x"]"#),
+        (nested, "allow", r#"["group/local/h"]"#),
+        ("", "deny", r#"["group/corp/x","user/dev/b","role/dev/x"]"#),
+        (r#""g":["user/dev/a","role/dev/x","group/corp/x"]"#, "deny", r#"["group/local/g"]"#),
+    ] {
+        assert_eq!(try_load(groups, effect, principals), [], "{groups} {effect} {principals}");
+    }
+}
+
+#[test]
 fn c42_an_attachment_of_a_policy_that_does_not_exist_is_refused() {
     assert_eq!(
         codes(&[("attachments.json", &attached(&[("p", "everyone")], &[("q", "everyone")]))]),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::action_pattern::ActionSet;
-use super::attachments::Known;
+use super::attachments::{Known, Placed, Sheddable};
 use super::condition::{self, Clause, Keys};
 use super::decision::StatementEffect;
 use super::document::{
@@ -41,7 +41,7 @@ pub(super) struct Trust {
 /// One statement, and whom it is about.
 #[derive(Debug)]
 struct TrustStatement {
-    principals: Vec<Principal>,
+    principals: Vec<Placed<Principal>>,
     /// Issuers whose tokens count as web identities.
     providers: Vec<String>,
     statement: Arc<Statement>,
@@ -55,7 +55,18 @@ impl Trust {
 
     /// Everybody whom it names.
     pub(super) fn principals(&self) -> impl Iterator<Item = &Principal> {
-        self.statements.iter().flat_map(|statement| &statement.principals)
+        self.statements.iter().flat_map(|statement| &statement.principals).map(|principal| &principal.value)
+    }
+
+    /// Refuses a deny on a group that a token sheds by leaving its groups out (D12).
+    pub(super) fn check_sheddable(&self, sheddable: &Sheddable<'_>) -> Vec<Finding> {
+        let mut findings = Findings::of(&format!("roles/{}.json", self.name));
+        for one in self.statements.iter().filter(|one| one.statement.effect == StatementEffect::Deny) {
+            for principal in &one.principals {
+                sheddable.check("deny", &principal.value, principal.at, &mut findings);
+            }
+        }
+        findings.into_list()
     }
 
     /// In seconds.
@@ -75,7 +86,8 @@ impl Trust {
         let named = |one: &TrustStatement| {
             let is_provided = provider.is_some_and(|issuer| one.providers.iter().any(|name| name == issuer));
             let counts = |full: bool| full || one.statement.effect == StatementEffect::Deny;
-            one.statement.actions.names(action) && (is_provided || one.principals.iter().filter_map(names).any(counts))
+            let principals = one.principals.iter().map(|principal| &principal.value);
+            one.statement.actions.names(action) && (is_provided || principals.filter_map(names).any(counts))
         };
         let statements = self.statements.iter().zip(0..).filter(|(one, _)| named(one));
         statements
@@ -87,19 +99,21 @@ impl Trust {
         let all = find(members, "principal").and_then(Node::as_object).unwrap_or_default();
         let of = |key: &'static str| {
             let of_key = all.iter().filter(move |member| member.key == key);
-            of_key.flat_map(|member| member.node.one_or_many()).filter_map(Node::as_str)
+            of_key.flat_map(|member| member.node.one_or_many()).filter_map(|node| Some((node.at, node.as_str()?)))
         };
         if actions.rows().any(|(_, action)| action.operation == Operation::AssumeRole) {
-            let services = of("qcs").filter(|name| name.starts_with("service/")).map(str::to_owned);
+            let services =
+                of("qcs").map(|(_, name)| name).filter(|name| name.starts_with("service/")).map(str::to_owned);
             match effect {
                 StatementEffect::Deny => self.denied.extend(services),
                 StatementEffect::Allow if clauses.is_empty() => self.allowed.extend(services),
                 StatementEffect::Allow => {}
             }
         }
-        let providers = of("federated").filter_map(|name| name.strip_prefix("oidc-provider/"));
+        let providers = of("federated").filter_map(|(_, name)| name.strip_prefix("oidc-provider/"));
+        let placed = |at, text: &str| Some(Placed { at, text: text.to_owned(), value: Principal::parse(text).ok()? });
         self.statements.push(TrustStatement {
-            principals: of("qcs").filter_map(|name| Principal::parse(name).ok()).collect(),
+            principals: of("qcs").filter_map(|(at, text)| placed(at, text)).collect(),
             providers: providers.map(str::to_owned).collect(),
             statement: Arc::new(Statement::of_trust(effect, actions, clauses)),
         });

@@ -165,15 +165,29 @@ pub(super) fn check_roles(reach: &Reach<'_>, denying: &BTreeSet<String>, warning
     let limits = limits.chain(reach.attachments.boundaries.iter().map(|attachment| (attachment, "boundary")));
     for (attachment, what) in limits {
         for to in &attachment.to {
-            let Subject::Principal(principal) = &to.value else { continue };
-            let is_token_role = |who: &&Principal| who.kind() == Kind::Role && who.issuer() != Some(LOCAL);
-            if let Some(role) = reach.down(principal).into_iter().find(is_token_role) {
-                let message = format!(
-                    "a token without roles sheds this {what} (`{role}`): attach it to a group of an issuer with \
-                     `groups = \"required\"`, to users, or to `issuer/<name>`"
-                );
-                warnings.add(Rule::SheddableRole, spot(to), message);
+            if let Subject::Principal(principal) = &to.value {
+                check_role(principal, what, reach, spot(to), warnings);
             }
         }
+    }
+}
+
+/// A deny on a token role in a trust policy.
+pub(super) fn check_trust(statement: &Written<'_>, reach: &Reach<'_>, warnings: &mut Warnings) {
+    for node in statement.principals.iter().filter(|_| statement.denies()) {
+        if let Some(principal) = node.as_str().and_then(|text| Principal::parse(text).ok()) {
+            check_role(&principal, "deny", reach, statement.spot_at(node), warnings);
+        }
+    }
+}
+
+fn check_role<'a>(principal: &'a Principal, what: &str, reach: &Reach<'a>, at: Spot<'_>, warnings: &mut Warnings) {
+    let is_token_role = |who: &&Principal| who.kind() == Kind::Role && who.issuer() != Some(LOCAL);
+    if let Some(role) = reach.down(principal).into_iter().find(is_token_role) {
+        let message = format!(
+            "a token without roles sheds this {what} (`{role}`): attach it to a group of an issuer with \
+             `groups = \"required\"`, to users, or to `issuer/<name>`"
+        );
+        warnings.add(Rule::SheddableRole, at, message);
     }
 }

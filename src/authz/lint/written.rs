@@ -73,8 +73,7 @@ impl Page {
     /// The principals that it names, with their places.
     pub(super) fn principals(&self) -> impl Iterator<Item = &Node> {
         let list = find(&self.members, "statement").and_then(Node::as_list).unwrap_or_default();
-        let principals = list.iter().filter_map(|node| find(node.as_object()?, "principal")?.as_object()).flatten();
-        principals.filter(|member| member.key == "qcs").flat_map(|member| member.node.one_or_many())
+        list.iter().filter_map(Node::as_object).flat_map(principals)
     }
 
     /// The start of the file.
@@ -94,6 +93,8 @@ pub(super) struct Written<'a> {
     pub(super) effect: StatementEffect,
     pub(super) actions: ActionSet,
     pub(super) action_nodes: &'a [Node],
+    /// None but in a trust policy: those under `qcs`.
+    pub(super) principals: Vec<&'a Node>,
     /// Of a trust policy: everything.
     pub(super) resources: Vec<(ResourcePattern, &'a Node)>,
     /// None if all of it is for foreign services.
@@ -132,9 +133,10 @@ impl<'a> Written<'a> {
             Kind::Document(_) => Keys::Document,
         };
         let clauses = find(members, "condition").map(|node| clauses(node, keys, settings)).unwrap_or_default();
-        let (action_nodes, reaching) = (action.one_or_many(), Vec::new());
+        let (action_nodes, principals) = (action.one_or_many(), principals(members).collect());
+        let (at, reaching) = (node.at, Vec::new());
         let mut written =
-            Self { page, place, at: node.at, effect, actions, action_nodes, resources, clauses, reaching };
+            Self { page, place, at, effect, actions, action_nodes, principals, resources, clauses, reaching };
         written.reaching = written.actions.rows().filter(|(_, action)| written.can_match(action)).collect();
         Some(written)
     }
@@ -200,6 +202,12 @@ impl<'a> WrittenClause<'a> {
     pub(super) fn spot(&self, statement: &Written<'a>) -> Spot<'a> {
         statement.spot_of(self.operator_node.at, self.operator_text())
     }
+}
+
+/// The principals under `qcs` of a statement.
+fn principals(statement: &[Member]) -> impl Iterator<Item = &Node> {
+    let members = find(statement, "principal").and_then(Node::as_object).unwrap_or_default();
+    members.iter().filter(|member| member.key == "qcs").flat_map(|member| member.node.one_or_many())
 }
 
 /// The actions that one pattern or list of them names.

@@ -83,6 +83,13 @@ impl World {
         for (_, to) in &mut self.boundaries {
             to.retain(|target| !whole.optional_group(target));
         }
+        let denies = self.trust.iter_mut().filter(|statement| statement["effect"] == "deny");
+        for named in denies.filter_map(|statement| statement["principal"].get_mut("qcs")?.as_array_mut()) {
+            named.retain(|one| one.as_str().is_none_or(|one| !whole.optional_group(one)));
+            if named.is_empty() {
+                named.push(json!("user/corp/b"));
+            }
+        }
         self
     }
 }
