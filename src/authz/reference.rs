@@ -111,9 +111,10 @@ impl Reference {
         for (statement, body) in trust["statement"].as_array().expect("a list of statements").iter().enumerate() {
             let deny = body["effect"] == "deny";
             let counting = if deny { &names.all } else { &names.full };
-            let is_named = named(body, "qcs").iter().any(|one| counting.contains(one));
-            let is_provided =
-                question.action.name == "AssumeRoleWithWebIdentity" && named(body, "federated").contains(&provider);
+            let is_web = question.action.name == "AssumeRoleWithWebIdentity";
+            let may_name = deny || question.action.name == "AssumeRole";
+            let is_named = may_name && named(body, "qcs").iter().any(|one| counting.contains(one));
+            let is_provided = is_web && named(body, "federated").contains(&provider);
             let is_asked = texts(&body["action"])
                 .into_iter()
                 .any(|action| action_matches(action, question.action.service.name(), question.action.name));

@@ -17,7 +17,7 @@ use super::finding::{Code, Finding, Findings};
 use super::json::{Member, Node};
 use super::operator::{Comparison, Qualifier};
 use super::{PolicyFile, Settings};
-use crate::actions::{ConditionKey, Operation};
+use crate::actions::{ACTIONS, ConditionKey, Operation};
 use crate::principal::Principal;
 
 /// Longest session of a role whose file says nothing, and the most that a file may say, in seconds.
@@ -77,15 +77,19 @@ impl Trust {
     /// The statements that name the action at this place of the catalogue and the caller: by the issuer of a web identity, or by
     /// what it is or is a member of. `names` says of a principal whether the caller is that, and whether it counts in full: else
     /// it only denies.
+    ///
+    /// SECURITY: who shows a web identity is allowed by its issuer alone, whatever the actions of other statements match: it is asked
+    /// for no grant of its own, so a principal that needs one would do without.
     pub(super) fn rows(
         &self,
         action: usize,
         provider: Option<&str>,
         names: &dyn Fn(&Principal) -> Option<bool>,
     ) -> Vec<Row> {
+        let is_web = ACTIONS.get(action).is_some_and(|action| action.operation == Operation::AssumeRoleWithWebIdentity);
         let named = |one: &TrustStatement| {
             let is_provided = provider.is_some_and(|issuer| one.providers.iter().any(|name| name == issuer));
-            let counts = |full: bool| full || one.statement.effect == StatementEffect::Deny;
+            let counts = |full: bool| (full && !is_web) || one.statement.effect == StatementEffect::Deny;
             let principals = one.principals.iter().map(|principal| &principal.value);
             one.statement.actions.names(action) && (is_provided || principals.filter_map(names).any(counts))
         };

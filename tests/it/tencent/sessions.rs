@@ -130,6 +130,37 @@ fn attack_a16_a_web_identity_that_is_not_trusted_begins_no_session_and_learns_of
 }
 
 #[test]
+fn attack_a16_a_principal_takes_no_role_as_a_web_identity_without_the_grant_that_it_needs() {
+    let corp = Issuer::new("corp");
+    let any =
+        |effect: &str, who: &str| json!({"effect": effect, "action": "sts:AssumeRole*", "principal": {"qcs": [who]}});
+    let policies = Policies::default()
+        .role("wide", &[any("allow", "user/corp/alice"), any("allow", "user/corp/ops")], None)
+        .role("closed", &[shown_by("corp", "ci"), any("deny", "user/corp/ci")], None)
+        .allow("take", &["sts:AssumeRole"], "*")
+        .attach("take", &["user/corp/ops"]);
+    let gateway = with_door().issuer(&corp, "").policies(policies).start();
+    let taken = |sub: &str| {
+        let parameters = json!({"RoleArn": "role/local/wide", "RoleSessionName": "deploy"});
+        gateway.call(&token(&corp, sub, &[]), "AssumeRole", &parameters).code().to_owned()
+    };
+    let web = |sub: &str, role: &str| {
+        let reply = shown(&gateway, &token(&corp, sub, &[]), &format!("qcs::cam::uin/100000000001:roleName/{role}"));
+        (reply.code().to_owned(), gateway.record_of(&reply)["reason"].clone())
+    };
+    assert_eq!((taken("alice").as_str(), taken("ops").as_str()), ("UnauthorizedOperation", "ok"));
+    for sub in ["alice", "ops"] {
+        assert_eq!(web(sub, "wide"), ("UnauthorizedOperation".to_owned(), json!("default_deny")), "{sub}");
+    }
+    assert_eq!(
+        web("ci", "closed"),
+        ("UnauthorizedOperation".to_owned(), json!("explicit_deny")),
+        "a deny counts for both"
+    );
+    gateway.finish();
+}
+
+#[test]
 fn attack_l06_skip_is_for_the_web_identity_alone_and_that_for_skip_alone() {
     let corp = Issuer::new("corp");
     let gateway = builder(&corp).start();
