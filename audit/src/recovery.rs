@@ -8,7 +8,8 @@
 //!
 //! A file of the log that was synced and closed is another matter: a crash does not take it away. If one is missing or
 //! short, the copy is opened without it and without the files behind it, and the judge may say what is left; but it takes the
-//! store's place only for whoever accepts the loss ([`open_what_is_left`]).
+//! store's place only for whoever accepts the loss ([`open_what_is_left`]). The record of that is written to the copy first:
+//! a store without the gap, and without a word of it, would look whole.
 //!
 //! DURABILITY: the swap is two renames, each synced: `<store>` to `<store>.torn`, then `<store>.recovery` to
 //! `<store>`; then `<store>.torn` is removed. If the process dies
@@ -36,6 +37,11 @@ pub struct Opened {
     pub tail: Tail,
 }
 
+/// What is to happen to a store that has just been opened, before it is served or takes the place of another. It is told the
+/// file of the log that is gone, if what follows that was cut off. If it fails, the store is as it was found, but for what it
+/// did itself to one that opened whole.
+pub type Work<'a> = dyn FnMut(&RocksStore, Option<&str>) -> Result<(), StoreError> + 'a;
+
 /// Opens the store at `path` if `judge` accepts what it holds: as it is, or else its copy cut off at the damage.
 ///
 /// # Errors
@@ -44,51 +50,64 @@ pub struct Opened {
 /// [`StoreError::InUse`] if another process has it open or recovers it; else as [`RocksStore::open`]. After each of
 /// them the files of the store are as they were.
 pub fn open_with_recovery(path: &Path, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
-    open(path, judge, Gap::Refused)
+    open(path, &mut |store, gap| {
+        ask(store, judge)?;
+        gap.map_or(Ok(()), |file| Err(StoreError::Gap(file.to_owned())))
+    })
 }
 
-/// The same, and what lies before a gap in its log will do: for an operator who accepts that what follows is lost.
+/// The same with `work` in place of a judge, and what lies before a gap in its log will do: for an operator who accepts that
+/// what follows is lost.
 ///
 /// # Errors
-/// As [`open_with_recovery`], but for the gap.
-pub fn open_what_is_left(path: &Path, judge: &mut Judge<'_>) -> Result<Opened, StoreError> {
-    open(path, judge, Gap::Accepted)
+/// As [`open_with_recovery`], but for the gap; or that of `work`.
+pub fn open_what_is_left(path: &Path, work: &mut Work<'_>) -> Result<Opened, StoreError> {
+    open(path, work)
 }
 
-/// What to do about a synced file of the log that is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gap {
-    Refused,
-    Accepted,
+/// Shows `look` what [`open_what_is_left`] would open. A copy is thrown away: the store is as it was found.
+///
+/// # Errors
+/// As [`open_what_is_left`].
+pub fn look_at_what_is_left(path: &Path, look: &mut dyn FnMut(&RocksStore)) -> Result<(), StoreError> {
+    let mut looked = false;
+    let opened = open(path, &mut |store, _| {
+        look(store);
+        looked = true;
+        Err(StoreError::Closed)
+    });
+    match opened {
+        Err(StoreError::Closed) if looked => Ok(()),
+        other => other.map(|_| ()),
+    }
 }
 
-fn open(path: &Path, judge: &mut Judge<'_>, gap: Gap) -> Result<Opened, StoreError> {
+fn open(path: &Path, work: &mut Work<'_>) -> Result<Opened, StoreError> {
     let place = Place::of(path)?;
     let _alone = place.lock()?;
     place.settle().map_err(|error| place.failed("clean up beside", &error))?;
     match RocksStore::open(path, Recovery::Absolute) {
         Ok(store) => {
-            ask(&store, judge)?;
+            work(&store, None)?;
             Ok(Opened { store, tail: Tail::Whole })
         }
-        Err(StoreError::Damaged(_) | StoreError::Gap(_)) => recover(&place, judge, gap),
+        Err(StoreError::Damaged(_) | StoreError::Gap(_)) => recover(&place, work),
         Err(error) => Err(error),
     }
 }
 
-fn recover(place: &Place, judge: &mut Judge<'_>, gap: Gap) -> Result<Opened, StoreError> {
-    let judged = place.copy().map_err(|error| place.failed("copy", &error)).and_then(|()| {
+fn recover(place: &Place, work: &mut Work<'_>) -> Result<Opened, StoreError> {
+    let worked = place.copy().map_err(|error| place.failed("copy", &error)).and_then(|()| {
         match RocksStore::open(&place.recovery, Recovery::PointInTime) {
-            Ok(copy) => ask(&copy, judge),
+            Ok(copy) => work(&copy, None),
             Err(StoreError::Gap(file)) => {
                 place.cut_copy_at(&file).map_err(|error| place.failed("cut the copy of", &error))?;
-                ask(&RocksStore::open(&place.recovery, Recovery::BeforeGap)?, judge)?;
-                if gap == Gap::Accepted { Ok(()) } else { Err(StoreError::Gap(file)) }
+                work(&RocksStore::open(&place.recovery, Recovery::BeforeGap)?, Some(&file))
             }
             Err(error) => Err(error),
         }
     });
-    if let Err(error) = judged {
+    if let Err(error) = worked {
         place.remove_copy().map_err(|error| place.failed("clean up beside", &error))?;
         return Err(error);
     }

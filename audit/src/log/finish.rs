@@ -13,33 +13,33 @@ use std::path::{Path, PathBuf};
 
 use super::followers;
 use super::keys::{ChainId, number};
-use super::loss::{AcceptError, Accepted, open_left};
+use super::loss::{AcceptError, Accepted, left, open_left};
 use super::open::create_mark;
 use super::restored;
-use super::start::Examined;
+use super::start::{self, Examined, OpenError};
 use crate::hash;
 use crate::mark::{MarkError, MarkFile};
-use crate::record::{Kind, Record};
+use crate::recovery;
 use crate::statement::{Loss, SignedLoss};
 use crate::store::{self, Family, Key, Snapshot, Store, StoreError, Write};
 
 /// The loss that was accepted under `origin`, if its record is the last one of the log in `store`: then nothing was
-/// served since, and all that is left to do is to [`finish`] it.
+/// served since, and all that is left to do is to [`finish`] it. Nothing is changed.
 ///
 /// # Errors
 /// [`AcceptError`] if what is left of the log does not open.
 pub fn begun(store: &Path, origin: &str) -> Result<Option<Loss>, AcceptError> {
-    let (store, examined) = open_left(store, origin)?;
-    begun_on(&store, &examined, origin)
+    let mut found = Ok(None);
+    recovery::look_at_what_is_left(store, &mut |store| {
+        found = left(store, origin).and_then(|examined| begun_on(store, &examined, origin));
+    })
+    .map_err(OpenError::from)?;
+    found
 }
 
 pub(super) fn begun_on(store: &dyn Store, examined: &Examined, origin: &str) -> Result<Option<Loss>, AcceptError> {
-    let Some(last) = examined.head.size.checked_sub(1) else { return Ok(None) };
-    let record = store::read(store, |rows| rows.get(Family::Records, &examined.id().record(last).bytes))?;
-    let record = record.and_then(|bytes| Record::parse(&bytes).ok()).filter(|record| record.kind() == Kind::Loss);
-    let Some(record) = record else { return Ok(None) };
-    let loss = SignedLoss::from_record(&record)?.loss().clone();
-    Ok((loss.old_origin == origin).then_some(loss))
+    let record = store::read(store, |rows| start::last_loss(rows, examined, origin))?;
+    Ok(record.map(|record| SignedLoss::from_record(&record)).transpose()?.map(|signed| signed.loss().clone()))
 }
 
 /// Finishes the loss that was accepted under `origin` and that [`begun`] has found.
@@ -47,8 +47,11 @@ pub(super) fn begun_on(store: &dyn Store, examined: &Examined, origin: &str) -> 
 /// # Errors
 /// [`AcceptError`]; what was done stays done, and it may be finished again.
 pub fn finish(store: &Path, high_water_mark: &Path, origin: &str) -> Result<Accepted, AcceptError> {
-    let (store, examined) = open_left(store, origin)?;
-    let loss = begun_on(&store, &examined, origin)?.ok_or(AcceptError::NotBegun)?;
+    let (store, (examined, loss)) = open_left(store, |store, _| {
+        let examined = left(store, origin)?;
+        let loss = begun_on(store, &examined, origin)?.ok_or(AcceptError::NotBegun)?;
+        Ok((examined, loss))
+    })?;
     finish_on(&store, &examined, &loss, high_water_mark)
 }
 

@@ -4,7 +4,8 @@
 //! under a new origin and a new key, and the first record of the new epoch says what was lost, signed by the new key
 //! and by the old one if it is still there. Tree and chain go on.
 //! DURABILITY: the record first, then the new mark ([`mod@super::finish`]). If the process dies in between, the log is still
-//! refused, and the operator finishes what was begun. INVARIANT: whoever made the new key keeps it unless the error says
+//! refused, and the operator finishes what was begun. Where a copy that was cut off takes the store's place, the record is in
+//! it before it does. INVARIANT: whoever made the new key keeps it unless the error says
 //! that nothing was appended ([`AcceptError::is_before_the_record`]).
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use crate::note::{SigningKey, VerifyingKey};
 use crate::recovery;
 use crate::statement::{Head, Loss, StatementError};
 use crate::store::rocks::RocksStore;
-use crate::store::{self, Commit, Guard, Snapshot, Store, StoreError};
+use crate::store::{self, Commit, Guard, Store, StoreError};
 
 /// What an operator accepts, and how the log goes on.
 pub struct Acceptance<'a> {
@@ -115,26 +116,39 @@ impl AcceptError {
 /// [`AcceptError`]; before the record is appended nothing has changed, behind it [`mod@super::finish`] goes on.
 pub fn accept(acceptance: &Acceptance<'_>, environment: &Environment) -> Result<Accepted, AcceptError> {
     let mark = read_mark(acceptance.high_water_mark)?;
-    let (store, examined) = open_left(acceptance.store, acceptance.origin)?;
-    accept_on(&store, examined, mark.as_ref(), acceptance, environment)
+    let (store, (examined, loss)) =
+        open_left(acceptance.store, |store, is_cut| accept_on(store, is_cut, mark.as_ref(), acceptance, environment))?;
+    finish_on(&store, &examined, &loss, acceptance.high_water_mark)
 }
 
-/// Opens what is left of the log that signs under `origin`.
-pub(super) fn open_left(path: &Path, origin: &str) -> Result<(RocksStore, Examined), AcceptError> {
-    let mut found = None;
-    let opened = recovery::open_what_is_left(path, &mut |rows| start::judge(&mut found, left(rows, origin)));
-    let examined = match (found, &opened) {
-        (Some(examined), _) => examined?,
-        (None, _) => return Err(opened.err().unwrap_or(StoreError::Closed).into()),
-    };
-    Ok((opened?.store, examined))
+/// Opens what is left of a log, with `work` done on it before it takes the store's place: if that fails, it does not. `work`
+/// is told whether what lay behind a gap is cut off.
+pub(super) fn open_left<R>(
+    path: &Path,
+    mut work: impl FnMut(&dyn Store, bool) -> Result<R, AcceptError>,
+) -> Result<(RocksStore, R), AcceptError> {
+    let mut done = None;
+    let opened = recovery::open_what_is_left(path, &mut |store, gap| {
+        let worked = work(store, gap.is_some());
+        let refusal = worked.as_ref().err().map(|error| StoreError::Refused(error.to_string()));
+        done = Some(worked);
+        refusal.map_or(Ok(()), Err)
+    });
+    match (opened, done) {
+        (_, Some(Err(error))) => Err(error),
+        (Ok(opened), Some(Ok(done))) => Ok((opened.store, done)),
+        (Err(error), Some(Ok(_))) => Err(error.into()),
+        (opened, None) => Err(OpenError::Store(opened.err().unwrap_or(StoreError::Closed)).into()),
+    }
 }
 
-/// What is left of the log must fit itself.
-fn left(rows: &dyn Snapshot, origin: &str) -> Result<Examined, OpenError> {
-    let examined = start::load(rows, origin)?;
-    start::recheck(rows, &examined, None)?;
-    Ok(examined)
+/// What is left of the log that signs under `origin`: it must fit itself.
+pub(super) fn left(store: &dyn Store, origin: &str) -> Result<Examined, AcceptError> {
+    let examined = store::read(store, |rows| {
+        let examined = start::load(rows, origin);
+        Ok(examined.and_then(|examined| start::recheck(rows, &examined, None).map(|()| examined)))
+    });
+    Ok(examined??)
 }
 
 fn read_mark(path: &Path) -> Result<Option<Mark>, MarkError> {
@@ -145,19 +159,22 @@ fn read_mark(path: &Path) -> Result<Option<Mark>, MarkError> {
     }
 }
 
+/// Appends the record of the loss to what is left in `store`, if there is one to be accepted. A store that `is_cut` has lost
+/// what lay behind its gap, even if the mark knows of none of it.
 pub(super) fn accept_on(
     store: &dyn Store,
-    mut examined: Examined,
+    is_cut: bool,
     mark: Option<&Mark>,
     acceptance: &Acceptance<'_>,
     environment: &Environment,
-) -> Result<Accepted, AcceptError> {
+) -> Result<(Examined, Loss), AcceptError> {
     let origin = acceptance.new_key.verifying_key().name();
     if origin == acceptance.origin {
         return Err(AcceptError::SameOrigin(origin.to_owned()));
     }
     let restored = restored::read(acceptance.high_water_mark).map_err(AcceptError::Restored)?;
-    if let (Some(mark), None) = (mark, &restored) {
+    let mut examined = left(store, acceptance.origin)?;
+    if let (Some(mark), None, false) = (mark, &restored, is_cut) {
         refuse_whole(store, acceptance.origin, mark)?;
     }
     if let Some(loss) = begun_on(store, &examined, acceptance.origin)? {
@@ -167,7 +184,7 @@ pub(super) fn accept_on(
     let lost = mark.filter(|mark| restored.is_none() || mark.size > examined.head.size);
     let loss = statement(&examined, lost, acceptance);
     examined.head = append(store, &examined, &loss, restored.as_ref(), acceptance, environment)?;
-    finish_on(store, &examined, &loss, acceptance.high_water_mark)
+    Ok((examined, loss))
 }
 
 /// A log that its mark shows to be whole has lost nothing.

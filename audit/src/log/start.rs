@@ -2,7 +2,7 @@
 //!
 //! INVARIANT I7: refused if and only if a record below the high-water mark is lost: fewer records than the mark
 //! remembers, another head at the mark's size, a record that its commitment does not fit, or no readable mark to show
-//! the contrary. A torn record above the mark is normal after a crash; a whole file of the engine's log that was synced
+//! the contrary; or if its last record is that of an accepted loss that was not finished. A torn record above the mark is normal after a crash; a whole file of the engine's log that was synced
 //! and is gone is not. Nothing is changed here.
 
 use super::head::{self, Head, TILE, damaged};
@@ -80,6 +80,12 @@ pub enum OpenError {
         /// What is known of later ones.
         newer: String,
     },
+    /// A loss was accepted, and what follows its record was not done.
+    #[error(
+        "a loss was accepted, and the log goes on under the origin `{0}`, but that was not finished. with the server stopped run \
+         `keyward audit accept-loss --reason TEXT` again"
+    )]
+    Unfinished(String),
     /// A record does not fit the log's state.
     #[error(
         "index `{index}`: {reason}. the store holds `{size}` records; restore it, or with the server stopped run \
@@ -149,6 +155,10 @@ pub(super) fn examine(rows: &dyn Snapshot, origin: &str, mark: &Mark) -> Result<
     if mark.origin_hash != hash::sha256(origin.as_bytes()) {
         return Err(OpenError::OtherOrigin(origin.to_owned()));
     }
+    if let Some(loss) = last_loss(rows, &examined, origin)? {
+        let new = loss.draft().parameters.get("new_origin").and_then(Value::as_text);
+        return Err(OpenError::Unfinished(new.unwrap_or_default().to_owned()));
+    }
     let (size, marked) = (examined.head.size, mark.size);
     if size < marked {
         return Err(OpenError::Lost { size, mark: marked });
@@ -158,6 +168,15 @@ pub(super) fn examine(rows: &dyn Snapshot, origin: &str, mark: &Mark) -> Result<
     }
     recheck(rows, &examined, Some(mark))?;
     Ok(examined)
+}
+
+/// The last record, if it is that of a loss of the log that signed under `origin`. Such a log may look whole to its mark.
+pub(super) fn last_loss(rows: &dyn Snapshot, examined: &Examined, origin: &str) -> Result<Option<Record>, StoreError> {
+    let Some(last) = examined.head.size.checked_sub(1) else { return Ok(None) };
+    let bytes = rows.get(Family::Records, &examined.id().record(last).bytes)?;
+    let record = bytes.and_then(|bytes| Record::parse(&bytes).ok()).filter(|record| record.kind() == Kind::Loss);
+    let of = |record: &Record| record.draft().parameters.get("old_origin").and_then(Value::as_text) == Some(origin);
+    Ok(record.filter(of))
 }
 
 /// Lets `examine` speak as a judge of a store; what it found is left in `found`.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::log::{Acceptance, Verify, accept};
+use crate::log::{AcceptError, Acceptance, Verify, accept, begun, finish};
 use crate::recovery;
 use crate::store::rocks::{HeldFlushes, RocksStore};
 
@@ -95,7 +95,7 @@ async fn attack_g12_a_closed_log_that_is_missing_is_refused_with_both_sizes_and_
     fs::remove_file(&settings.high_water_mark).unwrap();
     let copy = directory.path().join("read");
     copy_all(&settings.store, &copy);
-    let left = recovery::open_what_is_left(&copy, &mut |_| Ok(store::Verdict::Accept)).unwrap().store;
+    let left = recovery::open_what_is_left(&copy, &mut |_, _| Ok(())).unwrap().store;
     let left = store::read(&left, |rows| Ok(start::load(rows, ORIGIN))).unwrap().unwrap();
     let earlier = left.head.durable();
     crate::log::open::create_mark(&settings.high_water_mark, ORIGIN, &earlier).unwrap();
@@ -123,6 +123,71 @@ async fn attack_g12_a_closed_log_that_is_missing_is_refused_with_both_sizes_and_
     commit(&log, 3).await;
     log.stop().await;
     assert_eq!(log.as_of(), 8);
+    let verify = Verify { origin: &settings.origin, mark: None, indexes: Some([7; 32]) };
+    let report = verify.run(store.as_ref(), &mut |_, _| {}).unwrap();
+    assert_eq!((report.size, report.findings), (8, Vec::new()));
+}
+
+/// The files that hold data, as opposed to the engine's text log and lock.
+fn data(directory: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let holds = |name: &str| [".sst", ".log"].iter().any(|end| name.ends_with(end)) || name.starts_with("MANIFEST-");
+    let names =
+        files(directory).into_keys().filter(|name| name.to_str().is_some_and(|name| holds(name) || name == "CURRENT"));
+    names.map(|name| (name.clone(), fs::read(directory.join(name)).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn attack_g12_a_gap_that_the_mark_does_not_know_of_is_closed_only_with_the_record_of_its_loss() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), clock());
+    let environment = environment(&clock);
+    let mut settings = settings(&directory, limits());
+    let (_, closed) = killed(&directory, &mut settings, &environment).await;
+    fs::remove_file(&closed).unwrap();
+    let mut left = None;
+    recovery::look_at_what_is_left(&settings.store, &mut |store| {
+        left = Some(store::read(store, |rows| Ok(start::load(rows, ORIGIN))).unwrap().unwrap().head.durable());
+    })
+    .unwrap();
+    fs::remove_file(&settings.high_water_mark).unwrap();
+    crate::log::open::create_mark(&settings.high_water_mark, ORIGIN, &left.unwrap()).unwrap();
+    assert!(matches!(Log::open(&settings, &environment), Err(OpenError::Gap { size: 4, mark: 4, .. })));
+
+    // Whoever looks, and whoever is refused, leaves the gap where it is.
+    let before = data(&settings.store);
+    let (same, new_key) = (key(ORIGIN), SigningKey::from_seed("audit.example.com/keyward-2", &[9; 32]).unwrap());
+    let acceptance = |new_key| Acceptance {
+        store: &settings.store,
+        high_water_mark: &settings.high_water_mark,
+        origin: ORIGIN,
+        old_vkey: settings.key.verifying_key(),
+        old_key: Some(settings.key.as_ref()),
+        new_key,
+        reason: "a file of the store is gone",
+    };
+    assert_eq!(begun(&settings.store, ORIGIN).unwrap(), None);
+    assert!(matches!(accept(&acceptance(&same), &environment), Err(AcceptError::SameOrigin(_))));
+    assert!(matches!(finish(&settings.store, &settings.high_water_mark, ORIGIN), Err(AcceptError::NotBegun)));
+    assert!(data(&settings.store) == before, "a refused store was touched");
+    assert!(matches!(Log::open(&settings, &environment), Err(OpenError::Gap { size: 4, mark: 4, .. })));
+
+    // The old mark cannot be moved, and the store looks whole to it: the record of the loss alone keeps it closed.
+    let aside = settings.high_water_mark.with_file_name("hwm.epoch-1");
+    fs::create_dir_all(aside.join("in the way")).unwrap();
+    assert!(matches!(accept(&acceptance(&new_key), &environment), Err(AcceptError::Mark(_))));
+    fs::remove_dir_all(&aside).unwrap();
+    let refused = Log::open(&settings, &environment).expect_err("a refusal");
+    assert!(matches!(&refused, OpenError::Unfinished(origin) if origin == "audit.example.com/keyward-2"), "{refused}");
+    assert!(matches!(accept(&acceptance(&new_key), &environment), Err(AcceptError::Begun(_))));
+    assert_eq!(begun(&settings.store, ORIGIN).unwrap().map(|loss| loss.index), Some(4));
+    let accepted = finish(&settings.store, &settings.high_water_mark, ORIGIN).unwrap();
+    assert_eq!((accepted.recovered, accepted.index), (4, 4));
+
+    settings.origin = accepted.origin;
+    settings.key = Arc::new(new_key);
+    let (log, store) = open(&settings, &environment);
+    commit(&log, 3).await;
+    log.stop().await;
+    assert_eq!((log.as_of(), log.status().epoch), (8, 2));
     let verify = Verify { origin: &settings.origin, mark: None, indexes: Some([7; 32]) };
     let report = verify.run(store.as_ref(), &mut |_, _| {}).unwrap();
     assert_eq!((report.size, report.findings), (8, Vec::new()));

@@ -143,8 +143,8 @@ fn accept(rig: &Rig, disk: &Disk, name: &str, old: bool) -> Result<Accepted, Acc
         reason: "the disk was replaced",
     };
     let mark = MarkFile::open(&rig.settings.high_water_mark).ok().and_then(|file| file.newest());
-    let examined = store::read(&store, |rows| Ok(start::load(rows, ORIGIN))).unwrap().unwrap();
-    accept_on(&store, examined, mark.as_ref(), &acceptance, &rig.environment)
+    let (examined, loss) = accept_on(&store, false, mark.as_ref(), &acceptance, &rig.environment)?;
+    finish_on(&store, &examined, &loss, &rig.settings.high_water_mark)
 }
 
 #[tokio::test]

@@ -66,10 +66,15 @@ impl Rotated {
             assert!(data(&path) == before, "a refused store was touched");
         }
         assert_eq!(asked, [left; 3], "the judge saw what is left");
-        assert!(matches!(open_what_is_left(&path, &mut judge(left + 1)), Err(StoreError::Refused(_))));
+        assert!(matches!(open_what_is_left(&path, &mut judged(left + 1)), Err(StoreError::Refused(_))));
         assert!(data(&path) == before, "a refused store was touched");
 
-        let opened = open_what_is_left(&path, &mut judge(left)).unwrap();
+        let mut seen = 0;
+        look_at_what_is_left(&path, &mut |store| seen = count(store)).unwrap();
+        assert_eq!(seen, left);
+        assert!(data(&path) == before, "a store that was only looked at was touched");
+
+        let opened = open_what_is_left(&path, &mut judged(left)).unwrap();
         assert_eq!((opened.tail, count(&opened.store)), (Tail::Torn, left));
         assert!(matches!(opened.store.commit(&batch(left / BATCH), &[]), Commit::Committed));
         drop(opened);
@@ -77,6 +82,14 @@ impl Rotated {
         assert_eq!((again.tail, count(&again.store)), (Tail::Whole, left + BATCH));
         let place = Place::of(&path).unwrap();
         assert!(!place.recovery.exists() && !place.torn.exists());
+    }
+}
+
+/// The same judge, for what lies before a gap.
+fn judged(mark: u64) -> impl FnMut(&RocksStore, Option<&str>) -> Result<(), StoreError> {
+    move |store, gap| {
+        assert!(gap.is_some());
+        ask(store, &mut judge(mark))
     }
 }
 
