@@ -2,7 +2,8 @@
 //!
 //! INVARIANT I2: derived rows are never in a record's batch; a follower that lags, or starts over, slows no commit, and
 //! queries scan the records above its watermark. If the process dies, rows that were not synced are built again,
-//! because their watermark is gone with them.
+//! because their watermark is gone with them. The same if the store is reopened between the reading and the writing: a batch is
+//! written only on top of the watermark that it was made on.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::fresh::Indexed;
 use super::index::{self, Facts};
 use super::keys::{ChainId, number};
 use super::shared::{Mode, Shared};
-use crate::store::{self, Family, Key, Snapshot, StoreError, Write};
+use crate::store::{self, Family, Guard, Key, Snapshot, StoreError, Write};
 
 /// How often the follower looks for new records.
 const EVERY: Duration = Duration::from_millis(50);
@@ -25,6 +26,15 @@ pub(super) const ROWS: usize = 8_192;
 const CLEARING: &str = "indexes_clearing";
 /// Name of the watermark.
 const INDEXES: &str = "indexes";
+
+/// The next rows.
+pub(super) struct Plan {
+    batch: Vec<Write>,
+    /// How far the indexes reach with them.
+    reached: u64,
+    /// The watermark that they go on top of.
+    guard: Guard,
+}
 
 pub(super) struct Follower {
     log: Arc<Shared>,
@@ -55,16 +65,30 @@ impl Follower {
         if self.log.mode() != Mode::Serving {
             return Ok(false);
         }
-        let to = self.log.as_of();
-        let (batch, reached) = store::read(self.log.store.as_ref(), |rows| self.plan(rows, to))?;
-        if !batch.is_empty() {
-            self.log.write_followed(&batch)?;
-        }
-        self.log.indexed_to.store(reached, Ordering::Release);
-        Ok(!batch.is_empty())
+        self.write(&self.plan()?)
     }
 
-    fn plan(&self, rows: &dyn Snapshot, to: u64) -> Result<(Vec<Write>, u64), StoreError> {
+    /// Writes the rows, unless the store was reopened since and lost some below them: then the next plan begins there.
+    pub(super) fn write(&self, plan: &Plan) -> Result<bool, StoreError> {
+        let moved = !plan.batch.is_empty();
+        if !moved || self.log.write_followed(&plan.batch, &plan.guard)? {
+            self.log.indexed_to.store(plan.reached, Ordering::Release);
+        }
+        Ok(moved)
+    }
+
+    /// The rows of the next records.
+    pub(super) fn plan(&self) -> Result<Plan, StoreError> {
+        let to = self.log.as_of();
+        store::read(self.log.store.as_ref(), |rows| {
+            let key = self.log.id.follower(INDEXES);
+            let guard = Guard { expected: rows.get(Family::Followers, &key.bytes)?, key };
+            let (batch, reached) = self.plan_on(rows, to)?;
+            Ok(Plan { batch, reached, guard })
+        })
+    }
+
+    fn plan_on(&self, rows: &dyn Snapshot, to: u64) -> Result<(Vec<Write>, u64), StoreError> {
         if is_clearing(rows, self.log.id)? {
             return Ok((clear(rows, self.log.id)?, 0));
         }

@@ -19,7 +19,7 @@ use crate::checkpoint::SignedCheckpoint;
 use crate::environment::Environment;
 use crate::event::Refused;
 use crate::hash::Digest;
-use crate::store::{Store, StoreError, Write};
+use crate::store::{Guard, Store, StoreError, Write};
 
 /// The newest head that is durable and under the mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,12 +198,12 @@ impl Shared {
         self.watched(self.store.write_derived(batch))
     }
 
-    /// The same for rows whose watermark is among them.
-    pub(super) fn write_followed(&self, batch: &[Write]) -> Result<(), StoreError> {
-        self.watched(self.store.write_followed(batch))
+    /// The same for rows whose watermark is among them, if `guard` holds; else the answer is false.
+    pub(super) fn write_followed(&self, batch: &[Write], guard: &Guard) -> Result<bool, StoreError> {
+        self.watched(self.store.write_followed(batch, guard))
     }
 
-    fn watched(&self, written: Result<(), StoreError>) -> Result<(), StoreError> {
+    fn watched<R>(&self, written: Result<R, StoreError>) -> Result<R, StoreError> {
         if written.is_err() && self.mode() == Mode::Serving {
             self.suspect.store(true, Ordering::Release);
         }

@@ -262,6 +262,20 @@ fn derived_rows_are_written_and_deleted<H: Home>(home: &H) {
     }
 }
 
+fn a_followed_batch_is_written_only_on_top_of_the_watermark_that_it_was_made_on<H: Home>(home: &H) {
+    let store = home.open();
+    let batch = |row, reached| [put(Family::Indexes, row, ""), put(Family::Followers, "w", reached)];
+    assert!(store.write_followed(&batch("a", "1"), &absent(Family::Followers, "w")).unwrap());
+    for stale in [absent(Family::Followers, "w"), holds(Family::Followers, "w", "2")] {
+        assert!(!store.write_followed(&batch("b", "3"), &stale).unwrap());
+    }
+    assert_eq!(get(&store, Family::Followers, "w").as_deref(), Some("1"));
+    assert_eq!(keys(&store, Family::Indexes, "", "z", false, 9), ["a"]);
+    assert!(store.write_followed(&batch("b", "2"), &holds(Family::Followers, "w", "1")).unwrap());
+    assert_eq!(get(&store, Family::Followers, "w").as_deref(), Some("2"));
+    assert_eq!(keys(&store, Family::Indexes, "", "z", false, 9), ["a", "b"]);
+}
+
 fn i02_authoritative_rows_are_refused_as_derived_writes<H: Home>(home: &H) {
     let store = home.open();
     commit(&store, &[put(Family::Secrets, "row", "1")]);
@@ -270,6 +284,8 @@ fn i02_authoritative_rows_are_refused_as_derived_writes<H: Home>(home: &H) {
             let batch = [put(Family::Indexes, "i", "2"), write];
             let Err(StoreError::Engine(text)) = store.write_derived(&batch) else { panic!("{family:?} was written") };
             assert_eq!(text, format!("rows of `{}` change only with a record", family.name()));
+            let followed = store.write_followed(&batch, &absent(Family::Followers, "w"));
+            assert!(matches!(followed, Err(StoreError::Engine(again)) if again == text));
         }
     }
     assert_eq!(get(&store, Family::Secrets, "row").as_deref(), Some("1"));
@@ -371,6 +387,7 @@ every_engine![
     a_guard_sees_the_commits_before_it_but_not_its_own_batch,
     a_guard_sees_derived_writes,
     derived_rows_are_written_and_deleted,
+    a_followed_batch_is_written_only_on_top_of_the_watermark_that_it_was_made_on,
     i02_authoritative_rows_are_refused_as_derived_writes,
     a_reopened_store_holds_what_was_committed,
     a_reopen_that_the_judge_refuses_says_why,
@@ -383,6 +400,7 @@ every_engine![
 enum Step {
     Commit(Vec<Write>, Vec<Guard>),
     Derived(Vec<Write>),
+    Followed(Vec<Write>, Guard),
     Reopen,
 }
 
@@ -402,9 +420,11 @@ fn any_writes() -> impl Strategy<Value = Vec<Write>> {
 fn any_step() -> impl Strategy<Value = Step> {
     let guards = prop::collection::vec((any_key(), any_value()), 0..3);
     let guards = guards.prop_map(|all| all.into_iter().map(|(key, expected)| Guard { key, expected }).collect());
+    let guard = (any_key(), any_value()).prop_map(|(key, expected)| Guard { key, expected });
     prop_oneof![
         12 => (any_writes(), guards).prop_map(|(writes, guards)| Step::Commit(writes, guards)),
         6 => any_writes().prop_map(Step::Derived),
+        6 => (any_writes(), guard).prop_map(|(writes, guard)| Step::Followed(writes, guard)),
         1 => Just(Step::Reopen),
     ]
 }
@@ -414,6 +434,7 @@ fn answer(store: &dyn Store, step: &Step) -> String {
     match step {
         Step::Commit(writes, guards) => format!("{:?}", store.commit(writes, guards)),
         Step::Derived(writes) => format!("{:?}", store.write_derived(writes)),
+        Step::Followed(writes, guard) => format!("{:?}", store.write_followed(writes, guard)),
         Step::Reopen => format!("{:?}", store.reopen(&mut |_| Ok(Verdict::Accept))),
     }
 }

@@ -138,6 +138,11 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.write_derived(batch)
     }
 
+    fn write_followed(&self, batch: &[Write], guard: &Guard) -> Result<bool, StoreError> {
+        self.check()?;
+        self.inner.write_followed(batch, guard)
+    }
+
     fn compact(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
         self.check()?;
         self.inner.compact(family, from, to)

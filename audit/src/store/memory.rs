@@ -59,6 +59,16 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn write_followed(&self, batch: &[Write], guard: &Guard) -> Result<bool, StoreError> {
+        super::refuse_authoritative(batch)?;
+        let mut rows = self.rows();
+        let holds = rows.get(&guard.key) == guard.expected.as_ref();
+        if holds {
+            apply(&mut rows, batch);
+        }
+        Ok(holds)
+    }
+
     fn compact(&self, _: Family, _: &[u8], _: &[u8]) -> Result<(), StoreError> {
         Ok(())
     }

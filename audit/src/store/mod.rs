@@ -232,14 +232,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// write: the handle is then spent, as after [`Commit::Unknown`].
     fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError>;
 
-    /// As [`Store::write_derived`], and a crash may take the newest of these batches: whole ones, the last first. For
-    /// rows whose watermark is in the same batch, so that their writer goes on where the store really is.
+    /// As [`Store::write_derived`], and a crash or a reopen may take the newest of these batches: whole ones, the last first.
+    /// For rows whose watermark is in the same batch, so that their writer goes on where the store really is: `guard` is the
+    /// watermark that the batch was made on top of. If it does not hold, nothing is written, and the answer is false.
     ///
     /// # Errors
     /// As [`Store::write_derived`].
-    fn write_followed(&self, batch: &[Write]) -> Result<(), StoreError> {
-        self.write_derived(batch)
-    }
+    fn write_followed(&self, batch: &[Write], guard: &Guard) -> Result<bool, StoreError>;
 
     /// Rewrites the files that hold rows of `family` with keys in `[from, to)`, so that nothing is left in them of rows
     /// that were deleted. Reads and writes go on meanwhile; a reopen waits for it.

@@ -225,14 +225,21 @@ impl RocksStore {
         engine.flush_cfs_opt(&families, &options).map_err(|error| failure(&self.path, &error))
     }
 
-    fn derive(&self, batch: &[Write], lasting: Lasting) -> Result<(), StoreError> {
+    /// False if a guard does not hold: the store was reopened since the batch was made, and holds less.
+    fn derive(&self, batch: &[Write], guards: &[Guard], lasting: Lasting) -> Result<bool, StoreError> {
         super::refuse_authoritative(batch)?;
         // Asked before the lock, which a reopen holds: nobody waits one out.
         if !self.serving.load(Ordering::SeqCst) {
             return Err(StoreError::Closed);
         }
         let _writing = self.writing();
-        self.with_engine(|engine| self.write(engine, assemble(engine, batch)?, lasting))
+        self.with_engine(|engine| {
+            let holds = self.broken_guard(engine, guards)?.is_none();
+            if holds {
+                self.write(engine, assemble(engine, batch)?, lasting)?;
+            }
+            Ok(holds)
+        })
     }
 
     /// The place of the first guard that does not hold.
@@ -277,14 +284,14 @@ impl Store for RocksStore {
     }
 
     fn write_derived(&self, batch: &[Write]) -> Result<(), StoreError> {
-        self.derive(batch, Lasting::Logged)
+        self.derive(batch, &[], Lasting::Logged).map(|_| ())
     }
 
     /// The rows of a follower are more bytes than the records that they follow from: outside the write-ahead log they
     /// are not written twice, and no commit syncs them. All families are flushed together (`atomic_flush`), so a crash
     /// leaves them as of one moment.
-    fn write_followed(&self, batch: &[Write]) -> Result<(), StoreError> {
-        self.derive(batch, Lasting::Flushed)
+    fn write_followed(&self, batch: &[Write], guard: &Guard) -> Result<bool, StoreError> {
+        self.derive(batch, std::slice::from_ref(guard), Lasting::Flushed)
     }
 
     /// What is still in memory is written to files first, for all families at once, after which the write-ahead logs

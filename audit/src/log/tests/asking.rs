@@ -238,6 +238,33 @@ async fn indexes_built_again_are_those_that_were() {
 }
 
 #[tokio::test]
+async fn rows_that_were_made_before_a_reopen_took_those_below_them_are_made_again() {
+    let mut rig = Rig::new();
+    for _ in 0..20 {
+        rig.commit(read_of("a")).await.into_event();
+    }
+    rig.index();
+    rig.commit(read_of("b")).await.into_event();
+    let made = rig.follower.plan().unwrap();
+    // The store is reopened without what had been in no file of it.
+    let id = rig.log.shared.id;
+    let keys = crate::log::index::all(id);
+    let mut lost = vec![id.follower("indexes")];
+    let read = rig.log.read(|rows| {
+        rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |key, _| {
+            lost.push(Key::new(Family::Indexes, key));
+            true
+        })
+    });
+    read.unwrap();
+    lost.into_iter().for_each(|key| rig.tamper(key, None));
+    assert!(rig.follower.write(&made).unwrap());
+    rig.index();
+    let verify = crate::log::Verify { origin: ORIGIN, mark: None, indexes: Some([7; 32]) };
+    assert_eq!(verify.run(&MemoryStore::on(&rig.disk), &mut |_, _| {}).unwrap().findings, []);
+}
+
+#[tokio::test]
 async fn indexes_of_a_longer_log_are_dropped_in_blocks_and_built_again() {
     use crate::log::followers::ROWS;
     let mut rig = Rig::new();

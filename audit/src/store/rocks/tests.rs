@@ -97,6 +97,11 @@ fn what_is_only_added_is_written_to_a_table_once() {
     }
 }
 
+/// Rows that follow from nothing have no watermark.
+fn unmarked() -> Guard {
+    Guard { key: Key::new(Family::Followers, "none"), expected: None }
+}
+
 #[test]
 fn to_move_the_rows_of_an_index_together_does_not_cost_the_more_the_longer_the_log() {
     const FLUSHES: u64 = 96;
@@ -107,7 +112,7 @@ fn to_move_the_rows_of_an_index_together_does_not_cost_the_more_the_longer_the_l
             key: Key::new(Family::Indexes, [&[tag], &index.to_be_bytes()[..]].concat()),
             value: Some(noise(1 << 18, index)),
         };
-        store.write_followed(&[row(b'a'), row(b'p'), row(b'r')]).unwrap();
+        assert!(store.write_followed(&[row(b'a'), row(b'p'), row(b'r')], &unmarked()).unwrap());
         store.flush().unwrap();
         times_written(&store, Family::Indexes);
     }
@@ -138,7 +143,7 @@ fn a_store_whose_indexes_lie_in_a_large_level_is_taken_over() {
     let add = |store: &RocksStore, index: u64| {
         let key = |tag| Key::new(Family::Indexes, key(tag, index));
         let rows = [b'a', b'p'].map(|tag| Write { key: key(tag), value: Some(noise(1 << 10, index)) });
-        store.write_followed(&rows).unwrap();
+        assert!(store.write_followed(&rows, &unmarked()).unwrap());
         store.flush().unwrap();
         times_written(store, Family::Indexes)
     };
