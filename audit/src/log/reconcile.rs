@@ -11,7 +11,7 @@ use super::clock::SegmentClock;
 use super::head::damaged;
 use super::own::{self, Cause};
 use super::recent::Recent;
-use super::sequencer::{Open, Sequencer, Turn, frame_own, sealed_at_us};
+use super::sequencer::{Open, Sequencer, Turn, frame_own, seal_due_us};
 use super::shared::Mode;
 use super::start::{self, Examined, OpenError};
 use super::write::Failed;
@@ -132,7 +132,7 @@ impl Sequencer {
         if !found {
             self.clock = broken.clock_before;
         }
-        self.sealed_at_us = sealed_at_us(&self.log, &self.head);
+        self.seal_due_us = seal_due_us(&self.log, &self.head);
         for record in broken.in_flight {
             self.settle(record, found);
         }

@@ -72,8 +72,8 @@ pub(super) struct Sequencer {
     /// INVARIANT: kept for ever, never evicted: a generation in a read set is always decidable.
     pub(super) generations: HashMap<String, u64>,
     pub(super) clock: SegmentClock,
-    /// By the monotonic clock: when the last seal was written, or the time before this process that comes to the same.
-    pub(super) sealed_at_us: u64,
+    /// By the monotonic clock: when the next seal is due, whatever the number of records.
+    pub(super) seal_due_us: u64,
     /// Records of the log's own that go into the next batch.
     pub(super) own: Vec<Entry>,
     pub(super) broken: Option<Broken>,
@@ -90,7 +90,7 @@ impl Sequencer {
             recent: Recent::new(examined.head.size, log.limits.recent_rows),
             generations: examined.generations.into_iter().collect(),
             clock: SegmentClock::new(examined.head.time_us),
-            sealed_at_us: sealed_at_us(&log, &examined.head),
+            seal_due_us: seal_due_us(&log, &examined.head),
             own: Vec::new(),
             broken: None,
             woken: 0,
@@ -184,7 +184,7 @@ impl Sequencer {
             return Err(error);
         }
         self.take_in(&mut batch, submissions, now_us);
-        if now_us.saturating_sub(self.sealed_at_us) >= micros(self.log.limits.seal_every) {
+        if now_us >= self.seal_due_us {
             self.seal(&mut batch);
         }
         Ok(batch)
@@ -290,7 +290,8 @@ impl Sequencer {
         };
         if let Some(entry) = frame_own(&draft) {
             batch.place(&mut self.head, entry, None);
-            self.sealed_at_us = self.log.environment.clock.monotonic_us();
+            let now_us = self.log.environment.clock.monotonic_us();
+            self.seal_due_us = now_us.saturating_add(micros(self.log.limits.seal_every));
         }
     }
 
@@ -360,11 +361,12 @@ impl Drop for Sequencer {
     }
 }
 
-/// By the monotonic clock: when the last seal of `head` was written; at most one interval ago.
-pub(super) fn sealed_at_us(log: &Shared, head: &Head) -> u64 {
+/// By the monotonic clock: when the seal behind the last one of `head` is due; at most one interval from now. The monotonic
+/// clock begins with the process, so it cannot say when the last one was written.
+pub(super) fn seal_due_us(log: &Shared, head: &Head) -> u64 {
     let clock = &log.environment.clock;
     let since_us = clock.wall_us().saturating_sub(head.sealed.time_us);
-    clock.monotonic_us().saturating_sub(since_us.min(micros(log.limits.seal_every)))
+    clock.monotonic_us().saturating_add(micros(log.limits.seal_every).saturating_sub(since_us))
 }
 
 /// Frames a record of the log's own. They are small and well formed; one that is not is told and left out.

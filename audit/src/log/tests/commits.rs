@@ -343,10 +343,19 @@ async fn an_idle_hour_is_sealed_too_and_across_a_restart() {
     rig.clock.pass(3_599 * SECOND);
     rig.work();
     assert_eq!(rig.kinds(), [Kind::Seal]);
+    rig.clock.begin_anew();
     let mut rig = rig.die_and_open().unwrap();
+    rig.work();
+    assert_eq!(rig.kinds(), [Kind::Seal]);
     rig.clock.pass(SECOND);
     rig.work();
     assert_eq!(rig.kinds(), [Kind::Seal, Kind::Seal]);
+    // It was due while nothing ran.
+    rig.clock.pass(3_601 * SECOND);
+    rig.clock.begin_anew();
+    let mut rig = rig.die_and_open().unwrap();
+    rig.work();
+    assert_eq!(rig.kinds(), [Kind::Seal; 3]);
 }
 
 #[tokio::test]

@@ -51,6 +51,11 @@ impl TestClock {
         self.monotonic_us.fetch_add(us, Ordering::SeqCst);
     }
 
+    /// The monotonic clock of the next process, which begins with it.
+    pub(super) fn begin_anew(&self) {
+        self.monotonic_us.store(0, Ordering::SeqCst);
+    }
+
     pub(super) fn set_wall(&self, us: u64) {
         self.wall_us.store(us, Ordering::SeqCst);
     }
