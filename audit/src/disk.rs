@@ -178,7 +178,7 @@ impl Watch {
         self.level
     }
 
-    /// The level, and what the file system said.
+    /// The level, and the space that is left once the engine has what it may need.
     fn measure(&mut self) -> io::Result<(Level, Space)> {
         let space = (self.probe)(&self.database)?;
         let wal = wal_bytes(&self.database)?;
@@ -187,7 +187,7 @@ impl Watch {
         // The ballast counts as free for the rate: making and deleting it is no consumption.
         let ours = usable.free.saturating_add(ballast_bytes(&self.ballast)?);
         let full_in_hours = self.rate.full_in_hours(self.environment.clock.monotonic_us(), ours);
-        Ok((level(&self.settings.thresholds, usable, full_in_hours), space))
+        Ok((level(&self.settings.thresholds, usable, full_in_hours), usable))
     }
 
     /// Deletes the ballast at *critical*; makes it where it is missing, unless that alone would be *critical*.
@@ -198,8 +198,15 @@ impl Watch {
             drop(remove(&self.ballast));
             return Level::Critical;
         }
-        if ballast_bytes(&self.ballast).is_ok_and(|bytes| bytes == wanted) {
+        let there = ballast_bytes(&self.ballast).unwrap_or(0);
+        if there == wanted {
             return level;
+        }
+        // To write it only to find that out, and to delete it again, would go on every second.
+        let free = space.free.saturating_add(there).saturating_sub(wanted);
+        if self::level(&self.settings.thresholds, Space { free, ..space }, None) == Level::Critical {
+            drop(remove(&self.ballast));
+            return Level::Critical;
         }
         if self.make_ballast(wanted).is_err() {
             drop(remove(&self.ballast));

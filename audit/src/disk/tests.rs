@@ -1,6 +1,6 @@
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
@@ -25,10 +25,13 @@ impl Clock for Hands {
 #[derive(Debug, Default)]
 struct Counting {
     fails: AtomicBool,
+    /// How often it was asked: once for each block of a ballast.
+    asked: AtomicUsize,
 }
 
 impl Random for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         for (byte, number) in bytes.iter_mut().zip((0..=255_u8).cycle()) {
             *byte = number;
         }
@@ -196,11 +199,13 @@ fn critical_drops_the_ballast_and_is_left_only_when_it_fits_again() {
     disk.leave(2 * MIB - 1);
     assert_eq!(watch.poll(), Level::Critical);
     assert!(!disk.ballast().exists());
-    // Without the ballast there is now more than the threshold, but not with it.
+    // Without the ballast there is now more than the threshold, but not with it: it is not written to find that out.
+    let asked = disk.random.asked.load(Ordering::SeqCst);
     for _ in 0..3 {
         assert_eq!(watch.poll(), Level::Critical);
         assert!(!disk.ballast().exists());
     }
+    assert_eq!(disk.random.asked.load(Ordering::SeqCst), asked);
     disk.leave(2 * MIB);
     assert_eq!(watch.poll(), Level::Hard);
     assert_eq!(ballast_bytes(&disk.ballast()).unwrap(), MIB);
