@@ -199,6 +199,12 @@ impl Lanes {
         lock(&self.state).taken_us.pop_front();
     }
 
+    /// The batch that was drained for last came to nothing: all of it have been answered, and nobody waits for a write. An
+    /// older one may still be written by another thread.
+    pub(super) fn came_to_nothing(&self) {
+        lock(&self.state).taken_us.pop_back();
+    }
+
     /// Waits until `wanted` records are queued or nothing is taken any more, at most `timeout`.
     pub(super) fn wait(&self, wanted: usize, timeout: Duration) {
         let mut state = lock(&self.state);

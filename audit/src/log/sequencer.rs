@@ -155,13 +155,13 @@ impl Sequencer {
         let clock_before = self.clock;
         match self.build(drained) {
             Ok(batch) if batch.is_idle() => {
-                self.log.lanes.answered();
+                self.log.lanes.came_to_nothing();
                 Next::Turn(if answered { Turn::Worked } else { self.rest() })
             }
             Ok(batch) => Next::Write(Box::new(Open { batch, clock_before })),
             Err(error) => {
                 tracing::error!(%error, "no request id can be made: nothing is recorded");
-                self.log.lanes.answered();
+                self.log.lanes.came_to_nothing();
                 self.clock = clock_before;
                 Next::Turn(if self.log.lanes.is_stopping() { Turn::Stopped } else { Turn::Broken(WITHOUT_RANDOM) })
             }

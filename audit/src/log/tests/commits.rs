@@ -4,7 +4,7 @@ use super::*;
 use crate::event::Refused;
 use crate::hash;
 use crate::log::queue::Answer;
-use crate::log::sequencer::Open;
+use crate::log::sequencer::{Next, Open};
 use crate::log::settings::Room;
 use crate::record::Value;
 
@@ -331,6 +331,21 @@ async fn a_seal_is_written_after_so_many_records_with_their_counts() {
     }
     assert_eq!(rig.record(7).kind(), Kind::Seal);
     assert_eq!(rig.record(7).draft().parameters.get("previous"), Some(&Value::Integer(3)));
+}
+
+#[tokio::test]
+async fn an_idle_turn_does_not_hide_how_long_a_batch_that_is_being_written_waits() {
+    let mut rig = Rig::new();
+    let pending = rig.submit(read_of("a"), Changes::default(), ReadSet::default()).await;
+    let Next::Write(open) = rig.sequencer.next() else { panic!("a batch") };
+    let built = rig.sequencer.close(*open);
+    rig.clock.pass(SECOND);
+    let waiting_us = |rig: &Rig| rig.log.shared.lanes.waiting_us(rig.clock.monotonic_us());
+    assert!(matches!(rig.sequencer.next(), Next::Turn(Turn::Idle)));
+    assert_eq!(waiting_us(&rig), SECOND);
+    rig.sequencer.write(built);
+    assert_eq!(waiting_us(&rig), 0);
+    pending.await.unwrap().expect("a committed event").into_event();
 }
 
 #[tokio::test]
