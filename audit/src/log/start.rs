@@ -87,10 +87,7 @@ pub enum OpenError {
     )]
     Unfinished(String),
     /// A record does not fit the log's state.
-    #[error(
-        "index `{index}`: {reason}. the store holds `{size}` records; restore it, or with the server stopped run \
-         `keyward audit accept-loss --reason TEXT`"
-    )]
+    #[error("index `{index}`: {reason}. the store holds `{size}` records; restore it")]
     Altered {
         /// Its index.
         index: u64,

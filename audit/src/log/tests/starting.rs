@@ -114,6 +114,23 @@ async fn a_changed_record_is_named_by_its_index() {
 }
 
 #[tokio::test]
+async fn a_record_that_does_not_fit_its_tile_is_refused_and_is_no_loss_that_could_be_accepted() {
+    let mut rig = Rig::new();
+    for _ in 0..257 {
+        rig.commit(read_of("a")).await.into_event();
+    }
+    let bytes = rig.log.record(2).unwrap().unwrap();
+    let altered = String::from_utf8(bytes).unwrap().replace("user/dev/app", "user/dev/xpp");
+    rig.tamper(rig.log.shared.id.record(2), Some(altered.into_bytes()));
+    let disk = rig.disk.clone();
+    let refused = accept(&rig, &disk, "audit.example.com/keyward-2", true);
+    assert!(matches!(refused, Err(AcceptError::Open(OpenError::Altered { index: 2, .. }))), "{refused:?}");
+    let error = rig.die_and_open().err().expect("a refusal");
+    assert!(matches!(error, OpenError::Altered { index: 2, .. }), "{error}");
+    assert!(!error.to_string().contains("accept-loss"), "{error}");
+}
+
+#[tokio::test]
 async fn a_missing_record_is_refused() {
     let (rig, _) = grown(7).await;
     rig.tamper(rig.log.shared.id.record(4), None);
