@@ -5,7 +5,7 @@
 //! the gateway does not start until the restore is accepted by a signed record ([`mod@super::loss`]).
 //! Nothing is overwritten: there must be no store. A damaged backup is refused before anything is in place.
 //!
-//! DURABILITY: copy, judgement, note, then one rename. If the process dies before it there is no store, and the same command
+//! DURABILITY: copy, judgement, note, then one rename, then away with the note of an earlier restore if nothing is missing. If the process dies before it there is no store, and the same command
 //! begins anew.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::restored::{Restored, Shown, sync_around};
+use super::restored::{self, Restored, Shown, sync_around};
 use super::start::{self, Examined, OpenError};
 use crate::backup::{Entry, HEAD, MANIFEST, MARK, Manifest, STORE, digest_of};
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
@@ -147,6 +147,9 @@ pub fn restore(wanted: &Restoration<'_>) -> Result<Restoring, RestoreError> {
     });
     let moved = restored.and_then(|restored| {
         fs::rename(&place, wanted.store).and_then(|()| sync_around(wanted.store)).map_err(failed(wanted.store))?;
+        if !restored.needs_acceptance {
+            restored::remove(wanted.high_water_mark)?;
+        }
         Ok(restored)
     });
     if moved.is_err() {

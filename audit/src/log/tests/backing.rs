@@ -190,6 +190,9 @@ async fn a_backup_is_held_against_the_mark_that_is_there_and_against_another_his
     let marked = |place: &Place| fs::copy(&serving.settings.high_water_mark, place.settings().high_water_mark).unwrap();
     // The mark as it is now: nothing came after the backup.
     let whole = Place::new();
+    // An earlier restore, without the mark, was not accepted.
+    assert!(whole.restore(&backup, None).unwrap().needs_acceptance);
+    fs::remove_dir_all(whole.settings().store).unwrap();
     marked(&whole);
     let restored = whole.restore(&backup, None).unwrap();
     assert_eq!((restored.size, restored.known, restored.needs_acceptance), (5, Some(5), false));
