@@ -53,7 +53,8 @@ impl Signer {
             let requests = lock(&self.log.requests);
             if !self.log.is_stopping() {
                 // Nothing is lost by a wake-up that was not for us.
-                drop(self.log.requested.wait_timeout(requests, self.pause()));
+                let pause = self.pause(&requests);
+                drop(self.log.requested.wait_timeout(requests, pause));
             }
         }
         self.finish();
@@ -87,9 +88,15 @@ impl Signer {
         }
     }
 
-    /// Until the next checkpoint may be signed.
-    fn pause(&self) -> Duration {
+    /// Until the next checkpoint may be signed; while there is none to be signed and none of `requests` can be answered, until
+    /// it is time to look again. A commit wakes nobody: one interval later at most it is seen, and signed at once.
+    pub(super) fn pause(&self, requests: &[CheckpointRequest]) -> Duration {
         let every = self.log.limits.checkpoint_every;
+        let signed = self.log.published().map(|published| published.checkpoint().size);
+        let is_asked = requests.iter().any(|request| signed.is_some_and(|size| request.size <= size));
+        if !is_asked && !self.is_uncovered() {
+            return every;
+        }
         let now_us = self.log.environment.clock.monotonic_us();
         let since_us = self.signed_us.map_or(0, |signed| now_us.saturating_sub(signed));
         every.saturating_sub(Duration::from_micros(since_us)).max(Duration::from_millis(1))

@@ -57,6 +57,24 @@ async fn checkpoints_come_at_most_every_interval_and_only_for_new_records() {
 }
 
 #[tokio::test]
+async fn the_signer_of_an_idle_log_rests_for_a_whole_interval() {
+    let every = Duration::from_millis(100);
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.signer.step();
+    rig.clock.pass(3_600 * SECOND);
+    assert_eq!(rig.signer.pause(&[]), every);
+    // Whoever asks for what is signed already is answered at once, whoever asks for more waits until there is more.
+    let request = |size| crate::log::shared::CheckpointRequest { size, waiter: tokio::sync::oneshot::channel().0 };
+    assert!(rig.signer.pause(&[request(1)]) < every);
+    assert_eq!(rig.signer.pause(&[request(2)]), every);
+    rig.commit(read_of("b")).await.into_event();
+    assert!(rig.signer.pause(&[]) < every, "it is to be signed");
+    rig.signer.step();
+    assert_eq!(rig.signer.pause(&[]), every);
+}
+
+#[tokio::test]
 async fn i07_a_smaller_head_or_a_second_root_is_never_signed() {
     let mut rig = Rig::new();
     rig.commit(read_of("a")).await.into_event();
