@@ -87,6 +87,7 @@ pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 pub use issuers::{Issuers, IssuersError};
 pub use signed::{Checked, Rejected, Signed};
 
+use crate::authn::Authenticated;
 use crate::error::{ApiError, Code};
 use crate::floods::{Admission, Counted, Over};
 use crate::secret::NoTurn;
@@ -96,7 +97,10 @@ use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// How long a key pair waits for those before it: one is made at a time, since that takes a processor for up to some seconds.
+const PAIR_WAIT: Duration = Duration::from_secs(5);
 /// How often a request is decided before it is given up.
 const ATTEMPTS_MAX: usize = 5;
 
@@ -106,10 +110,10 @@ pub async fn answer(gateway: Arc<Gateway>, call: Call) -> Answer {
     if let Some(over) = over_rate(&gateway, &call) {
         return too_fast(over);
     }
-    let wants_checkpoint = call.wants_checkpoint;
     let ask = Arc::new(Ask::read(call, &gateway));
     let answer = served(&gateway, &ask).await;
-    if !wants_checkpoint {
+    // SECURITY: the size of the log is nobody's who is not known.
+    if !ask.call.wants_checkpoint || !attempt::is_known(&gateway, &ask.call) {
         return answer;
     }
     let newest = gateway.log().newest_checkpoint();
@@ -126,7 +130,13 @@ fn over_rate(gateway: &Gateway, call: &Call) -> Option<Over> {
         }
         _ => return None,
     };
-    gateway.rates().admit(caller.principal.as_str(), gateway.monotonic_us(), gateway.now_us()).err()
+    too_fast_of(gateway, &caller)
+}
+
+/// INVARIANT I9: a session takes from the allowance of whoever began it: else one of those who may take a role could use up what
+/// all of them have.
+fn too_fast_of(gateway: &Gateway, caller: &Authenticated) -> Option<Over> {
+    gateway.rates().admit(caller.asker().as_str(), gateway.monotonic_us(), gateway.now_us()).err()
 }
 
 fn too_fast(over: Over) -> Answer {
@@ -157,7 +167,7 @@ async fn served(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
 fn over_action_rate(gateway: &Gateway, ask: &Ask) -> Option<Counted> {
     let (action, caller) = (ask.metered()?, ask.call.known.as_ref()?);
     let (now_us, wall_us) = (gateway.monotonic_us(), gateway.now_us());
-    gateway.rates().admit_action(caller.principal.as_str(), action.name, now_us, wall_us).err()
+    gateway.rates().admit_action(caller.asker().as_str(), action.name, now_us, wall_us).err()
 }
 
 /// Decides on a snapshot and commits, again if what it was decided on has changed meanwhile.
@@ -167,6 +177,13 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         true => match gateway.held().turn(log.as_of(), &gateway.secret_limits(), log.deadline()).await {
             Ok(turn) => turn,
             Err(NoTurn) => return unrecorded(Unrecorded::Turn),
+        },
+        false => None,
+    };
+    let _pair = match ask.makes_pair() {
+        true => match tokio::time::timeout(PAIR_WAIT, gateway.pairs().acquire()).await {
+            Ok(Ok(turn)) => Some(turn),
+            Ok(Err(_)) | Err(_) => return unrecorded(Unrecorded::Turn),
         },
         false => None,
     };
@@ -189,8 +206,9 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
             }
             Attempt::Denied(denial, reads) => {
-                if let Some(principal) = &denial.draft().principal {
-                    gateway.rates().denied(principal, gateway.monotonic_us());
+                let draft = denial.draft();
+                if let Some(asker) = draft.assumed_by.as_ref().or(draft.principal.as_ref()) {
+                    gateway.rates().denied(asker, gateway.monotonic_us());
                 }
                 commit(gateway, denial, Changes::default(), reads).await.map(Answer::denied)
             }
@@ -237,9 +255,14 @@ async fn each(gateway: &Arc<Gateway>, items: Vec<Ask>) -> Vec<Answer> {
     answers
 }
 
-/// One item. In a box, since it is served as calls are, by what calls this.
+/// One item: it counts as a request of its own. In a box, since it is served as calls are, by what calls this.
 fn one(gateway: Arc<Gateway>, item: Ask) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-    Box::pin(async move { served(&gateway, &Arc::new(item)).await })
+    Box::pin(async move {
+        match item.call.known.as_ref().and_then(|caller| too_fast_of(&gateway, caller)) {
+            Some(over) => too_fast(over),
+            None => served(&gateway, &Arc::new(item)).await,
+        }
+    })
 }
 
 /// Why a commit did not come to an answer; with the record that it would have left.

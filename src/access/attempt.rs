@@ -138,6 +138,11 @@ impl Ask {
         matches!(self.request, Ok(Request::CreateSecret(_) | Request::CreateSshKeyPair(_)))
     }
 
+    /// Whether it would make a key pair.
+    pub(super) fn makes_pair(&self) -> bool {
+        matches!(self.request, Ok(Request::CreateSshKeyPair(_)))
+    }
+
     /// The action that it counts as where the account's rates are by action; none of a call of several items.
     pub(super) fn metered(&self) -> Option<&'static Action> {
         self.action.filter(|_| !matches!(self.request, Ok(Request::Reads(_))))
@@ -213,6 +218,11 @@ impl Refusal {
         let reason = error.code.as_str();
         Self { reason, claimed: BTreeMap::new(), error: error.clone(), is_credential: false }
     }
+}
+
+/// Whether the caller is known.
+pub(super) fn is_known(gateway: &Gateway, call: &Call) -> bool {
+    authenticate(gateway, call).is_ok()
 }
 
 fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Refusal> {

@@ -111,6 +111,7 @@ pub struct Gateway {
     dummy_key: DummyKey,
     seen: Seen,
     replays: Arc<Semaphore>,
+    pairs: Semaphore,
     known_keys: KnownKeys,
     session_policies: Cache<String, Arc<SessionPolicy>>,
 }
@@ -190,6 +191,7 @@ impl Gateway {
             key_user,
             session_policies: Cache::new(SESSION_POLICIES_MAX),
             replays: Arc::new(Semaphore::new(1)),
+            pairs: Semaphore::new(1),
             known_keys: KnownKeys::default(),
             dummy_key: DummyKey::random(&*environment.random)?,
             seen: Seen::new(
@@ -407,6 +409,10 @@ impl Gateway {
     }
 
     /// Whose turn it is to compare the trail with a set that is not live.
+    pub(super) fn pairs(&self) -> &Semaphore {
+        &self.pairs
+    }
+
     pub(super) fn replays(&self) -> &Arc<Semaphore> {
         &self.replays
     }

@@ -11,7 +11,7 @@ use super::review::{self, Review, Turn, line};
 use crate::authz::{PolicyFile, PolicySet};
 use crate::error::ApiError;
 use crate::parameters::invalid_value;
-use keyward_audit::record::{Draft, Value as RecordValue};
+use keyward_audit::record::{Draft, INTEGER_MAX, Value as RecordValue};
 use keyward_audit::store::StoreError;
 use serde::Serialize;
 use serde_json::json;
@@ -33,7 +33,7 @@ pub(super) fn replay(gateway: &Gateway, wanted: &ReplayPolicies, draft: &mut Dra
     draft.parameters.insert("proposed".to_owned(), RecordValue::from(set.revision()));
     let since_us = wanted.since_s.saturating_mul(1_000_000);
     if wanted.since_s > 0 {
-        draft.parameters.insert("start_time".to_owned(), RecordValue::from(wanted.since_s));
+        draft.parameters.insert("start_time".to_owned(), RecordValue::from(wanted.since_s.min(INTEGER_MAX)));
     }
     let records = gateway.log().records_since(since_us)?;
     let against = Against::new(set, gateway.policies().settings().place.clone(), since_us);

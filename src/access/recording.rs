@@ -22,6 +22,8 @@ use std::collections::BTreeSet;
 pub(super) const SEMANTICS: u32 = 1;
 /// Reason of a call whose record would pass 8 KiB.
 pub(super) const TOO_LARGE: &str = "record_too_large";
+/// Parameters of a record that are of its call, and small.
+const OF_CALL: [&str; 3] = ["claimed_trace", "duplicate", "item"];
 /// Reason of a call that was decided as often as allowed, each time on something that changed.
 pub(super) const CONTENTION: &str = "contention";
 
@@ -161,6 +163,10 @@ pub(super) fn given_up(mut draft: Draft, reason: &'static str, error: ApiError) 
     draft.reason = Some(reason.to_owned());
     draft.secret_version = None;
     draft.value = None;
+    if reason == TOO_LARGE {
+        // What was asked for may be what is too large.
+        draft.parameters.retain(|name, _| OF_CALL.contains(&name.as_str()));
+    }
     Failure::new(draft, error, Lane::Reserve)
 }
 

@@ -5,7 +5,8 @@
 //! signature is refused until its timestamp is refused by itself.
 //!
 //! SECURITY: nothing is forgotten before its timestamp is out of date. When there is no room, new signatures are refused, so a
-//! flood cannot make room for a replay. Only signatures that were checked come here. Memory only: a start forgets them, and
+//! flood cannot make room for a replay; the last quarter of it is for keys that have little of it, so that no key takes it from the
+//! others. Only signatures that were checked come here. Memory only: a start forgets them, and
 //! so takes no timestamp from before it (less the window).
 
 use crate::authn::signed::{SignedRequest, WINDOW_S};
@@ -38,11 +39,24 @@ pub(super) struct Seen {
     stamps: Mutex<Stamps>,
 }
 
-/// By timestamp: each signature with when it was first seen, in microseconds.
+/// One key may have so many of all entries when the last quarter is begun.
+const SHARE: usize = 16;
+
+/// By timestamp, what was seen.
 #[derive(Default)]
 struct Stamps {
-    by_stamp: BTreeMap<u64, HashMap<Digest, u64>>,
+    by_stamp: BTreeMap<u64, Second>,
     entries: usize,
+    /// How many each key has.
+    by_key: HashMap<Digest, usize>,
+}
+
+/// What was seen of one timestamp.
+#[derive(Default)]
+struct Second {
+    /// Each signature with when it was first seen, in microseconds.
+    signatures: HashMap<Digest, u64>,
+    by_key: HashMap<Digest, usize>,
 }
 
 impl Seen {
@@ -58,16 +72,26 @@ impl Seen {
         let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
         stamps.forget(now_s);
         let digest = digest(request);
-        if let Some(first_us) = stamps.by_stamp.get(&stamp).and_then(|seen| seen.get(&digest)) {
+        if let Some(first_us) = stamps.by_stamp.get(&stamp).and_then(|second| second.signatures.get(&digest)) {
             let is_within = at_us.saturating_sub(*first_us) < self.window_us;
             return if is_within { Sight::Again } else { Sight::Spent };
         }
-        if stamps.entries >= self.entries_max {
+        let key = start_of(Sha256::digest(request.key()).into());
+        if !self.has_room(&stamps, &key) {
             return Sight::Full;
         }
-        stamps.by_stamp.entry(stamp).or_default().insert(digest, at_us);
+        let second = stamps.by_stamp.entry(stamp).or_default();
+        second.signatures.insert(digest, at_us);
+        count(&mut second.by_key, key);
+        count(&mut stamps.by_key, key);
         stamps.entries = stamps.entries.saturating_add(1);
         Sight::First
+    }
+
+    fn has_room(&self, stamps: &Stamps, key: &Digest) -> bool {
+        let is_last_quarter = stamps.entries >= self.entries_max.saturating_sub(self.entries_max / 4);
+        let has = stamps.by_key.get(key).copied().unwrap_or(0);
+        stamps.entries < self.entries_max && (!is_last_quarter || has < self.entries_max / SHARE)
     }
 }
 
@@ -80,15 +104,31 @@ impl Stamps {
         }
         let kept = self.by_stamp.split_off(&oldest_s);
         let gone = std::mem::replace(&mut self.by_stamp, kept);
-        let gone: usize = gone.values().map(HashMap::len).sum();
-        self.entries = self.entries.saturating_sub(gone);
+        for second in gone.into_values() {
+            self.entries = self.entries.saturating_sub(second.signatures.len());
+            for (key, gone) in second.by_key {
+                let left = self.by_key.remove(&key).unwrap_or(0).saturating_sub(gone);
+                if left > 0 {
+                    self.by_key.insert(key, left);
+                }
+            }
+        }
     }
+}
+
+fn count(by_key: &mut HashMap<Digest, usize>, key: Digest) {
+    let has = by_key.entry(key).or_default();
+    *has = has.saturating_add(1);
 }
 
 fn digest(request: &SignedRequest) -> Digest {
     let whole = Sha256::new().chain_update(request.key()).chain_update([0_u8]).chain_update(request.signature());
-    let [digest, _] = split(whole.finalize().into());
-    digest
+    start_of(whole.finalize().into())
+}
+
+fn start_of(whole: [u8; 32]) -> Digest {
+    let [start, _] = split(whole);
+    start
 }
 
 fn split(whole: [u8; 32]) -> [Digest; 2] {
@@ -106,8 +146,12 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
 
     fn request(stamp: u64, signature: u8) -> SignedRequest {
+        request_of("AKIDEXAMPLE", stamp, signature)
+    }
+
+    fn request_of(key: &str, stamp: u64, signature: u8) -> SignedRequest {
         let authorization = Authorization {
-            key: "AKIDEXAMPLE".to_owned(),
+            key: key.to_owned(),
             date: "2027-01-15".to_owned(),
             service: "ssm".to_owned(),
             signed: vec!["content-type".to_owned(), "host".to_owned()],
@@ -150,13 +194,28 @@ mod tests {
         assert_eq!(seen.see(&request(NOW - 2, 1), NOW, 0), Sight::First);
     }
 
+    #[test]
+    fn attack_l02_no_key_takes_the_room_of_the_others() {
+        let seen = Seen::new(2_000, 32, NOW - 1_000);
+        let firsts = |key: &str, stamp: u64, now_s: u64| {
+            let asked = (0..100).map(|signature| seen.see(&request_of(key, stamp, signature), now_s, 0));
+            asked.filter(|sight| *sight == Sight::First).count()
+        };
+        assert_eq!(firsts("loud", NOW, NOW), 24, "three quarters");
+        assert_eq!(firsts("second", NOW, NOW), 2, "a sixteenth each of the last quarter");
+        assert_eq!(firsts("third", NOW + 9, NOW), 2);
+        assert_eq!(firsts("loud", NOW + 9, NOW), 0);
+        // What is out of date is forgotten, of its key too.
+        assert_eq!(firsts("loud", NOW + 310, NOW + 305), 22, "but for those of the third");
+    }
+
     proptest! {
         /// Against a list of everything that was ever seen.
         #[test]
         fn attack_l02_a_full_memory_refuses_and_never_forgets_what_is_not_out_of_date(
             asked in prop::collection::vec((0_u64..8, 0_u8..6, 0_u64..120), 1..120),
         ) {
-            let seen = Seen::new(2_000, 5, NOW - 1_000);
+            let seen = Seen::new(2_000, 3, NOW - 1_000);
             let mut ever: Vec<(u64, u8, u64)> = Vec::new();
             let mut now_s = NOW;
             for (ahead, signature, step) in asked {
@@ -167,7 +226,7 @@ mod tests {
                 let expected = match before {
                     Some((.., first_us)) if at_us - first_us < 2_000_000 => Sight::Again,
                     Some(_) => Sight::Spent,
-                    None if ever.len() >= 5 => Sight::Full,
+                    None if ever.len() >= 3 => Sight::Full,
                     None => Sight::First,
                 };
                 if expected == Sight::First { ever.push((stamp, signature, at_us)); }

@@ -146,7 +146,12 @@ fn note(session: &Session, key: &TemporaryKey, draft: &mut Draft) {
 
 /// Reads a session policy that a caller sent.
 fn read_policy(gateway: &Gateway, text: &[u8]) -> Result<SessionPolicy, ApiError> {
-    SessionPolicy::parse(text, &gateway.policies().settings()).map_err(|findings| {
+    let settings = gateway.policies().settings();
+    // Characters that count are at most four bytes each; white space, which does not, has as much room, since the text is kept.
+    if text.len() > settings.document_characters_max.saturating_mul(4) {
+        return Err(ApiError::new(Code::PolicyTooLong, "`Policy` is too long, white space included"));
+    }
+    SessionPolicy::parse(text, &settings).map_err(|findings| {
         let (code, said) = findings
             .first()
             .map_or((Finding::PolicyDocumentError, String::new()), |finding| (finding.code, format!(": {finding}")));

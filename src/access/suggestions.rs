@@ -20,7 +20,7 @@ use super::request::SuggestPolicies;
 use super::review::{Turn, go_on, line};
 use crate::authz::{self, DiffError, Finding, PolicyFile, PolicySet, Settings, Suggestion};
 use keyward_audit::log::Records;
-use keyward_audit::record::{Draft, Value as RecordValue};
+use keyward_audit::record::{Draft, INTEGER_MAX, Value as RecordValue};
 use keyward_audit::store::StoreError;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -42,7 +42,7 @@ pub(super) fn suggest(gateway: &Gateway, wanted: &SuggestPolicies, draft: &mut D
         draft.parameters.insert("principal".to_owned(), RecordValue::from(who.as_str()));
     }
     if wanted.since_s > 0 {
-        draft.parameters.insert("start_time".to_owned(), RecordValue::from(wanted.since_s));
+        draft.parameters.insert("start_time".to_owned(), RecordValue::from(wanted.since_s.min(INTEGER_MAX)));
     }
     let since_us = wanted.since_s.saturating_mul(1_000_000);
     let (first, second) = (gateway.log().records_since(since_us)?, gateway.log().records_since(since_us)?);

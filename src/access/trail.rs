@@ -38,7 +38,9 @@ pub(super) fn carry_out(gateway: &Gateway, asked: &Asked<'_>, draft: &mut Draft)
             events::look_up(gateway, wanted)
         }
         Request::GetInclusionProof { index, size } => {
-            draft.parameters.insert("index".to_owned(), RecordValue::from(*index));
+            draft
+                .parameters
+                .insert("index".to_owned(), RecordValue::from((*index).min(keyward_audit::record::INTEGER_MAX)));
             inclusion_proof(gateway, *index, *size)
         }
         Request::ExportRecords => export(gateway),

@@ -164,6 +164,12 @@ pub(super) struct Seen {
 }
 
 impl Authenticated {
+    /// Who asks: in a session whoever began it, else the principal itself.
+    #[must_use]
+    pub fn asker(&self) -> &Principal {
+        self.session.as_ref().map_or(&self.principal, |session| &session.assumed_by)
+    }
+
     /// From a token whose signature and claims are good; revocations are yet to be checked.
     pub(super) fn new(issuer: &Issuer, token: &Unverified<'_>, claims: Claims, validity: Validity, seen: Seen) -> Self {
         let hash = credential_hash(token.signing_input);
@@ -255,7 +261,7 @@ impl Authenticated {
             issuer_name: &self.issuer_name,
             jti: self.credential.jti.as_deref().or(self.credential.access_key.as_deref().filter(|_| session.is_some())),
             hash: &self.hash,
-            subject: session.map_or(&self.principal, |session| &session.assumed_by).name(),
+            subject: self.asker().name(),
             issued: Issued::At(self.credential.issued),
         }
     }

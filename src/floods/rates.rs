@@ -86,6 +86,15 @@ impl Rate {
         taken.is_ok()
     }
 
+    /// Takes one from an allowance even if there is none: what was served is paid for later, up to [`FULL_AFTER_S`].
+    fn charge(self, full_at: &AtomicU64, now_us: u64) {
+        let Some((each, most)) = self.spans_ns() else { return };
+        let now = now_us.saturating_mul(1_000);
+        let latest = now.saturating_add(most).saturating_add(u64::from(FULL_AFTER_S).saturating_mul(1_000_000_000));
+        let next = |full_at: u64| full_at.max(now).saturating_add(each).min(latest);
+        let _before = full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| Some(next(full_at)));
+    }
+
     /// Whether an allowance is used up, without taking from it.
     fn is_used_up(self, full_at: &AtomicU64, now_us: u64) -> bool {
         self.spans_ns().is_some_and(|(each, most)| {
@@ -151,7 +160,7 @@ impl Rates {
 
     /// Notes that a request of `principal` is being denied.
     pub fn denied(&self, principal: &str, now_us: u64) {
-        let _used_up = self.limits.denials.take(&self.allowances(principal).denials_ns, now_us);
+        self.limits.denials.charge(&self.allowances(principal).denials_ns, now_us);
     }
 
     /// What was refused since the last call; `None` if nothing was.
@@ -208,6 +217,18 @@ mod tests {
         assert!(rates.admit("user/dev/a", 1_500_000, 1).is_ok(), "one more after half a second");
         rates.denied("user/dev/a", 1_500_000);
         assert!(rates.admit("user/dev/a", 1_500_000, 1).is_err());
+    }
+
+    #[test]
+    fn attack_f05_denials_beyond_the_allowance_are_paid_back() {
+        let rates = each_with(LIMITS);
+        assert!(rates.admit("user/dev/a", 1_000_000, 1).is_ok());
+        // All were under way before the first was denied.
+        (0..9).for_each(|_| rates.denied("user/dev/a", 1_000_000));
+        assert!(rates.admit("user/dev/a", 4_499_999, 1).is_err(), "six too many, and one to come back: 3.5 s");
+        assert!(rates.admit("user/dev/a", 4_500_000, 1).is_ok());
+        (0..100_000).for_each(|_| rates.denied("user/dev/a", 5_000_000));
+        assert!(rates.admit("user/dev/a", 70_000_000, 1).is_ok(), "never for longer than a minute");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use crate::actions::{ACTIONS, Action, BUNDLES, Level, Served, row};
 use actix_web::{HttpResponse, Resource, guard, web};
 use serde_json::{Map, Value, json};
+use std::sync::OnceLock;
 
 /// What each action takes, as a JSON schema.
 const PARAMETERS: &str = include_str!("openapi/parameters.json");
@@ -32,7 +33,14 @@ const REFUSALS: [(u16, &str, &str); 10] = [
 
 /// The route.
 pub fn route() -> Resource {
-    web::resource("/openapi.json").guard(guard::Get()).to(|| async { HttpResponse::Ok().json(document()) })
+    let answer = || async { HttpResponse::Ok().content_type("application/json").body(bytes()) };
+    web::resource("/openapi.json").guard(guard::Get()).to(answer)
+}
+
+/// The description as it is sent. SECURITY: it is made once, since anybody may ask for it and to make it takes long.
+fn bytes() -> web::Bytes {
+    static MADE: OnceLock<web::Bytes> = OnceLock::new();
+    MADE.get_or_init(|| web::Bytes::from(document().to_string())).clone()
 }
 
 /// The description: one path for each action that this build serves.
@@ -158,6 +166,13 @@ mod tests {
     use super::*;
     use crate::error::Code;
     use crate::http::problem::status;
+
+    #[test]
+    fn attack_f01_the_description_is_made_once() {
+        let sent = bytes();
+        assert_eq!(sent.as_ptr(), bytes().as_ptr(), "the same bytes");
+        assert_eq!(serde_json::from_slice::<Value>(&sent).unwrap(), document());
+    }
 
     #[test]
     fn the_description_has_every_served_action_with_its_parameters_answer_and_examples_and_no_other() {

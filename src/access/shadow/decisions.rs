@@ -10,7 +10,7 @@ use super::super::review::{self, Review, Turn, line};
 use crate::error::{ApiError, Code};
 use crate::principal::Principal;
 use crate::resource::Place;
-use keyward_audit::record::{Decision, Draft, Record, Shadow, Value};
+use keyward_audit::record::{Decision, Draft, INTEGER_MAX, Record, Shadow, Value};
 use keyward_audit::store::StoreError;
 use serde_json::json;
 
@@ -31,7 +31,7 @@ pub(in crate::access) fn list(
     };
     draft.parameters.insert("shadow".to_owned(), Value::from(revision.as_str()));
     if wanted.since_s > 0 {
-        draft.parameters.insert("start_time".to_owned(), Value::from(wanted.since_s));
+        draft.parameters.insert("start_time".to_owned(), Value::from(wanted.since_s.min(INTEGER_MAX)));
     }
     let since_us = wanted.since_s.saturating_mul(1_000_000);
     let records = gateway.log().records_since(since_us)?;
