@@ -21,6 +21,7 @@ use super::gateway::Gateway;
 use super::root_key::RootKeys;
 use crate::keys::{Keyring, KeysError, RootKey};
 use keyward_audit::Generation;
+use rewrap::Incomplete;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,17 +33,23 @@ pub(super) struct Keys {
     roots: RootKeys,
     /// One reading at a time.
     reading: Mutex<()>,
+    incomplete: Incomplete,
 }
 
 impl Keys {
     /// Keys under that root key; `file` is keyward.toml.
     pub(super) fn new(root: Arc<RootKey>, file: PathBuf) -> Self {
-        Self { roots: RootKeys::new(root, file), reading: Mutex::new(()) }
+        Self { roots: RootKeys::new(root, file), reading: Mutex::new(()), incomplete: Incomplete::default() }
     }
 
     /// The root key that is live, no older than the keyring that was had before it.
     pub(super) fn root(&self) -> Arc<RootKey> {
         self.roots.live()
+    }
+
+    /// Re-wrappings that left something as it was.
+    fn incomplete(&self) -> &Incomplete {
+        &self.incomplete
     }
 
     /// The root key, and its replacement.

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::{Context, Failure, instant, output};
+use anyhow::bail;
 use clap::Subcommand;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -142,7 +143,11 @@ impl Key {
             }
             Self::Rewrap { key, wait } => {
                 let answer = rewrap(&client, &of(key), *wait)?;
-                done(&answer, rewrapped(key, &answer))
+                let said = rewrapped(key, &answer);
+                if said.is_err() && context.output.is_json() {
+                    output::line(&answer.to_string());
+                }
+                done(&answer, said?)
             }
             Self::RotateRoot => rotate_root(context, &client),
             Self::Retire { key, generation } => {
@@ -158,14 +163,23 @@ fn number(answer: &Value, name: &str) -> u64 {
 }
 
 /// How far a re-wrapping is.
-fn rewrapped(key: &str, answer: &Value) -> String {
+///
+/// # Errors
+/// It has ended, and some did not open.
+fn rewrapped(key: &str, answer: &Value) -> anyhow::Result<String> {
     let [newest, total, left] = ["Generation", "Total", "Remaining"].map(|name| number(answer, name));
     if answer.get("Running").and_then(Value::as_bool).unwrap_or_default() {
-        return format!(
+        return Ok(format!(
             "{left} of {total} data keys of `{key}` are still to be wrapped by generation {newest}; ask again"
+        ));
+    }
+    if left > 0 {
+        bail!(
+            "{left} of {total} data keys of `{key}` do not open and stay as they are; the server's log names their secrets, \
+             and generations that may wrap them cannot end until those are stored anew or deleted"
         );
     }
-    format!("all data keys of `{key}` are wrapped by generation {newest}")
+    Ok(format!("all data keys of `{key}` are wrapped by generation {newest}"))
 }
 
 /// Starts a re-wrapping or asks how far it is; with `wait` until it is done, with a bar on a terminal.

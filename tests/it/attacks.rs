@@ -14,7 +14,7 @@ mod slow;
 mod tls;
 mod tokens;
 
-pub(crate) use rows::{open, stored};
+pub(crate) use rows::{open, stored, write};
 
 use crate::gateway::{Export, TestGateway};
 use crate::wire::Reply;

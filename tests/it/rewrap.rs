@@ -1,9 +1,9 @@
 //! Wrapping data keys anew: what it changes, what it leaves, what may happen meanwhile.
 
-use crate::attacks::{open, stored};
+use crate::attacks::{open, stored, write};
 use crate::gateway::{TestGateway, wait_for};
 use crate::inside::Inside;
-use crate::installation::Installation;
+use crate::installation::{Installation, Ran};
 use keyward_audit::store::Family;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -104,6 +104,94 @@ async fn i08_attack_h04_data_keys_are_wrapped_anew_values_stay_and_then_the_old_
 fn without_request(mut body: Value) -> Value {
     body.as_object_mut().unwrap().remove("RequestId");
     body
+}
+
+/// An installation with five secrets under the older of two generations: of one the wrapped data key is altered, of one the value
+/// does not decode, of one it is missing.
+async fn damaged() -> Installation {
+    let inside = Inside::open(Installation::new()).await;
+    for number in 0..5 {
+        create(&inside, &format!("s/{number}")).await;
+    }
+    inside.admin("RotateKey", json!({})).await.ok();
+    let installation = inside.close().await;
+    let store = open(&installation);
+    let mut rows = stored(&store, Family::Secrets, b"v", b"w").into_iter();
+    let mut row = || rows.next().unwrap();
+    let (mut altered, cut, missing) = (row(), row(), row());
+    altered.1[1 + 4 + "default".len() + 4 + 12] ^= 1;
+    write(
+        &store,
+        Family::Secrets,
+        [(altered.0, Some(altered.1)), (cut.0, Some(cut.1[..9].to_vec())), (missing.0, None)],
+    );
+    drop(store);
+    installation
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_open_is_left_counted_and_not_tried_again_until_there_is_a_reason() {
+    let inside = Inside::open(damaged().await).await;
+    let ask = async |inside: &Inside| {
+        let told = inside.admin("RewrapKeys", json!({})).await.ok().body;
+        (told["Total"].as_u64().unwrap(), told["Remaining"].as_u64().unwrap(), told["Running"].as_bool().unwrap())
+    };
+    let ended = |inside: &Inside| parts(inside).iter().filter(|part| part["event"] == "rewrap_done").count();
+    assert_eq!(data_keys(&inside).await, [(1, 3), (2, 0)], "what does not decode is nobody's");
+    inside.admin("ListKeys", json!({})).await.ok();
+    assert_eq!(ask(&inside).await, (5, 5, true));
+    inside.gateway.rewrap().await;
+    let last = parts(&inside).pop().unwrap();
+    assert_eq!((&last["event"], &last["failed"], &last["remaining"]), (&json!("rewrap_done"), &json!(3), &json!(3)));
+    for _ in 0..3 {
+        assert_eq!(ask(&inside).await, (5, 3, false));
+        inside.gateway.rewrap().await;
+    }
+    assert_eq!((ended(&inside), data_keys(&inside).await), (1, vec![(1, 1), (2, 2)]));
+    let told = inside.admin("RetireKeyGeneration", retire(1)).await;
+    assert_eq!(told.body["Error"]["Message"], "3 data keys are still wrapped by it; call RewrapKeys first");
+
+    // Another generation, or another start, is a reason.
+    inside.admin("RotateKey", json!({})).await.ok();
+    assert_eq!(ask(&inside).await, (5, 5, true));
+    inside.gateway.rewrap().await;
+    assert_eq!((ask(&inside).await, ended(&inside)), ((5, 3, false), 2));
+    let inside = inside.restart().await;
+    assert_eq!(ask(&inside).await, (5, 3, true));
+    inside.gateway.rewrap().await;
+    assert_eq!((ask(&inside).await, ended(&inside)), ((5, 3, false), 3));
+
+    // Stored anew, they are wrapped by the newest.
+    for number in 0..5 {
+        let value = json!({"SecretName": format!("s/{number}"), "VersionId": "SSM_Current", "SecretString": "anew"});
+        inside.admin("UpdateSecret", value).await.ok();
+    }
+    assert_eq!(ask(&inside).await, (5, 0, false));
+    assert_eq!(data_keys(&inside).await, [(1, 0), (2, 0), (3, 5)]);
+    for generation in [1, 2] {
+        inside.admin("RetireKeyGeneration", retire(generation)).await.ok();
+    }
+    inside.finish().await;
+}
+
+#[test]
+fn waiting_for_a_rewrap_ends_with_what_does_not_open() {
+    let installation = tokio::runtime::Runtime::new().unwrap().block_on(damaged());
+    let gateway = TestGateway::of(installation);
+    let rewrap = |format: &str| {
+        let mut command = gateway.installation().command(&["--output", format, "key", "rewrap", "--wait"]);
+        command.env("KEYWARD_ADDR", format!("http://{}", gateway.address())).env("KEYWARD_TOKEN", gateway.admin());
+        Ran::from(command.output().unwrap())
+    };
+    let failed = rewrap("table");
+    assert!(failed.code == 1 && failed.err.contains("3 of 5 data keys of `default` do not open"), "{failed:?}");
+    let failed = rewrap("json");
+    let answer: Value = serde_json::from_str(&failed.out).unwrap();
+    assert_eq!((failed.code, &answer["Remaining"], &answer["Running"]), (1, &json!(3), &json!(false)), "{failed:?}");
+    let records = gateway.records();
+    let ended = records.iter().filter(|record| record["parameters"]["event"] == "rewrap_done").count();
+    assert_eq!(ended, 1);
+    gateway.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

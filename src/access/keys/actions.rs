@@ -142,13 +142,14 @@ impl OnKeys<'_> {
         draft: &mut Draft,
     ) -> Result<Result<Made, KeyError>, StoreError> {
         draft.parameters.insert("generation".to_owned(), RecordValue::from(u64::from(generation.get())));
-        let used = self.data_keys(Some(id))?.of(id, generation);
+        let used = self.data_keys(Some(id))?.may_need(id, generation);
         let answer = json!({"KeyId": id.as_str(), "Generation": generation.get()});
         let retired = self.keyring.retire(id, generation, used);
         Ok(retired.map(|writes| Made { answer, writes, indexed: None }))
     }
 
-    /// RewrapKeys: starts what runs behind the log, or says how far it is.
+    /// RewrapKeys: starts what runs behind the log, or says how far it is. What did not open in an earlier one remains, and is
+    /// no reason to start another.
     fn rewrap(&self, id: &KeyId, draft: &mut Draft) -> Result<Carried, StoreError> {
         let newest = match self.keyring.rewrapping(id) {
             Ok(newest) => newest,
@@ -161,7 +162,7 @@ impl OnKeys<'_> {
             Some(rewrap) => (rewrap, true),
             None => {
                 let rewrap = rewrap::begin(self.snapshot, self.gateway, self.keyring, (id, newest))?;
-                let is_needed = rewrap.remaining > 0;
+                let is_needed = rewrap.remaining > 0 && !self.gateway.keys().incomplete().covers(&rewrap);
                 changes.writes.extend(is_needed.then(|| rewrap.write(row_key)));
                 (rewrap, is_needed)
             }

@@ -18,7 +18,8 @@ use crate::secret::{DataKeys, address, lookup};
 use keyward_audit::record::{Draft, INTEGER_MAX, Outcome, Value};
 use keyward_audit::store::{Snapshot, StoreError, Write};
 use keyward_audit::{Changes, CommitError, Lane, ReadSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Data keys that one record covers at most.
 const DATA_KEYS_MAX: usize = 64;
@@ -38,6 +39,29 @@ enum Went {
     Back,
     /// Nothing is left, or nothing can be done now.
     Out,
+}
+
+/// The re-wrappings that ended and left data keys that do not open: by key, the generation that they came to and how many they
+/// left. They are not begun again when somebody asks: they would come to the same end. In memory alone: the next start may try
+/// again.
+#[derive(Default)]
+pub(super) struct Incomplete(Mutex<BTreeMap<KeyId, (KeyGeneration, u64)>>);
+
+impl Incomplete {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<KeyId, (KeyGeneration, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is to be had of this re-wrapping that an earlier one did not pass over.
+    pub(super) fn covers(&self, rewrap: &Rewrap) -> bool {
+        let left = self.locked().get(&rewrap.key).copied();
+        left.is_some_and(|(target, left)| target == rewrap.target && rewrap.remaining <= left)
+    }
+
+    /// Notes one that is about to end.
+    fn note(&self, rewrap: &Rewrap) {
+        self.locked().insert(rewrap.key.clone(), (rewrap.target, rewrap.failed));
+    }
 }
 
 /// A part that is to be committed.
@@ -136,6 +160,10 @@ impl Gateway {
         let mut changes = Changes { writes: part.writes, ..Changes::default() };
         let row = if is_last { part.rewrap.end() } else { part.rewrap.write(self.engine().row_key()) };
         changes.writes.push(row);
+        if is_last {
+            // Before its row is gone: nobody finds neither.
+            self.keys().incomplete().note(&part.rewrap);
+        }
         match self.log().commit_unhurried(Own::new(draft, Lane::Reserve), changes, part.reads).await {
             Ok(_) => {
                 metrics::counter!("keyward_rewrapped_total").increment(done as u64);

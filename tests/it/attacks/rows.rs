@@ -30,7 +30,7 @@ pub(crate) fn stored(store: &RocksStore, family: Family, from: &[u8], to: &[u8])
 }
 
 /// Writes rows past keyward, or deletes them.
-pub(super) fn write(store: &RocksStore, family: Family, rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>) {
+pub(crate) fn write(store: &RocksStore, family: Family, rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>) {
     let batch: Vec<Write> = rows.into_iter().map(|(key, value)| Write { key: Key::new(family, key), value }).collect();
     assert!(matches!(store.commit(&batch, &[]), Commit::Committed));
 }
