@@ -245,6 +245,40 @@ fn each_thing_that_is_wrong_is_found_by_name_with_what_to_do() {
 }
 
 #[test]
+fn the_files_that_a_passphrase_and_the_next_root_key_come_from_are_looked_at() {
+    let whole = used();
+    whole.set("keys.provider", "passphrase");
+    whole.set("keys.passphrase_file", "passphrase");
+    whole.set("keys.next", toml::toml! { path = "keys/next.key" });
+    fs::write(whole.path("passphrase"), "correct horse battery staple").unwrap();
+    chmod(&whole.path("passphrase"), 0o600);
+    let said = ask(&whole);
+    assert_eq!((said.code, said.checks("invalid")), (0, vec![]), "the next one need not be there: {}", said.out);
+    let damages: [Case; 5] = [
+        ("an open passphrase", |kw| chmod(&kw.path("passphrase"), 0o644), &["files"], "everybody may read it"),
+        ("a passphrase for a group", |kw| chmod(&kw.path("passphrase"), 0o640), &["files"], "does not start with it"),
+        ("no passphrase", |kw| fs::remove_file(kw.path("passphrase")).unwrap(), &["files"], "`keys.passphrase_file`"),
+        ("no salt", |kw| fs::remove_file(kw.path("keys/root.key")).unwrap(), &["files"], "`keys.path`"),
+        (
+            "an open next root key",
+            |kw| {
+                fs::write(kw.path("keys/next.key"), "x").unwrap();
+                chmod(&kw.path("keys/next.key"), 0o644);
+            },
+            &["files"],
+            "`keys.next.path`",
+        ),
+    ];
+    for (name, damage, checks, words) in damages {
+        let broken = whole.copy();
+        damage(&broken);
+        let said = ask(&broken);
+        assert_eq!((said.code, said.checks("invalid")), (4, checks.to_vec()), "{name}: {}", said.out);
+        assert!(said.says(words), "{name}: {}", said.out);
+    }
+}
+
+#[test]
 fn what_cannot_be_looked_at_is_said_with_exit_1() {
     let installation = used();
     fs::remove_file(installation.path("keyward.toml")).unwrap();

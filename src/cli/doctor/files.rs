@@ -14,6 +14,8 @@ const CHECK: &str = "files";
 enum For {
     /// Its owner alone: keys, the store, the mark.
     Owner,
+    /// Its owner alone, or the gateway does not start: what the root key is made of.
+    Start,
     /// Whoever may read it, but only its owner writes it.
     Readers,
 }
@@ -61,8 +63,15 @@ fn named(config: &Config) -> Vec<(String, PathBuf, For)> {
             named.push((setting, config.path(path), kind));
         }
     };
-    if config.keys.provider == "file" {
-        add("keys.path".to_owned(), &config.keys.path, For::Owner);
+    add("keys.path".to_owned(), &config.keys.path, For::Start);
+    add("keys.passphrase_file".to_owned(), &config.keys.passphrase_file, For::Start);
+    if let Some(next) = &config.keys.next {
+        for (setting, path) in [("path", &next.path), ("passphrase_file", &next.passphrase_file)] {
+            // It is made, or put there, when it is needed.
+            if config.path(path).exists() {
+                add(format!("keys.next.{setting}"), path, For::Owner);
+            }
+        }
     }
     add("server.tls.key_file".to_owned(), &config.server.tls.key_file, For::Owner);
     add("server.tls.certificate_file".to_owned(), &config.server.tls.certificate_file, For::Readers);
@@ -87,8 +96,11 @@ fn mode(setting: &str, path: &Path, metadata: &Metadata, kind: For, found: &mut 
     let (tight, loose) = if metadata.is_dir() { ("700", "go-w") } else { ("600", "go-w") };
     if mode & 0o002 != 0 {
         found.invalid(CHECK, said("everybody may change it"), format!("chmod {loose} {}", path.display()));
-    } else if kind == For::Owner && mode & 0o007 != 0 {
+    } else if kind != For::Readers && mode & 0o007 != 0 {
         found.invalid(CHECK, said("everybody may read it"), format!("chmod {tight} {}", path.display()));
+    } else if kind == For::Start && mode & 0o070 != 0 {
+        let what = said("its group may use it, and the gateway does not start with it");
+        found.invalid(CHECK, what, format!("chmod {tight} {}", path.display()));
     } else if kind == For::Owner && mode & 0o070 != 0 {
         found.warn(CHECK, said("its group may read it"), format!("chmod {tight} {}", path.display()));
     } else if mode & 0o020 != 0 {
