@@ -174,6 +174,21 @@ fn attack_s04_a_text_that_could_not_be_stored_is_kept_in_memory_alone_and_can_be
 }
 
 #[test]
+fn a_value_that_is_bytes_stays_bytes_even_if_they_are_text() {
+    let gateway = scene();
+    let put = json!({"SecretName": "demo/db", "VersionId": "v2", "SecretBinary": "b25l"});
+    gateway.call(gateway.admin(), "PutSecretValue", &put).ok();
+    let failed = ran(edit(&gateway, "printf two >\"$1\"", &["--version", "v2"]));
+    assert!(failed.err.contains("--binary` stores it"), "{failed:?}");
+    remove(&kept(&failed));
+    let done = ran(edit(&gateway, "printf two >\"$1\"", &["--version", "v3"]));
+    assert_eq!(done.code, 0, "{done:?}");
+    let read = gateway.call(gateway.admin(), "GetSecretValue", &json!({"SecretName": "demo/db"})).ok();
+    assert_eq!((read.text("VersionId"), read.text("SecretBinary")), ("v3", "dHdv"));
+    gateway.finish();
+}
+
+#[test]
 fn i13_a_put_that_expects_a_version_is_carried_out_on_no_other() {
     let gateway = scene();
     let put = |version: &str, expected: &str| {

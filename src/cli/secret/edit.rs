@@ -39,6 +39,8 @@ const ENDING: [SignalKind; 3] = [SignalKind::terminate(), SignalKind::hangup(), 
 struct Base {
     version: String,
     value: Zeroizing<Vec<u8>>,
+    /// Stored as bytes, even if they are text.
+    is_binary: bool,
 }
 
 pub(super) fn edit(context: &Context, client: &Client, name: &str, version: Option<String>) -> Result<(), Failure> {
@@ -60,7 +62,7 @@ pub(super) fn edit(context: &Context, client: &Client, name: &str, version: Opti
     let answer = match store(client, name, &base, version, &edited) {
         Ok(answer) => answer,
         Err(failure) => {
-            context.output.note(&kept(scratch, name, &edited));
+            context.output.note(&kept(scratch, name, &edited, base.is_binary));
             return Err(failure);
         }
     };
@@ -75,7 +77,8 @@ fn read(client: &Client, name: &str, version: Option<&str>) -> Result<Base, Fail
     set(&mut parameters, "VersionId", version.map(Value::from));
     let answer = client.call("GetSecretValue", &parameters)?;
     let version = answer.get("VersionId").and_then(Value::as_str).context("the answer names no version")?.to_owned();
-    Ok(Base { version, value: answered_value(&answer)? })
+    let is_binary = answer.get("SecretString").and_then(Value::as_str).is_none_or(str::is_empty);
+    Ok(Base { version, value: answered_value(&answer)?, is_binary })
 }
 
 /// Stores the text as a new version, if what it was made from is still what reads serve.
@@ -86,16 +89,17 @@ fn store(client: &Client, name: &str, base: &Base, version: Option<String>, text
     }
     let version = version.unwrap_or_else(|| version_of_now(clock::system().clock.wall_us() / 1_000_000));
     let mut parameters = json!({"SecretName": name, "VersionId": version, "ExpectedCurrent": base.version});
-    put_value(&mut parameters, text, false);
+    put_value(&mut parameters, text, base.is_binary);
     client.call("PutSecretValue", &parameters)
 }
 
 /// Leaves the text where it is, and says how to get on.
-fn kept(scratch: Scratch, name: &str, text: &[u8]) -> String {
+fn kept(scratch: Scratch, name: &str, text: &[u8], is_binary: bool) -> String {
+    let binary = if is_binary { " --binary" } else { "" };
     match scratch.keep(text) {
         Ok(file) => format!(
-            "your text is kept in `{file}`, in memory alone: `keyward secret put {name} VERSION --from {file}` stores it; then \
-             remove the file",
+            "your text is kept in `{file}`, in memory alone: `keyward secret put {name} VERSION --from {file}{binary}` stores it; \
+             then remove the file",
             file = file.display()
         ),
         Err(error) => format!("your text could not be kept: {error:#}"),
