@@ -174,6 +174,28 @@ fn attack_s04_a_text_that_could_not_be_stored_is_kept_in_memory_alone_and_can_be
 }
 
 #[test]
+fn attack_s04_a_text_that_is_too_long_is_left_whole_and_nothing_is_sent() {
+    let gateway = scene();
+    // The end of the last line is the editor's; a text that would fit without it may still go on behind it.
+    for bytes in [65_537_usize, 200_000] {
+        let script = format!("head -c {bytes} /dev/zero | tr '\\0' x >\"$1\"; printf '\\nmore\\n' >>\"$1\"");
+        let failed = ran(edit(&gateway, &script, &[]));
+        assert!(failed.code == 1 && failed.err.contains("longer than 65536 bytes"), "{failed:?}");
+        let file = kept(&failed);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.len() == bytes + 6 && text.ends_with("x\nmore\n"), "{} bytes", text.len());
+        remove(&file);
+    }
+    assert!(gateway.records().iter().all(|record| record["action"] != "ssm:PutSecretValue"), "it was sent");
+    let fits = "head -c 65535 /dev/zero | tr '\\0' x >\"$1\"; printf '\\nmore' >>\"$1\"";
+    let failed = ran(edit(&gateway, fits, &[]));
+    remove(&kept(&failed));
+    let done = ran(edit(&gateway, "head -c 65536 /dev/zero | tr '\\0' x >\"$1\"; echo >>\"$1\"", &[]));
+    assert_eq!((done.code, current(&gateway).1.len()), (0, 65_536), "{done:?}");
+    gateway.finish();
+}
+
+#[test]
 fn a_value_that_is_bytes_stays_bytes_even_if_they_are_text() {
     let gateway = scene();
     let put = json!({"SecretName": "demo/db", "VersionId": "v2", "SecretBinary": "b25l"});

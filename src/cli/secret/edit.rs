@@ -21,7 +21,7 @@ use anyhow::{Context as _, anyhow, bail};
 use rustix::process::{Pid, Signal as Kill, kill_process};
 use scratch::Scratch;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::process::Child;
@@ -51,7 +51,17 @@ pub(super) fn edit(context: &Context, client: &Client, name: &str, version: Opti
         return Err(Failure::Failed(anyhow!(text)));
     }
     core_dumps::forbid_in_children().context("cannot switch core dumps off")?;
-    let (scratch, edited) = edited(&base.value)?;
+    let (scratch, file, edited) = edited(&base.value)?;
+    if edited.len() as u64 > VALUE_BYTES_MAX {
+        let left = scratch.leave(file);
+        context.output.note(&format!(
+            "your text is left in `{}`, in memory alone; remove the file when it is of no more use",
+            left.display()
+        ));
+        let text =
+            format!("the text is longer than {VALUE_BYTES_MAX} bytes, the most that a value has; nothing was stored");
+        return Err(Failure::Failed(anyhow!(text)));
+    }
     if edited == base.value {
         context.output.say(&format!("`{name}` is as it was; nothing was stored"));
         return Ok(());
@@ -111,20 +121,22 @@ fn version_of_now(now_s: u64) -> String {
     now.map(|now| now.format("edit-%Y%m%d-%H%M%S").to_string()).unwrap_or_default()
 }
 
-/// What the editor made of `text`, and where it lies.
-fn edited(text: &[u8]) -> anyhow::Result<(Scratch, Zeroizing<Vec<u8>>)> {
+/// What the editor made of `text`, and where it lies. Of a text that is too long for a value, more than a value's bytes and not
+/// all of them.
+fn edited(text: &[u8]) -> anyhow::Result<(Scratch, PathBuf, Zeroizing<Vec<u8>>)> {
     let scratch = Scratch::new(&*clock::system().random)?;
     let file = scratch.file(text)?;
     let status = run_editor(&file, scratch.dir())?;
     if !status.success() {
         bail!("the editor ended with {status}; nothing was stored");
     }
-    let mut edited = scratch.read(&file, VALUE_BYTES_MAX)?;
+    // One more for the end of the last line.
+    let mut edited = scratch.read(&file, VALUE_BYTES_MAX + 1)?;
     // Editors end the last line; a value that had no end of line is to have none.
     if !text.ends_with(b"\n") && edited.ends_with(b"\n") {
         edited.pop();
     }
-    Ok((scratch, edited))
+    Ok((scratch, file, edited))
 }
 
 /// Runs the editor to its end. A signal that would end this process ends the editor instead, so that the file is wiped.

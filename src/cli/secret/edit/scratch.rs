@@ -60,13 +60,20 @@ impl Scratch {
 
     /// Leaves `text` behind, in a file of mode 0600 and nothing beside it, for whoever wrote it.
     pub(super) fn keep(mut self, text: &[u8]) -> anyhow::Result<PathBuf> {
-        wipe_within(&self.dir);
+        wipe_within(&self.dir, None);
         let path = self.file(text)?;
         self.is_kept = true;
         Ok(path)
     }
 
-    /// What the file holds now; editors may have put another one in its place.
+    /// Leaves `file` behind as it is, and nothing beside it, for whoever wrote it.
+    pub(super) fn leave(mut self, file: PathBuf) -> PathBuf {
+        wipe_within(&self.dir, Some(&file));
+        self.is_kept = true;
+        file
+    }
+
+    /// What the file holds now, of a longer one `bytes_max` bytes and one more; editors may have put another one in its place.
     pub(super) fn read(&self, path: &Path, bytes_max: u64) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         let mut text = Zeroizing::new(Vec::with_capacity(8_192));
         let file = File::open(path).context("the editor left no file; nothing was stored")?;
@@ -89,15 +96,18 @@ fn is_in_memory(path: &Path) -> bool {
 
 /// Wipes all files below `dir`, then removes `dir`.
 fn wipe(dir: &Path) {
-    wipe_within(dir);
+    wipe_within(dir, None);
     let _gone = fs::remove_dir(dir);
 }
 
-/// Overwrites and removes all files below `dir`. Links are removed, not followed. What cannot be wiped is removed all the
-/// same.
-fn wipe_within(dir: &Path) {
+/// Overwrites and removes all files below `dir` but `left`. Links are removed, not followed. What cannot be wiped is removed all
+/// the same.
+fn wipe_within(dir: &Path, left: Option<&Path>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
+        if left == Some(path.as_path()) {
+            continue;
+        }
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => wipe(&path),
             Ok(kind) if kind.is_file() => {
@@ -150,6 +160,17 @@ mod tests {
         assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
         let dir = kept.parent().unwrap();
         assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
+        wipe(dir);
+    }
+
+    #[test]
+    fn what_is_left_is_as_it_was_and_alone() {
+        let scratch = Scratch::new(&*environment().random).unwrap();
+        let file = scratch.file(b"long").unwrap();
+        fs::write(scratch.dir().join(".secret.swp"), "lo").unwrap();
+        let left = scratch.leave(file);
+        let dir = left.parent().unwrap();
+        assert_eq!((fs::read(&left).unwrap().as_slice(), fs::read_dir(dir).unwrap().count()), (b"long".as_slice(), 1));
         wipe(dir);
     }
 
