@@ -41,11 +41,7 @@ impl Run {
         core_dumps::forbid_here().context("cannot switch core dumps off")?;
         let mut command = Command::new(program);
         command.args(arguments);
-        keep_settings_from(&mut command);
-        // Whoever started this may have the gateway's passphrase in its environment, too.
-        for variable in passphrase_variables(context) {
-            command.env_remove(variable);
-        }
+        keep_settings_from(context, &mut command);
         for (name, variable) in asked {
             let answer = client.call("GetSecretValue", &json!({"SecretName": name}))?;
             let value = answered_value(&answer)?;
@@ -76,12 +72,16 @@ impl Run {
     }
 }
 
-/// SECURITY: tokens, and paths of keys, are for keyward alone.
-pub(super) fn keep_settings_from(command: &mut Command) {
+/// SECURITY: tokens, paths of keys, and the gateway's passphrase, which whoever started this may have in its environment, too,
+/// are for keyward alone.
+pub(super) fn keep_settings_from(context: &Context, command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.as_bytes().starts_with(b"KEYWARD_") {
             command.env_remove(name);
         }
+    }
+    for variable in passphrase_variables(context) {
+        command.env_remove(variable);
     }
 }
 

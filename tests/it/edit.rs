@@ -211,6 +211,22 @@ fn a_value_that_is_bytes_stays_bytes_even_if_they_are_text() {
 }
 
 #[test]
+fn attack_s04_an_editor_gets_nothing_of_keywards_own() {
+    let gateway = scene();
+    let installation = gateway.installation();
+    installation
+        .set("keys.next", toml::toml! { provider = "passphrase" path = "keys/next" passphrase_env = "ROOT_WORDS" });
+    let mut command = edit(&gateway, "env >$NOTES/env", &[]);
+    command.env("ROOT_WORDS", "correct horse battery staple").env("ROOT_WORDS_2", "another's");
+    let done = ran(command);
+    assert_eq!(done.code, 0, "{done:?}");
+    let environment = note(&gateway, "env");
+    assert!(environment.contains("ROOT_WORDS_2=another's"), "{environment}");
+    assert!(!environment.contains("ROOT_WORDS=") && !environment.contains("KEYWARD_"), "{environment}");
+    gateway.finish();
+}
+
+#[test]
 fn i13_a_put_that_expects_a_version_is_carried_out_on_no_other() {
     let gateway = scene();
     let put = |version: &str, expected: &str| {

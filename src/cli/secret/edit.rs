@@ -51,7 +51,7 @@ pub(super) fn edit(context: &Context, client: &Client, name: &str, version: Opti
         return Err(Failure::Failed(anyhow!(text)));
     }
     core_dumps::forbid_in_children().context("cannot switch core dumps off")?;
-    let (scratch, file, edited) = edited(&base.value)?;
+    let (scratch, file, edited) = edited(context, &base.value)?;
     if edited.len() as u64 > VALUE_BYTES_MAX {
         let left = scratch.leave(file);
         context.output.note(&format!(
@@ -123,10 +123,10 @@ fn version_of_now(now_s: u64) -> String {
 
 /// What the editor made of `text`, and where it lies. Of a text that is too long for a value, more than a value's bytes and not
 /// all of them.
-fn edited(text: &[u8]) -> anyhow::Result<(Scratch, PathBuf, Zeroizing<Vec<u8>>)> {
+fn edited(context: &Context, text: &[u8]) -> anyhow::Result<(Scratch, PathBuf, Zeroizing<Vec<u8>>)> {
     let scratch = Scratch::new(&*clock::system().random)?;
     let file = scratch.file(text)?;
-    let status = run_editor(&file, scratch.dir())?;
+    let status = run_editor(context, &file, scratch.dir())?;
     if !status.success() {
         bail!("the editor ended with {status}; nothing was stored");
     }
@@ -140,7 +140,7 @@ fn edited(text: &[u8]) -> anyhow::Result<(Scratch, PathBuf, Zeroizing<Vec<u8>>)>
 }
 
 /// Runs the editor to its end. A signal that would end this process ends the editor instead, so that the file is wiped.
-fn run_editor(file: &Path, tmp: &Path) -> anyhow::Result<ExitStatus> {
+fn run_editor(context: &Context, file: &Path, tmp: &Path) -> anyhow::Result<ExitStatus> {
     let given = |name: &str| std::env::var(name).ok().filter(|editor| !editor.trim().is_empty());
     let editor = given("VISUAL").or_else(|| given("EDITOR")).unwrap_or_else(|| EDITOR.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -151,7 +151,7 @@ fn run_editor(file: &Path, tmp: &Path) -> anyhow::Result<ExitStatus> {
         // By a shell, which the editor takes the place of: VISUAL may hold arguments, and variables before them.
         let mut command = std::process::Command::new("/bin/sh");
         command.arg("-c").arg(format!("exec env {editor} \"$1\"")).arg("keyward").arg(file).env("TMPDIR", tmp);
-        run::keep_settings_from(&mut command);
+        run::keep_settings_from(context, &mut command);
         let mut child = tokio::process::Command::from(command).spawn().context("cannot run /bin/sh")?;
         let (ended, name) = tokio::select! {
             status = child.wait() => return Ok(status?),
