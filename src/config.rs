@@ -262,7 +262,7 @@ section! {
         denials_burst: u32 = 200,
         /// Connections at a time.
         connections: usize = 25_000,
-        /// Seconds in which a request's head must have come.
+        /// Seconds in which a request's head must have come; at least 1, as the two below.
         request_timeout_s: u64 = 5,
         /// Seconds in which a request's body must have come.
         body_timeout_s: u64 = 10,
@@ -323,8 +323,14 @@ impl Config {
             let rule = "must leave room: versions_per_secret, secrets and queue_records are at least 1";
             return Err(self.wrong("limits", rule));
         }
-        if limits.answer_timeout_s == 0 {
-            return Err(self.wrong("limits.answer_timeout_s", "must be at least 1"));
+        for (setting, seconds) in [
+            ("limits.request_timeout_s", limits.request_timeout_s),
+            ("limits.body_timeout_s", limits.body_timeout_s),
+            ("limits.answer_timeout_s", limits.answer_timeout_s),
+        ] {
+            if seconds == 0 {
+                return Err(self.wrong(setting, "must be at least 1"));
+            }
         }
         for (name, per_second) in &limits.action_requests_per_second {
             let setting = format!("limits.action_requests_per_second.{name}");
@@ -485,6 +491,9 @@ mod tests {
             ("region = \"r\"\n[limits]\nsecrets = 0", "limits"),
             ("region = \"r\"\n[limits]\nversions_per_secret = 0", "limits"),
             ("region = \"r\"\n[limits]\nvalue_bytes = 65537", "limits.value_bytes"),
+            ("region = \"r\"\n[limits]\nrequest_timeout_s = 0", "limits.request_timeout_s"),
+            ("region = \"r\"\n[limits]\nbody_timeout_s = 0", "limits.body_timeout_s"),
+            ("region = \"r\"\n[limits]\nanswer_timeout_s = 0", "limits.answer_timeout_s"),
             ("region = \"r\"\n[limits]\naccount_requests_per_second = -1", "account_requests_per_second"),
             (
                 "region = \"r\"\n[limits]\naction_requests_per_second = { GetSecretvalue = 1 }",
