@@ -41,7 +41,7 @@ pub enum KeysError {
     WrongRootKey {
         /// Where the root key came from, and its id.
         place: String,
-        /// Which one the store says that it is under, if it says so.
+        /// Which one the store says that it is under, if it says so, and which one could not be tried.
         needed: String,
     },
     /// The installation opened, but a key did not, or does not fit the others.

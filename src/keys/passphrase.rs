@@ -11,6 +11,7 @@
 //! A process that dies in [`PassphraseProvider::create`] may leave a file without all its lines, which never loads and is never
 //! overwritten.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
@@ -102,11 +103,28 @@ impl PassphraseSource {
         }
     }
 
+    fn refused(&self, what: impl Into<Cow<'static, str>>) -> RootKeyError {
+        RootKeyError::Passphrase { place: self.place(), what: what.into() }
+    }
+
+    /// What keeps a passphrase's file from being read, said of the passphrase: it is not the root key's own file.
+    fn told(&self, error: RootKeyError) -> RootKeyError {
+        match error {
+            RootKeyError::Absent(_) => self.refused("the file does not exist"),
+            RootKeyError::Exposed { mode, .. } => {
+                self.refused(format!("the file is open to others (mode {mode:04o}); make it 0600"))
+            }
+            RootKeyError::Io { source, .. } => self.refused(source.to_string()),
+            other => other,
+        }
+    }
+
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
-        let refused = |what| RootKeyError::Passphrase { place: self.place(), what };
         let most = PASSPHRASE_BYTES_MAX + 2;
+        let refused = |what: &'static str| self.refused(what);
+        let read = |path: &Path, forbidden| private_file::read(path, most, forbidden).map_err(|error| self.told(error));
         let mut bytes = match self {
-            Self::File(path) => private_file::read(path, most, private_file::OTHERS)?,
+            Self::File(path) => read(path, private_file::OTHERS)?,
             Self::Variable(name) => {
                 let value = std::env::var_os(name).ok_or_else(|| refused("the variable is not set"))?;
                 Zeroizing::new(value.into_vec())
@@ -115,7 +133,7 @@ impl PassphraseSource {
                 let folder = std::env::var_os(CREDENTIALS)
                     .ok_or_else(|| refused("no credentials were handed over (systemd's `LoadCredential=`)"))?;
                 // systemd lets the service's group read it by an access list.
-                private_file::read(&Path::new(&folder).join(name), most, 0o007)?
+                read(&Path::new(&folder).join(name), 0o007)?
             }
         };
         for end in [b'\n', b'\r'] {
@@ -171,8 +189,7 @@ impl RootKeyProvider for PassphraseProvider {
     fn create(&self, random: &dyn Random) -> Result<RootKey, RootKeyError> {
         let passphrase = self.source.read()?;
         if passphrase.len() < PASSPHRASE_BYTES_MIN {
-            let what = "a new root key takes a passphrase of at least 12 bytes";
-            return Err(RootKeyError::Passphrase { place: self.source.place(), what });
+            return Err(self.source.refused("a new root key takes a passphrase of at least 12 bytes"));
         }
         let mut salt = [0; SALT_BYTES];
         random.fill(&mut salt).map_err(|_| RootKeyError::Random)?;

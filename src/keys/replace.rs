@@ -78,34 +78,45 @@ fn needed(snapshot: &dyn Snapshot) -> Result<String, StoreError> {
 pub struct Candidates {
     /// Each with whether it is the next one.
     keys: Vec<(Arc<RootKey>, bool)>,
+    /// Why there is but one of the two, if two are named.
+    absent: String,
 }
 
 impl Candidates {
     /// Fetches them.
     ///
     /// # Errors
-    /// [`RootKeyError`] of the current one if there is none at all.
+    /// [`RootKeyError`] if there is none at all.
     pub fn load(current: &dyn RootKeyProvider, next: Option<&dyn RootKeyProvider>) -> Result<Self, RootKeyError> {
         let (current, next) = (current.load(), next.map(RootKeyProvider::load));
-        let mut keys = Vec::new();
-        match (current, &next) {
-            (Ok(root), _) => keys.push((Arc::new(root), false)),
-            (Err(error), Some(Ok(_))) => tracing::warn!(%error, "the root key of `[keys]` cannot be had"),
-            (Err(error), _) => return Err(error),
-        }
-        match next {
-            Some(Ok(root)) => keys.push((Arc::new(root), true)),
-            // It is made when it is needed.
-            None | Some(Err(RootKeyError::Absent(_))) => {}
-            Some(Err(error)) => tracing::warn!(%error, "the root key of `[keys.next]` cannot be had"),
-        }
-        Ok(Self { keys })
+        let said = |section: &str, error: &RootKeyError| format!("; that of `[{section}]` cannot be had: {error}");
+        let (keys, absent) = match (current, next) {
+            (Ok(current), None) => (vec![(Arc::new(current), false)], String::new()),
+            (Ok(current), Some(Ok(next))) => (vec![(Arc::new(current), false), (Arc::new(next), true)], String::new()),
+            (Ok(current), Some(Err(error))) => {
+                // A file that is not there is made when it is needed.
+                if !matches!(error, RootKeyError::Absent(_)) {
+                    tracing::warn!(%error, "the root key of `[keys.next]` cannot be had");
+                }
+                (vec![(Arc::new(current), false)], said("keys.next", &error))
+            }
+            (Err(error), Some(Ok(next))) => {
+                tracing::warn!(%error, "the root key of `[keys]` cannot be had");
+                (vec![(Arc::new(next), true)], said("keys", &error))
+            }
+            (Err(current), Some(Err(next))) => {
+                return Err(RootKeyError::Neither { current: Box::new(current), next: Box::new(next) });
+            }
+            (Err(error), None) => return Err(error),
+        };
+        Ok(Self { keys, absent })
     }
 
     /// Loads the keys as of `snapshot` with the one that opens them.
     ///
     /// # Errors
-    /// [`KeysError`]; [`KeysError::WrongRootKey`] says which root key is needed, if the store says so.
+    /// [`KeysError`]; [`KeysError::WrongRootKey`] says which root key is needed, if the store says so, and why one that is named
+    /// was not tried.
     pub fn open(&self, snapshot: &dyn Snapshot) -> Result<Opened, KeysError> {
         let (mut places, mut hint) = (Vec::new(), String::new());
         for (root, is_next) in &self.keys {
@@ -118,7 +129,8 @@ impl Candidates {
                 Err(error) => return Err(error),
             }
         }
-        Err(KeysError::WrongRootKey { place: places.join(" or in "), needed: hint })
+        let needed = format!("{hint}{}", self.absent);
+        Err(KeysError::WrongRootKey { place: places.join(" or in "), needed })
     }
 }
 

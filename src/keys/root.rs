@@ -7,6 +7,7 @@
 //! A process that dies in [`RootKeyProvider::create`] may leave a file without all its lines, which never loads and
 //! is never overwritten.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -135,7 +136,7 @@ pub enum RootKeyError {
         /// Where it should be.
         place: String,
         /// What is wrong.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// Another passphrase than the file was made with.
     #[error("the passphrase in `{place}` is not the one of the root key in `{path}`, or that file was changed")]
@@ -144,6 +145,14 @@ pub enum RootKeyError {
         place: String,
         /// The file with cost and salt.
         path: String,
+    },
+    /// Neither the root key nor the one that is to replace it.
+    #[error("{current}; nor is there the one of `[keys.next]`: {next}")]
+    Neither {
+        /// Why there is no root key.
+        current: Box<Self>,
+        /// Why there is no next one.
+        next: Box<Self>,
     },
     /// No key could be drawn.
     #[error("no random bytes for a root key could be had from the system")]

@@ -56,7 +56,10 @@ fn passphrases_that_are_none_are_refused_in_one_line() {
     fs::set_permissions(folder.path().join("passphrase"), Permissions::from_mode(0o640)).unwrap();
     assert!(refusal(&open).contains("is open to others (mode 0640)"));
     let absent = |source| refusal(&PassphraseProvider::new(folder.path().join("root.key"), source));
-    assert!(absent(PassphraseSource::File(folder.path().join("no-such"))).contains("does not exist"));
+    // Never mistaken for the root key's own file, which is made if it is not there.
+    let no_such = folder.path().join("no-such");
+    let said = format!("the passphrase in `{}` cannot be used: the file does not exist", no_such.display());
+    assert_eq!(absent(PassphraseSource::File(no_such)), said);
     let variable = absent(PassphraseSource::Variable("KEYWARD_NO_SUCH_VARIABLE".to_owned()));
     assert_eq!(variable, "the passphrase in `$KEYWARD_NO_SUCH_VARIABLE` cannot be used: the variable is not set");
     assert!(absent(PassphraseSource::Credential("none".to_owned())).contains("`$CREDENTIALS_DIRECTORY/none`"));

@@ -107,7 +107,12 @@ fn the_store_is_opened_by_whichever_root_key_it_is_under() {
     assert_eq!(open(None, Some(root), &rows), Ok(true), "the current one may be gone by then");
     let (root, rows) = store();
     assert_eq!(open(Some(root), None, &rows), Ok(false), "the next one need not be there yet");
-    assert_eq!(open(None, None, &rows), Err("the root key file `keys/none` does not exist".to_owned()));
+    let none = "the root key file `keys/none` does not exist";
+    assert_eq!(open(None, None, &rows), Err(format!("{none}; nor is there the one of `[keys.next]`: {none}")));
+    for (current, next, section) in [(None, Some(root_key()), "keys"), (Some(root_key()), None, "keys.next")] {
+        let refused = open(current, next, &rows).unwrap_err();
+        assert!(refused.ends_with(&format!("; that of `[{section}]` cannot be had: {none}")), "{refused}");
+    }
     let (one, two) = (root_key(), root_key());
     let ids = (one.id().to_string(), two.id().to_string());
     let refused = open(Some(one), Some(two), &rows).unwrap_err();
