@@ -280,6 +280,9 @@ fn verbs_make_key_pairs_and_dated_versions() {
     let private = done(run(&["secret", "get-ssh", "ssh/one"])).out;
     assert_eq!(private, fs::read_to_string(&file).unwrap());
     failed(&run(&["secret", "get-ssh", "ssh/one", "--to", &to]), 1, &["cannot create"]);
+    fs::remove_file(&file).unwrap();
+    failed(&run(&["secret", "get-ssh", "ssh/one", "--to", &to]), 1, &["cannot create", ".pub"]);
+    assert!(!file.exists(), "a private key alone");
     assert_eq!(run(&["secret", "get-ssh"]).code, 2);
     assert!(done(run(&["secret", "list", "--ssh"])).out.contains("ssh/one"));
 

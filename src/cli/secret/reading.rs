@@ -5,7 +5,7 @@ use super::value::Password;
 use crate::cli::client::Client;
 use crate::cli::output::{Column, Output};
 use crate::cli::{Context, Failure, output};
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -56,9 +56,12 @@ pub(super) fn get_ssh(context: &Context, answer: &Value, public: bool, to: Optio
     if let Some(file) = to {
         let mut beside = file.clone().into_os_string();
         beside.push(".pub");
-        for (path, text) in
-            [(file, field("PrivateKey").to_owned()), (beside.into(), format!("{}\n", field("PublicKey")))]
-        {
+        let beside = PathBuf::from(beside);
+        // No private key is left alone where its public one has no place.
+        if beside.symlink_metadata().is_ok() {
+            return Err(anyhow!("cannot create `{}`: it exists", beside.display()).into());
+        }
+        for (path, text) in [(file, field("PrivateKey").to_owned()), (beside, format!("{}\n", field("PublicKey")))] {
             let text = Zeroizing::new(text);
             let mut opened = output::new_private_file(&path)?;
             opened.write_all(text.as_bytes())?;
@@ -95,7 +98,7 @@ pub(super) fn batch_get(context: &Context, client: &Client, secrets: &[String]) 
     let some = |what: &str| format!("some of the secrets were {what}");
     match (denied, failed) {
         (Some(_), _) => Err(Failure::Denied(some("denied"))),
-        (None, Some(_)) => Err(Failure::Failed(anyhow::anyhow!(some("not read")))),
+        (None, Some(_)) => Err(Failure::Failed(anyhow!(some("not read")))),
         (None, None) => Ok(()),
     }
 }
