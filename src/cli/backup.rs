@@ -8,7 +8,7 @@
 
 use super::audit::bar;
 use super::client::Client;
-use super::{Context, Failure, instant};
+use super::{Context, Failure};
 use crate::access::setup;
 use crate::clock;
 use crate::config::Config;
@@ -149,7 +149,7 @@ fn explain(context: &Context, store: &Path, restored: &Restoring) {
     context.output.object(&json!({
         "store": store,
         "size": restored.size,
-        "taken": instant::utc(restored.time_us / 1_000_000),
+        "taken": restored.time_us / 1_000_000,
         "known_size": restored.known,
         "missing": missing,
         "needs_acceptance": restored.needs_acceptance,

@@ -67,7 +67,7 @@ pub(in crate::cli) fn utc(seconds: u64) -> String {
 
 /// Whether a field of an answer holds epoch seconds, by its name.
 pub(super) fn is_time(field: &str) -> bool {
-    let ends = ["Time", "At", "Date", "_at", "_time", "IssuedBefore"];
+    let ends = ["Time", "At", "Date", "_at", "_time", "IssuedBefore", "taken"];
     ends.iter().any(|end| field.ends_with(end))
 }
 

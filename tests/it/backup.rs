@@ -116,6 +116,7 @@ fn a_backup_under_load_is_restored_accepted_served_and_verified() {
     let said: Value = serde_json::from_str(&restored.out).unwrap();
     assert_eq!((&said["size"], &said["needs_acceptance"]), (&json!(kept.size()), &json!(true)));
     assert!(said["missing"].as_u64().unwrap() > 200, "{said}");
+    assert!(said["taken"].as_u64().unwrap() > 1_750_000_000, "epoch seconds: {said}");
     let again = kept.restore(&place, &[]);
     assert_eq!(again.code, 1, "{again:?}");
     assert!(again.err.contains("never overwrites"), "{again:?}");
