@@ -65,7 +65,7 @@ It needs the files and no token. Of a running gateway it checks what was there w
         #[arg(long)]
         decisions: bool,
     },
-    /// On a stopped gateway that refuses to start: accept that records are lost, under a new origin and key
+    /// On a stopped gateway that refuses to start: accept that records, or the signing key, are lost, under a new origin and key
     #[command(after_help = "Examples:
   keyward --config /etc/keyward/keyward.toml audit accept-loss --reason 'disk of 2027-01-31 died, no backup'
 

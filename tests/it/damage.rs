@@ -259,3 +259,40 @@ fn i07_an_acceptance_that_was_interrupted_is_finished_by_the_same_command() {
     gateway.create("crash/after-the-loss", "value");
     gateway.finish();
 }
+
+#[test]
+fn i07_a_signing_key_that_is_gone_is_a_loss_that_can_be_accepted_and_one_that_cannot_be_read_is_not() {
+    let gateway = TestGateway::start();
+    create(&gateway, "key/before");
+    let installation = gateway.stop();
+    let (key, vkey) = (installation.path("keys/log.key"), installation.path("keys/log.vkey"));
+    let accept = || installation.run(&["--output", "json", "audit", "accept-loss", "--reason", "the key is gone"]);
+    let refused = |names: &str| {
+        let refused = accept();
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.err.contains(names), "{refused:?}");
+    };
+    let before = origin(&installation);
+    fs::write(&key, "no key").unwrap();
+    refused("log.key");
+    fs::remove_file(&key).unwrap();
+    let public = fs::read(&vkey).unwrap();
+    fs::remove_file(&vkey).unwrap();
+    refused("log.vkey");
+    fs::write(&vkey, public).unwrap();
+
+    let accepted = accept();
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    let accepted: serde_json::Value = serde_json::from_str(&accepted.out).unwrap();
+    assert_eq!(accepted["lost"], accepted["recovered"], "no record is lost");
+    assert_ne!(origin(&installation), before);
+
+    let gateway = TestGateway::of(installation);
+    create(&gateway, "key/after");
+    let trail = trail(&gateway, &format!("{}\n", accepted["vkey"].as_str().unwrap()));
+    let loss = trail.records.iter().find(|record| record.kind == "loss").unwrap();
+    assert!(loss.parameters.get("old_signature").is_none());
+    let installation = gateway.stop();
+    installation.verify();
+    TestGateway::of(installation).finish();
+}

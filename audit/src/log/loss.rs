@@ -1,4 +1,4 @@
-//! An operator accepts that records are lost, with the server stopped (audit-log.md 6.4).
+//! An operator accepts that records are lost, or the key that signs them, with the server stopped (audit-log.md 6.4).
 //!
 //! INVARIANT I7: any head that was ever signed above what is left would contradict every later one, so the log goes on
 //! under a new origin and a new key, and the first record of the new epoch says what was lost, signed by the new key
@@ -37,7 +37,7 @@ pub struct Acceptance<'a> {
     pub origin: &'a str,
     /// The key so far.
     pub old_vkey: &'a VerifyingKey,
-    /// The same with its secret, if it is still there.
+    /// The same with its secret; none only if it is gone for good, which is a loss although every record is there.
     pub old_key: Option<&'a SigningKey>,
     /// The key from now on; its name is the new origin.
     pub new_key: &'a SigningKey,
@@ -175,7 +175,11 @@ pub(super) fn accept_on(
     let restored = restored::read(acceptance.high_water_mark).map_err(AcceptError::Restored)?;
     let mut examined = left(store, acceptance.origin)?;
     if let (Some(mark), None, false) = (mark, &restored, is_cut) {
-        refuse_whole(store, acceptance.origin, mark)?;
+        match refuse_whole(store, acceptance.origin, mark) {
+            // Every record is there, but nobody can sign them any more under this origin.
+            Err(AcceptError::NothingLost(_)) if acceptance.old_key.is_none() => {}
+            refused_or_not => refused_or_not?,
+        }
     }
     if let Some(loss) = begun_on(store, &examined, acceptance.origin)? {
         return Err(AcceptError::Begun(loss.new_origin));

@@ -5,7 +5,7 @@
 //! was begun.
 
 use super::super::{Context, Failure, output};
-use crate::access::setup;
+use crate::access::setup::{self, SetupError};
 use crate::clock;
 use crate::config::Config;
 use anyhow::{Context as _, anyhow, bail};
@@ -78,13 +78,10 @@ fn key_of(config: &Config, wanted: &VerifyingKey) -> anyhow::Result<PathBuf> {
 /// Makes a key, tells it, and has the loss recorded under it.
 fn begin(context: &Context, config: &Config, reason: &str) -> Result<(Accepted, PathBuf), Failure> {
     let environment = clock::system();
-    let old_key = setup::signing_key(config).ok();
+    let old_key = old_key(config)?;
     let old_vkey = match &old_key {
         Some(key) => key.verifying_key().clone(),
-        None => {
-            let file = config.path(&config.audit.signing_key).with_extension("vkey");
-            VerifyingKey::parse(std::fs::read_to_string(file)?.trim())?
-        }
+        None => old_vkey(config)?,
     };
     let mut unique = [0; 4];
     environment.random.fill(&mut unique)?;
@@ -108,6 +105,23 @@ fn begin(context: &Context, config: &Config, reason: &str) -> Result<(Accepted, 
         Ok(accepted) => Ok((accepted, file)),
         Err(error) => Err(give_up(config, &file, error)),
     }
+}
+
+/// The key so far; none only if its file is gone. One that is there and cannot be used is told: it may be the log's still.
+fn old_key(config: &Config) -> anyhow::Result<Option<SigningKey>> {
+    match setup::signing_key(config) {
+        Ok(key) => Ok(Some(key)),
+        Err(SetupError::Unreadable { cause, .. }) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(anyhow::Error::new(error).context("if the signing key is lost for good, move its file away")),
+    }
+}
+
+/// What is left of a key whose secret is gone.
+fn old_vkey(config: &Config) -> anyhow::Result<VerifyingKey> {
+    let file = config.path(&config.audit.signing_key).with_extension("vkey");
+    let read = || format!("the signing key is gone, and its public half cannot be read from `{}`", file.display());
+    let text = std::fs::read_to_string(&file).with_context(read)?;
+    VerifyingKey::parse(text.trim()).with_context(read)
 }
 
 /// The key goes only if nothing can name it; else it is told that it is needed.
