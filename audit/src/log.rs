@@ -42,6 +42,7 @@ mod sequencer;
 mod settings;
 mod shared;
 mod signer;
+mod signers;
 mod start;
 mod sync;
 mod turns;

@@ -1,7 +1,7 @@
 //! The check of a whole store: everything that follows from the records is derived again and compared.
 //!
-//! INVARIANT I7: form, index, epoch, time, chain, tiles, root, head, checkpoints and mark; and the indexes both ways,
-//! since they lie outside the commitment. Reads in blocks, so a log of any size fits. The independent check of an
+//! INVARIANT I7: form, index, epoch, time, chain, tiles, root, head, checkpoints with their signatures and mark; and the indexes
+//! both ways, since they lie outside the commitment. Reads in blocks, so a log of any size fits. The independent check of an
 //! export is `keyward-audit-verify`; this one sees what an export does not hold.
 
 use std::collections::BTreeMap;
@@ -13,9 +13,11 @@ use super::index::{self, Facts};
 use super::keys::{ChainId, number};
 use super::proofs::read_note;
 use super::row_sum::RowSum;
+use super::signers::Signers;
 use super::start::{OpenError, seal_chain};
 use crate::hash::{self, Digest};
 use crate::mark::Mark;
+use crate::note::VerifyingKey;
 use crate::record::{Kind, Record, Value};
 use crate::store::{self, Family, Snapshot, Store, StoreError};
 use crate::tree::{FullTile, decode_tile};
@@ -65,6 +67,9 @@ pub struct Verify<'a> {
     pub origin: &'a str,
     /// The high-water mark, if it is to be held against the store.
     pub mark: Option<Mark>,
+    /// The key that the log signs with, if the signatures of its checkpoints are checked too. Keys before it are named by the
+    /// records that changed them.
+    pub vkey: Option<&'a VerifyingKey>,
     /// Random bytes, drawn for this check alone, if the indexes are checked too. Whoever knew them before could write rows
     /// that add up to those that are missing.
     pub indexes: Option<[u8; 32]>,
@@ -88,6 +93,7 @@ impl Verify<'_> {
             progress(next, head.size);
         }
         check.end(&stated)?;
+        check.signatures(head.size)?;
         check.indexes(progress)?;
         Ok(check.report)
     }
@@ -106,7 +112,7 @@ impl Verify<'_> {
 /// # Errors
 /// [`StoreError`] if the store cannot be read; [`StoreError::Damaged`] if it holds no log of that origin.
 pub fn each_record(store: &dyn Store, origin: &str, each: &mut dyn FnMut(u64, u64, &[u8])) -> Result<(), StoreError> {
-    let verify = Verify { origin, mark: None, indexes: None };
+    let verify = Verify { origin, mark: None, vkey: None, indexes: None };
     let stated = store::read(store, |rows| verify.stated(rows))?;
     let stated = stated.ok_or_else(|| StoreError::Damaged(format!("it holds no log of `{origin}`")))?;
     let (id, size) = (ChainId::of(&stated.chain_start), stated.head.size);
@@ -127,7 +133,7 @@ pub fn each_record(store: &dyn Store, origin: &str, each: &mut dyn FnMut(u64, u6
 /// # Errors
 /// As [`each_record`].
 pub fn record_at(store: &dyn Store, origin: &str, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    let verify = Verify { origin, mark: None, indexes: None };
+    let verify = Verify { origin, mark: None, vkey: None, indexes: None };
     store::read(store, |rows| {
         let stated = verify.stated(rows)?;
         let stated = stated.ok_or_else(|| StoreError::Damaged(format!("it holds no log of `{origin}`")))?;
@@ -153,6 +159,8 @@ struct Check<'a> {
     next: u64,
     before: Option<Record>,
     indexed: u64,
+    /// Which key signed which sizes, as far as the records say.
+    signers: Signers,
     /// The rows that the first `indexed` records have in the indexes, if those are checked.
     rows: Option<RowSum>,
     report: Report,
@@ -169,6 +177,7 @@ impl<'a> Check<'a> {
             next: 0,
             before: None,
             indexed: stated.indexed.min(stated.head.size),
+            signers: Signers::default(),
             rows: settings.indexes.map(RowSum::new),
             report,
         }
@@ -231,6 +240,9 @@ impl<'a> Check<'a> {
         self.order(record);
         if record.kind() == Kind::Seal {
             self.seal(record);
+        }
+        if let Err(reason) = self.signers.note(record) {
+            self.find(self.next, reason);
         }
         if let Some(answered) = record.draft().answers {
             self.answer(rows, record, answered)?;
@@ -378,6 +390,26 @@ impl<'a> Check<'a> {
         })?;
         if let Some(newest) = newest {
             self.find(size, format!("lost: a checkpoint of size `{newest}` was signed"));
+        }
+        Ok(())
+    }
+
+    /// Each checkpoint must bear the signature of the key that signed its size: whoever writes the rows without the key cannot make one.
+    fn signatures(&mut self, size: u64) -> Result<(), StoreError> {
+        let Some(newest) = self.settings.vkey else { return Ok(()) };
+        if let Err(reason) = self.signers.end(newest) {
+            self.find(None, reason);
+        }
+        let (store, mut next) = (self.store, 0);
+        while next <= size {
+            let to = next.saturating_add(BLOCK);
+            let notes = store::read(store, |rows| collect(rows, Family::Checkpoints, self.id, next, to))?;
+            for (size, note) in notes {
+                if let Err(error) = self.signers.check(size, &note, newest) {
+                    self.find(None, format!("the checkpoint of size `{size}` is not one that the log signed: {error}"));
+                }
+            }
+            next = to;
         }
         Ok(())
     }

@@ -8,9 +8,10 @@ use super::Log;
 use super::backup;
 use super::followers::Follower;
 use super::head::{HEAD, Head};
-use super::keys::ChainId;
+use super::keys::{ChainId, number};
 use super::marked::Marked;
 use super::own;
+use super::proofs::read_note;
 use super::restored;
 use super::sequencer::{Sequencer, frame_own};
 use super::settings::Settings;
@@ -177,6 +178,7 @@ impl Workers {
             generations: examined.generations.iter().cloned().collect(),
         }));
         show_last_checkpoint(&log, settings)?;
+        tell_doubts(&log, &examined, settings)?;
         let disk =
             settings.disk.map(|disk| Watch::new(&settings.store, &ballast(&settings.store), disk, environment.clone()));
         Ok(Self {
@@ -229,6 +231,40 @@ fn show_last_checkpoint(log: &Shared, settings: &Settings) -> Result<(), StoreEr
         log.publish(Arc::new(signed), log.environment.clock.monotonic_us());
     }
     Ok(())
+}
+
+/// Tells if the newest head in the store is none that this log signed over these records: then somebody wrote it, or them, who did
+/// not have the key. The log opens all the same, since nothing below the mark is missing.
+fn tell_doubts(log: &Shared, examined: &Examined, settings: &Settings) -> Result<(), StoreError> {
+    if let Some((size, doubt)) = store::read(log.store.as_ref(), |rows| newest_doubt(rows, examined, settings))? {
+        tracing::error!(size, %doubt, "the newest signed head in the store does not hold: run `keyward audit verify`");
+    }
+    Ok(())
+}
+
+/// What is wrong with the newest checkpoint of this origin, and its size.
+pub(super) fn newest_doubt(
+    rows: &dyn Snapshot,
+    examined: &Examined,
+    settings: &Settings,
+) -> Result<Option<(u64, String)>, StoreError> {
+    let keys = examined.id().records(0..u64::MAX);
+    let mut newest = None;
+    rows.scan(Family::Checkpoints, &keys.start, &keys.end, true, &mut |key, note| {
+        newest = number(key).map(|size| (size, note.to_vec()));
+        false
+    })?;
+    let Some((size, note)) = newest else { return Ok(None) };
+    // Until the first checkpoint behind an accepted loss, the newest one is of the origin before.
+    if read_note(&note).is_some_and(|(checkpoint, _)| checkpoint.origin != settings.origin) {
+        return Ok(None);
+    }
+    let doubt = match SignedCheckpoint::parse_and_verify(&note, &[settings.key.verifying_key().clone()]) {
+        Err(error) => error.to_string(),
+        Ok(signed) if start::begins_with(rows, examined, size, &signed.checkpoint().root)? => return Ok(None),
+        Ok(_) => "it is not of these records".to_owned(),
+    };
+    Ok(Some((size, doubt)))
 }
 
 /// The threads of an open log.

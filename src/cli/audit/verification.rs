@@ -1,7 +1,7 @@
 //! `keyward audit verify`: the log where it lies, and the store against it. Changes no file: they may be evidence.
 
 use super::super::{Context, Failure, output, root_keys};
-use crate::access::{holdings, replay};
+use crate::access::{holdings, replay, setup};
 use crate::clock;
 use crate::config::Config;
 use crate::keys::{KeysError, Opened};
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use indicatif::{ProgressBar, ProgressStyle};
 use keyward_audit::log::{Finding, Report, Verify};
 use keyward_audit::mark::{Mark, MarkError, MarkFile};
+use keyward_audit::note::VerifyingKey;
 use keyward_audit::store;
 use keyward_audit::store::rocks::RocksStore;
 use serde_json::{Value, json};
@@ -20,6 +21,8 @@ struct Verdict {
     report: Report,
     findings: Vec<Finding>,
     total: u64,
+    /// The key that signatures were held against, or why they were not.
+    vkey: anyhow::Result<VerifyingKey>,
     /// Secrets held against the log, or why they were not.
     secrets: anyhow::Result<u64>,
     /// Decisions made again.
@@ -35,10 +38,11 @@ pub(super) fn verify(context: &Context, decisions: bool) -> Result<(), Failure> 
     let origin = &config.audit.origin;
     let mut random = [0; 32];
     clock::system().random.fill(&mut random).context("the indexes cannot be checked")?;
-    let verify = Verify { origin, mark, indexes: Some(random) };
+    let vkey = vkey(&config);
+    let verify = Verify { origin, mark, vkey: vkey.as_ref().ok(), indexes: Some(random) };
     let report = with_bar("verifying", |bar| verify.run(&store, bar))?;
-    let mut verdict =
-        Verdict { findings: report.findings.clone(), total: report.total, report, secrets: Ok(0), decided: None };
+    let (findings, total) = (report.findings.clone(), report.total);
+    let mut verdict = Verdict { findings, total, report, vkey, secrets: Ok(0), decided: None };
     verdict.add(no_mark.map(|reason| Finding { index: None, reason }));
     verdict.hold(&config, &store)?;
     if decisions {
@@ -56,6 +60,20 @@ fn mark(config: &Config) -> Result<(Option<Mark>, Option<String>), MarkError> {
         Ok(mark) => Ok((Some(mark), None)),
         Err(error @ (MarkError::Missing { .. } | MarkError::Unreadable { .. })) => Ok((None, Some(error.to_string()))),
         Err(error) => Err(error),
+    }
+}
+
+/// The key that the log signs with: of the signing key, or, if that cannot be read, of the file beside it.
+fn vkey(config: &Config) -> anyhow::Result<VerifyingKey> {
+    match setup::signing_key(config) {
+        Ok(key) => Ok(key.verifying_key().clone()),
+        Err(error) => {
+            let file = config.path(&config.audit.signing_key).with_extension("vkey");
+            let text = std::fs::read_to_string(&file).ok();
+            let key = text.and_then(|text| VerifyingKey::parse(text.trim()).ok());
+            key.filter(|key| key.name() == config.audit.origin)
+                .with_context(|| format!("{error}; nor is there a public half in `{}`", file.display()))
+        }
     }
 }
 
@@ -118,6 +136,8 @@ impl Verdict {
         if let Some(decided) = self.decided {
             context.output.say(&format!("{decided} decisions made again under their own revisions: no difference"));
         }
+        self.vkey
+            .context("the records fit each other, but the signatures of their checkpoints could not be checked")?;
         let secrets =
             self.secrets.context("the log is valid, but the secrets of the store could not be held against it")?;
         context.output.say(&format!("{secrets} secrets in the store, each as the log left it"));

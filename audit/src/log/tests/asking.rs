@@ -301,6 +301,6 @@ async fn indexes_of_a_longer_log_are_dropped_in_blocks_and_built_again() {
     assert_eq!(during.records, before.records, "what is being dropped does not count");
     rig.index();
     assert_eq!(rig.log.search(&everything()).unwrap().records, before.records);
-    let verify = crate::log::Verify { origin: ORIGIN, mark: None, indexes: Some([7; 32]) };
+    let verify = crate::log::Verify { origin: ORIGIN, mark: None, vkey: None, indexes: Some([7; 32]) };
     assert_eq!(verify.run(&store, &mut |_, _| {}).unwrap().findings, []);
 }

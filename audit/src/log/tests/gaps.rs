@@ -123,7 +123,8 @@ async fn attack_g12_a_closed_log_that_is_missing_is_refused_with_both_sizes_and_
     commit(&log, 3).await;
     log.stop().await;
     assert_eq!(log.as_of(), 8);
-    let verify = Verify { origin: &settings.origin, mark: None, indexes: Some([7; 32]) };
+    let vkey = Some(settings.key.verifying_key());
+    let verify = Verify { origin: &settings.origin, mark: None, vkey, indexes: Some([7; 32]) };
     let report = verify.run(store.as_ref(), &mut |_, _| {}).unwrap();
     assert_eq!((report.size, report.findings), (8, Vec::new()));
 }

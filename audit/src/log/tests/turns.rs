@@ -83,7 +83,7 @@ impl Writing {
         self.log.shared.lanes.close(Refused::Stopping);
         self.threads.join().unwrap();
         let mark = MarkFile::open(&self.settings.high_water_mark).unwrap().newest();
-        let verify = Verify { origin: ORIGIN, mark, indexes: None };
+        let verify = Verify { origin: ORIGIN, mark, vkey: None, indexes: None };
         let report = verify.run(&MemoryStore::on(&self.disk), &mut |_, _| {}).unwrap();
         assert_eq!((report.findings, report.size), (Vec::new(), self.log.as_of()));
         drop(self.directory);

@@ -1,7 +1,12 @@
 //! The check of a whole store finds each thing that was altered, and nothing on an honest log.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::*;
+use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::log::index::Facts;
+use crate::log::open::newest_doubt;
 use crate::log::{Report, Verify};
 
 async fn grown() -> Rig {
@@ -25,7 +30,8 @@ async fn grown() -> Rig {
 fn check(rig: &Rig) -> Report {
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest();
     let store = MemoryStore::on(&rig.disk);
-    Verify { origin: ORIGIN, mark, indexes: Some([7; 32]) }.run(&store, &mut |_, _| {}).unwrap()
+    let vkey = Some(rig.settings.key.verifying_key());
+    Verify { origin: ORIGIN, mark, vkey, indexes: Some([7; 32]) }.run(&store, &mut |_, _| {}).unwrap()
 }
 
 fn first(report: &Report) -> (Option<u64>, &str) {
@@ -86,6 +92,44 @@ async fn attack_an_altered_tile_checkpoint_or_head_is_found() {
 }
 
 #[tokio::test]
+async fn attack_g14_a_signed_head_that_was_written_without_the_key_is_named_by_its_size() {
+    let rig = grown().await;
+    let (id, newest) = (rig.log.shared.id, rig.log.newest_checkpoint().unwrap());
+    let store = MemoryStore::on(&rig.disk);
+    let doubt = || {
+        let examined = store::read(&store, |rows| Ok(start::load(rows, ORIGIN))).unwrap().unwrap();
+        store::read(&store, |rows| newest_doubt(rows, &examined, &rig.settings)).unwrap()
+    };
+    let size = newest.checkpoint().size;
+    assert_eq!(doubt(), None);
+
+    // The root of other records under the old signature: what a consistent rewrite has to leave behind.
+    let root = newest.note().lines().nth(2).unwrap();
+    let forged = newest.note().replacen(root, &BASE64.encode([7; 32]), 1);
+    rig.tamper(id.checkpoint(size), Some(forged.into_bytes()));
+    let unsigned = format!("the checkpoint of size `{size}` is not one that the log signed: the signature of");
+    let named = |report: &Report| report.findings.iter().any(|finding| finding.reason.starts_with(&unsigned));
+    assert!(named(&check(&rig)), "{:?}", check(&rig).findings);
+    assert_eq!(doubt().map(|(size, _)| size), Some(size));
+
+    // The right root under no signature of the log's; under another origin; and in the row of another size.
+    let other = SigningKey::from_seed(ORIGIN, &[8; 32]).unwrap();
+    let foreign = SignedCheckpoint::sign(newest.checkpoint().clone(), &[&other]).unwrap();
+    rig.tamper(id.checkpoint(size), Some(foreign.note().as_bytes().to_vec()));
+    assert_eq!(check(&rig).total, 1);
+    assert_eq!(doubt().map(|(size, _)| size), Some(size));
+    let elsewhere = newest.note().replace(ORIGIN, "elsewhere");
+    rig.tamper(id.checkpoint(size), Some(elsewhere.into_bytes()));
+    assert_eq!(check(&rig).total, 1);
+
+    // A head that the log did sign, over records that are no more.
+    let of_others = Checkpoint { root: [7; 32], ..newest.checkpoint().clone() };
+    let signed = SignedCheckpoint::sign(of_others, &[rig.settings.key.as_ref()]).unwrap();
+    rig.tamper(id.checkpoint(size), Some(signed.note().as_bytes().to_vec()));
+    assert_eq!(doubt(), Some((size, "it is not of these records".to_owned())));
+}
+
+#[tokio::test]
 async fn attack_records_above_the_head_are_named() {
     let rig = grown().await;
     let size = rig.log.as_of();
@@ -129,7 +173,7 @@ async fn attack_a_mark_ahead_of_the_store_is_a_finding() {
     let mark = MarkFile::open(&rig.settings.high_water_mark).unwrap().newest().unwrap();
     let ahead = crate::mark::Mark { size: mark.size + 3, ..mark };
     let store = MemoryStore::on(&rig.disk);
-    let verify = Verify { origin: ORIGIN, mark: Some(ahead), indexes: None };
+    let verify = Verify { origin: ORIGIN, mark: Some(ahead), vkey: None, indexes: None };
     let report = verify.run(&store, &mut |_, _| {}).unwrap();
     assert_eq!(first(&report).0, Some(mark.size));
 }
@@ -139,7 +183,7 @@ async fn progress_is_told_up_to_the_end() {
     let rig = grown().await;
     let mut told = Vec::new();
     let store = MemoryStore::on(&rig.disk);
-    let verify = Verify { origin: ORIGIN, mark: None, indexes: None };
+    let verify = Verify { origin: ORIGIN, mark: None, vkey: None, indexes: None };
     verify.run(&store, &mut |done, all| told.push((done, all))).unwrap();
     assert_eq!(told.last(), Some(&(rig.log.as_of(), rig.log.as_of())));
 }
@@ -149,7 +193,7 @@ async fn the_rows_of_an_honest_log_are_added_up_and_not_looked_up_one_by_one() {
     let rig = grown().await;
     let mut told = Vec::new();
     let store = MemoryStore::on(&rig.disk);
-    let verify = Verify { origin: ORIGIN, mark: None, indexes: Some([7; 32]) };
+    let verify = Verify { origin: ORIGIN, mark: None, vkey: None, indexes: Some([7; 32]) };
     verify.run(&store, &mut |done, all| told.push((done, all))).unwrap();
     // The records, then the rows; records a second time would mean that the sums differed.
     let size = rig.log.as_of();
