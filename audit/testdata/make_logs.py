@@ -357,7 +357,13 @@ def rules():
 
     broken("index", changed(sample, 12, index=13), "index 12: `index` is 13")
     broken("epoch-raised", changed(sample[:12], 8, epoch=2), "index 8: `epoch` is raised without a loss")
-    broken("epoch-falls", [*changed(sample[:1], 0, epoch=3), *sample[1:12]], "index 1: `epoch` falls")
+    broken("epoch-first", [*changed(sample[:1], 0, epoch=3), *sample[1:12]],
+           "index 0: `epoch` is raised without a loss")
+    broken("epoch-first-0", [*changed(sample[:1], 0, epoch=0), *sample[1:12]], "index 0: `epoch` falls")
+    after = [*SAMPLE[:15], record(system(15, 1767229300000009))]
+    case("rule-epoch-falls", export(after, AFTER), ["index 15: `epoch` falls"], keys=(AFTER,))
+    case("rule-epoch-leaps", export(changed(SAMPLE[:15], 14, epoch=9), AFTER),
+         ["index 14: `epoch` is raised by more than one"], keys=(AFTER,))
     broken("time-falls", changed(sample[:12], 6, time=1767225718004406), "index 6: `time` falls without a clock step")
     broken("clock-step-after", parameters(sample[:12], 11, after=1767225739000001),
            "index 11: clock_step: `after` is not its time")
@@ -365,8 +371,16 @@ def rules():
     broken("answers-itself", changed(sample[:12], 10, answers=10), answers + "does not point backwards")
     broken("answers-forward", changed(sample[:12], 10, answers=11), answers + "does not point backwards")
     broken("answers-another", changed(sample[:12], 10, answers=4), answers + "names a record of another request")
+    broken("answers-other-action", changed(sample[:12], 10, action="ssm:DescribeSecret"),
+           answers + "names a record of another action")
+    broken("answers-other-action-far", changed(records, 40, action="ssm:DescribeSecret"),
+           "index 40: `answers` names a record of another action")
     request = json.loads(sample[4])["request"]
     broken("event-twice", changed(sample[:12], 5, request=request), "index 5: same event id as record 4")
+    items = sample[:12]
+    for place, item in (3, 0), (4, 1), (5, 0):
+        items = changed(items, place, request=request, parameters={"item": item})
+    broken("event-twice-with-items", items, "index 5: same event id as an earlier record of its request")
     broken("seal-size", parameters(sample, 12, size=11), "index 12: seal: the size is not its index")
     broken("seal-root", parameters(sample, 12, root="00" * 32), "index 12: seal: the root differs")
     broken("seal-chain", parameters(sample, 12, chain="00" * 32), "index 12: seal: the chain differs")
@@ -381,6 +395,9 @@ def rules():
         "unknown-field-unprintable": ({"a\u001b[0m": "red"}, "unknown field"),
         "wrong-type": ({"reason": 7}, "field `reason` has a wrong type or value"),
         "wrong-context": ({"context": {"groups": [1]}}, "field `context` has a wrong type or value"),
+        "empty-parameters": ({"parameters": {}}, "field `parameters` has a wrong type or value"),
+        "empty-groups": ({"context": {"conditions": {}, "groups": []}}, "field `context` has a wrong type or value"),
+        "empty-unknown": ({"context": {"conditions": {}, "unknown": []}}, "field `context` has a wrong type or value"),
         "wrong-kind": ({"kind": "acess"}, "field `kind` has a wrong type or value"),
         "wrong-request": ({"request": "F6167BF1-4EC2-4830-A63E-D89C228D10F6"},
                           "field `request` has a wrong type or value"),

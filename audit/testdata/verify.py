@@ -232,6 +232,11 @@ def texts(value):
     return isinstance(value, list) and all(is_text(v) for v in value)
 
 
+def some_texts(value):
+    """A list that is left out when it is empty."""
+    return texts(value) and value != []
+
+
 def members(**shapes):
     return lambda value: isinstance(value, dict) and all(k in shapes and shapes[k](v) for k, v in value.items())
 
@@ -247,7 +252,7 @@ FIELDS |= {
     "answers": is_integer,
     "context": members(
         conditions=lambda v: isinstance(v, dict) and all(texts(each) for each in v.values()),
-        groups=texts, roles=texts, unknown=texts),
+        groups=some_texts, roles=some_texts, unknown=some_texts),
     "credential": members(
         access_key=is_text, expires=is_integer, hash=is_text, issued=is_integer, jti=is_text, kid=is_text),
     "decision": one_of("allow", "deny", "error"),
@@ -255,7 +260,7 @@ FIELDS |= {
     "index": is_integer,
     "kind": one_of(*KINDS),
     "outcome": one_of("ok", "denied", "failed", "pending", "unknown"),
-    "parameters": lambda value: isinstance(value, dict),
+    "parameters": lambda value: isinstance(value, dict) and value != {},
     "policy": members(
         layers=lambda v: isinstance(v, list) and all(
             members(document=is_text, effect=is_text, layer=is_text, statement=is_integer)(each) for each in v),
@@ -318,12 +323,17 @@ def event_id(record):
     return record["request"], record["kind"], item if is_integer(item) else None
 
 
+def is_remembered(event):
+    """Whether an event is looked for among all records of its request, as the other verifier does it."""
+    return event[1] in ("access", "outcome") and (event[2] is None or event[2] < 127)
+
+
 class Walk:
     """Checks records in order; `keys` says which checkpoint has to bear which keys."""
 
     def __init__(self, first_origin, checkpoints):
         self.tree, self.chain = Tree(), sha256(b"keyward-audit-chain/v1\n", first_origin.encode(), b"\n")
-        self.requests, self.last, self.sealed, self.counts, self.events = [], None, None, {}, {}
+        self.answerable, self.last, self.sealed, self.counts, self.events = [], None, None, {}, {}
         self.key, self.checkpoints, self.wanted = None, checkpoints, [[] for _ in checkpoints]
 
     def step(self, line, leaf):
@@ -331,28 +341,36 @@ class Walk:
         index, kind, last, request = self.tree.size, record["kind"], self.last, record["request"]
         if record["index"] != index:
             raise Bad(f"`index` is {record['index']}")
-        if last and record["epoch"] < last["epoch"]:
+        epoch = last["epoch"] if last else 1
+        if record["epoch"] < epoch:
             raise Bad("`epoch` falls")
-        if last and record["epoch"] > last["epoch"] and kind != "loss":
+        if record["epoch"] > epoch and kind != "loss":
             raise Bad("`epoch` is raised without a loss")
-        if last and record["epoch"] == last["epoch"] and kind == "loss":
+        if record["epoch"] == epoch and kind == "loss":
             raise Bad("`epoch` is not raised by a loss")
+        if record["epoch"] > epoch + 1:
+            raise Bad("`epoch` is raised by more than one")
         if last and record["time"] < last["time"] and kind != "clock_step":
             raise Bad("`time` falls without a clock step")
-        # Like the other verifier: of the requests with the same last 16 bits, only the newest event is remembered.
-        earlier = self.events.get(request[-4:])
-        if earlier and earlier[0] == event_id(record):
-            raise Bad(f"same event id as record {earlier[1]}")
+        # Like the other verifier: of the requests with the same last 16 bits, only the newest is remembered.
+        event, (newest, newest_index, seen) = event_id(record), self.events.get(request[-4:], (None, None, set()))
+        if newest == event:
+            raise Bad(f"same event id as record {newest_index}")
+        if event in seen:
+            raise Bad("same event id as an earlier record of its request")
         if kind == "outcome" and record["answers"] >= index:
             raise Bad("`answers` does not point backwards")
-        if kind == "outcome" and self.requests[record["answers"]] != request:
+        if kind == "outcome" and self.answerable[record["answers"]][0] != request:
             raise Bad("`answers` names a record of another request")
+        if kind == "outcome" and self.answerable[record["answers"]][1] != record["action"]:
+            raise Bad("`answers` names a record of another action")
         getattr(self, kind, lambda *_: None)(record, record.get("parameters", {}))
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind == "seal":
             self.sealed, self.counts = index, {}
-        self.events[request[-4:]] = event_id(record), index
-        self.requests.append(request)
+        seen = seen if newest and newest[0] == request else set()
+        self.events[request[-4:]] = event, index, seen | {event} if is_remembered(event) else seen
+        self.answerable.append((request, record["action"]))
         self.last = record
         self.chain = sha256(b"\2", self.chain, leaf)
         self.tree.push(leaf)

@@ -254,11 +254,20 @@ impl<'a> Check<'a> {
     }
 
     fn order(&mut self, record: &Record) {
-        let Some(before) = &self.before else { return };
-        let epoch_fell = record.epoch() < before.epoch();
-        let time_fell = record.time_us() < before.time_us() && record.kind() != Kind::ClockStep;
-        if epoch_fell {
+        let (epoch, time_us) = match &self.before {
+            Some(before) => (before.epoch(), before.time_us()),
+            None if self.next == 0 => (1, 0),
+            None => return,
+        };
+        let risen = epoch.saturating_add(u32::from(record.kind() == Kind::Loss));
+        let time_fell = record.time_us() < time_us && record.kind() != Kind::ClockStep;
+        if record.epoch() < epoch {
             self.find(self.next, "the epoch is below that of the record before");
+        } else if record.epoch() != risen {
+            self.find(
+                self.next,
+                format!("the epoch is `{}`, and from 1 on it rises by one with each loss", record.epoch()),
+            );
         }
         if time_fell {
             self.find(self.next, "the time is below that of the record before, and no clock step says so");
@@ -282,9 +291,13 @@ impl<'a> Check<'a> {
 
     fn answer(&mut self, rows: &dyn Snapshot, record: &Record, answered: u64) -> Result<(), StoreError> {
         let before = rows.get(Family::Records, &self.id.record(answered).bytes)?;
-        let request = before.and_then(|bytes| Record::parse(&bytes).ok()).map(|before| before.request().to_owned());
-        if answered >= self.next || request.as_deref() != Some(record.request()) {
-            self.find(self.next, format!("it answers `{answered}`, which is no earlier record of its request"));
+        let before = before.and_then(|bytes| Record::parse(&bytes).ok());
+        let same = |before: &Record| before.request() == record.request() && before.action() == record.action();
+        if answered >= self.next || !before.as_ref().is_some_and(same) {
+            self.find(
+                self.next,
+                format!("it answers `{answered}`, which is no earlier record of its request and action"),
+            );
         }
         Ok(())
     }

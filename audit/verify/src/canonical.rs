@@ -24,7 +24,7 @@ pub(crate) enum Shape {
     Any,
     Text,
     Integer,
-    /// An object of any members.
+    /// An object of any members, of one at least.
     Object,
     /// An object of these members, in order, each optional.
     Members(&'static [(&'static str, Shape)]),
@@ -32,6 +32,8 @@ pub(crate) enum Shape {
     EveryMember(&'static Shape),
     /// An array whose every element has the shape.
     EveryElement(&'static Shape),
+    /// The same, of one element at least.
+    SomeElements(&'static Shape),
 }
 
 /// A member that a schema names. Its name needs no escapes.
@@ -118,7 +120,7 @@ impl<'a> Pass<'a> {
     fn object(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
         let deeper = depth.checked_add(1).filter(|depth| *depth <= DEPTH_MAX).ok_or(NotCanonical)?;
         self.expect(b'{')?;
-        let mut fits = !matches!(shape, Shape::Text | Shape::Integer | Shape::EveryElement(_));
+        let mut fits = !matches!(shape, Shape::Text | Shape::Integer | Shape::EveryElement(_) | Shape::SomeElements(_));
         let mut known = if let Shape::Members(known) = shape { known.iter() } else { [].iter() };
         let mut last = None;
         while let Some(member) = self.next_member(&mut known, &mut last)? {
@@ -133,7 +135,7 @@ impl<'a> Pass<'a> {
             );
             fits &= self.value(of_member, deeper)?.0;
         }
-        Ok(fits)
+        Ok(fits && (last.is_some() || !matches!(shape, Shape::Object)))
     }
 
     /// The next key of an object whose `{` is behind, its colon too; nothing at the `}`. `known` are the names that
@@ -188,12 +190,12 @@ impl<'a> Pass<'a> {
         let deeper = depth.checked_add(1).filter(|depth| *depth <= DEPTH_MAX).ok_or(NotCanonical)?;
         self.expect(b'[')?;
         let (mut fits, each) = match shape {
-            Shape::EveryElement(each) => (true, *each),
+            Shape::EveryElement(each) | Shape::SomeElements(each) => (true, *each),
             Shape::Any => (true, &Shape::Any),
             _ => (false, &Shape::Any),
         };
         if self.eat(b']') {
-            return Ok(fits);
+            return Ok(fits && !matches!(shape, Shape::SomeElements(_)));
         }
         loop {
             fits &= self.value(each, deeper)?.0;

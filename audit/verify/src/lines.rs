@@ -24,7 +24,7 @@ pub(crate) struct Line {
     pub(crate) offset: u64,
     pub(crate) leaf: Digest,
     pub(crate) record: Result<Record, RecordFault>,
-    /// The bytes of a record whose parameters the rules between records read.
+    /// The bytes of a record of which the rules between records read more ([`crate::record::Kind::is_ruled`]).
     pub(crate) ruled: Option<Box<[u8]>>,
 }
 

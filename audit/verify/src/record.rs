@@ -1,8 +1,8 @@
 //! What one record says, by itself: canonical form, the fields of schema version 1, and the few values that the
 //! rules between records need ([`crate::walk`]).
 //!
-//! Not checked: what stands inside `parameters` beyond canonical form, the sort order of lists, and whether fields
-//! that depend on the case (the specification's table 1.1) are there.
+//! Not checked: what stands inside `parameters` beyond canonical form, the order of lists, and whether fields
+//! that depend on the case (the specification's section 1) are there.
 
 use crate::canonical::{Member, Named, NotCanonical, Pass, Shape, integer, member};
 use std::fmt;
@@ -13,11 +13,13 @@ pub(crate) const RECORD_BYTES_MAX: usize = 8192;
 const TEXT: Shape = Shape::Text;
 const INTEGER: Shape = Shape::Integer;
 const TEXTS: Shape = Shape::EveryElement(&TEXT);
+/// Lists that are left out when they are empty.
+const SOME_TEXTS: Shape = Shape::SomeElements(&TEXT);
 const CONTEXT: Shape = Shape::Members(&[
     ("conditions", Shape::EveryMember(&TEXTS)),
-    ("groups", TEXTS),
-    ("roles", TEXTS),
-    ("unknown", TEXTS),
+    ("groups", SOME_TEXTS),
+    ("roles", SOME_TEXTS),
+    ("unknown", SOME_TEXTS),
 ]);
 const CREDENTIAL: Shape = Shape::Members(&[
     ("access_key", TEXT),
@@ -112,6 +114,7 @@ impl Kind {
         "system",
         "unauthenticated",
     ];
+    pub(crate) const ACCESS: Self = Self(0);
     pub(crate) const CLOCK_STEP: Self = Self(1);
     pub(crate) const KEY_ROTATION: Self = Self(3);
     pub(crate) const LOSS: Self = Self(4);
@@ -129,9 +132,9 @@ impl Kind {
         usize::from(self.0)
     }
 
-    /// Whether rules between records read its parameters.
+    /// Whether rules between records read more of it than [`Record`] holds.
     pub(crate) fn is_ruled(self) -> bool {
-        matches!(self, Self::CLOCK_STEP | Self::KEY_ROTATION | Self::LOSS | Self::SEAL)
+        matches!(self, Self::CLOCK_STEP | Self::KEY_ROTATION | Self::LOSS | Self::OUTCOME | Self::SEAL)
     }
 }
 

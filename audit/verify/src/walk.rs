@@ -1,17 +1,19 @@
 //! The rules between records, checked in one walk from the first to the last.
 //!
-//! `index` equals the place; `epoch` never falls and only a loss raises it; `time` never decreases but at a clock
+//! `index` equals the place; `epoch` starts at 1 and rises by one at each loss; `time` never decreases but at a clock
 //! step; seals, rotations and losses ([`crate::statements`]) are true of the log before them; an outcome answers an
-//! earlier record of the same request; no event id comes twice. The walk keeps its first finding only: what follows
-//! a broken record is often broken by it.
+//! earlier record of the same request and action; no event id comes twice. The walk keeps its first finding only: what
+//! follows a broken record is often broken by it.
 //!
-//! Not checked: that an event id is unique beyond the newest record of each of [`SLOTS`] classes of requests (memory
-//! is constant), and that every `pending` has its outcome.
+//! Not checked: that an event id is unique beyond the newest request of each of [`SLOTS`] classes (memory is constant),
+//! nor, within it, beyond what a [`Slot`] remembers; and that every `pending` has its outcome.
 
+use crate::canonical::member;
 use crate::keys::KeyRanges;
 use crate::leaves::LeafLines;
 use crate::lines::Line;
 use crate::record::{Kind, Record};
+use crate::seek;
 use crate::source::Source;
 use crate::statements::{Head, clock_step, key_rotation, loss, seal};
 use crate::tree::{Digest, Frontier, chain_next, chain_start};
@@ -20,13 +22,24 @@ use std::io;
 /// Places of the table of event ids, by the low bits of the request.
 const SLOTS: usize = 1 << 16;
 
-/// What the newest record of a class of requests was.
+/// What the newest record of a class of requests was, and what came before it of the same request.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     request: u128,
     kind: Kind,
     item: Option<u64>,
     index: u64,
+    /// Where it begins in the file.
+    offset: u64,
+    /// Its request's records of kind `access`, and of kind `outcome`: a bit for each ([`bit`]).
+    accesses: u128,
+    outcomes: u128,
+}
+
+/// The bit of an item: the lowest for a record without one; none for items of 127 and above.
+fn bit(item: Option<u64>) -> u128 {
+    let place = item.map_or(Some(0), |item| item.checked_add(1)).and_then(|place| u32::try_from(place).ok());
+    place.and_then(|place| 1_u128.checked_shl(place)).unwrap_or(0)
 }
 
 /// The first seal's word for the chain, until the log's first origin is known.
@@ -87,7 +100,7 @@ impl<'a> Walk<'a> {
                     let fault = self.check(record, line, tree)?;
                     self.finding = fault.map(|reason| (place, reason));
                 }
-                self.remember(record);
+                self.remember(record, line.offset);
             }
             Err(fault) if self.finding.is_none() => self.finding = Some((place, fault.to_string())),
             Err(_) => {}
@@ -109,10 +122,11 @@ impl<'a> Walk<'a> {
             return Ok(Some(reason));
         }
         if let Some(earlier) = self.event_twice(record) {
-            return Ok(Some(format!("same event id as record {earlier}")));
+            return Ok(Some(format!("same event id as {earlier}")));
         }
         if let Some(answers) = record.answers {
-            return self.check_answer(record, answers, line.offset);
+            let fault = self.check_answer(record, answers, line)?;
+            return Ok(fault.map(|fault| format!("`answers` {fault}")));
         }
         let bytes = line.ruled.as_deref().unwrap_or_default();
         Ok(match record.kind {
@@ -168,7 +182,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn remember(&mut self, record: &Record) {
+    fn remember(&mut self, record: &Record, offset: u64) {
         if let Some(count) = self.counts.get_mut(record.kind.place()) {
             *count = count.saturating_add(1);
         }
@@ -177,8 +191,14 @@ impl<'a> Walk<'a> {
             self.sealed = Some(record.index);
         }
         let Record { request, kind, item, index, .. } = *record;
+        let before = self.slot(request).map_or((0, 0), |slot| (slot.accesses, slot.outcomes));
+        let (accesses, outcomes) = match kind {
+            Kind::ACCESS => (before.0 | bit(item), before.1),
+            Kind::OUTCOME => (before.0, before.1 | bit(item)),
+            _ => before,
+        };
         if let Some(slot) = self.slots.get_mut(class(request)) {
-            *slot = Some(Slot { request, kind, item, index });
+            *slot = Some(Slot { request, kind, item, index, offset, accesses, outcomes });
         }
         self.previous = Some(*record);
     }
@@ -187,18 +207,34 @@ impl<'a> Walk<'a> {
         self.slots.get(class(request))?.as_ref().filter(|slot| slot.request == request)
     }
 
-    fn event_twice(&self, record: &Record) -> Option<u64> {
+    fn event_twice(&self, record: &Record) -> Option<String> {
         let slot = self.slot(record.request)?;
-        (slot.kind == record.kind && slot.item == record.item).then_some(slot.index)
+        if slot.kind == record.kind && slot.item == record.item {
+            return Some(format!("record {}", slot.index));
+        }
+        let seen = match record.kind {
+            Kind::ACCESS => slot.accesses,
+            Kind::OUTCOME => slot.outcomes,
+            _ => 0,
+        };
+        (seen & bit(record.item) != 0).then(|| "an earlier record of its request".to_owned())
     }
 
-    fn check_answer(&self, record: &Record, answers: u64, offset: u64) -> io::Result<Option<String>> {
+    fn check_answer(&self, record: &Record, answers: u64, line: &Line) -> io::Result<Option<&'static str>> {
         if answers >= record.index {
-            return Ok(Some("`answers` does not point backwards".to_owned()));
+            return Ok(Some("does not point backwards"));
         }
-        let remembered = self.slot(record.request).is_some_and(|slot| slot.index == answers);
-        let same = remembered || crate::seek::request_at(self.source, answers, offset)? == Some(record.request);
-        Ok((!same).then(|| "`answers` names a record of another request".to_owned()))
+        let known = self.slot(record.request).filter(|slot| slot.index == answers);
+        let answered = match known {
+            Some(slot) => seek::answered_at(self.source, slot.offset, line.offset)?,
+            None => seek::answered(self.source, answers, line.offset)?,
+        };
+        let action = line.ruled.as_deref().and_then(|bytes| member(bytes, "action"));
+        Ok(match answered.filter(|answered| answered.request == record.request) {
+            Some(answered) if action == Some(&*answered.action) => None,
+            Some(_) => Some("names a record of another action"),
+            None => Some("names a record of another request"),
+        })
     }
 }
 
@@ -206,19 +242,21 @@ fn class(request: u128) -> usize {
     usize::try_from(request % (1 << 16)).unwrap_or_default()
 }
 
-/// The rules of index, epoch and time.
+/// The rules of index, epoch and time; before the first record the epoch is 1.
 fn order(previous: Option<&Record>, record: &Record, place: u64) -> Option<String> {
     if record.index != place {
         return Some(format!("`index` is {}", record.index));
     }
-    let previous = previous?;
-    let reason = if record.epoch < previous.epoch {
+    let (epoch, time_us) = previous.map_or((1, 0), |previous| (previous.epoch, previous.time_us));
+    let reason = if record.epoch < epoch {
         "`epoch` falls"
-    } else if record.epoch > previous.epoch && record.kind != Kind::LOSS {
+    } else if record.epoch > epoch && record.kind != Kind::LOSS {
         "`epoch` is raised without a loss"
-    } else if record.epoch == previous.epoch && record.kind == Kind::LOSS {
+    } else if record.epoch == epoch && record.kind == Kind::LOSS {
         "`epoch` is not raised by a loss"
-    } else if record.time_us < previous.time_us && record.kind != Kind::CLOCK_STEP {
+    } else if record.epoch > epoch.saturating_add(1) {
+        "`epoch` is raised by more than one"
+    } else if record.time_us < time_us && record.kind != Kind::CLOCK_STEP {
         "`time` falls without a clock step"
     } else {
         return None;

@@ -62,6 +62,38 @@ async fn attack_a_changed_record_is_named_by_its_index() {
 }
 
 #[tokio::test]
+async fn i07_an_epoch_that_no_loss_raised_is_found() {
+    let rig = grown().await;
+    for index in [0, 40] {
+        let text = String::from_utf8(rig.log.record(index).unwrap().unwrap()).unwrap();
+        rig.tamper(rig.log.shared.id.record(index), Some(text.replace("\"epoch\":1,", "\"epoch\":2,").into_bytes()));
+        let raised = format!("index {index}: the epoch is `2`, and from 1 on it rises by one with each loss");
+        assert_eq!(check(&rig).findings.first().map(ToString::to_string), Some(raised));
+        rig.tamper(rig.log.shared.id.record(index), Some(text.into_bytes()));
+    }
+    assert_eq!(check(&rig).findings, []);
+}
+
+#[tokio::test]
+async fn i07_an_outcome_repeats_request_and_action_of_the_record_that_it_answers() {
+    let mut rig = Rig::new();
+    let read = rig.commit(read_of("a")).await;
+    let mut answer = read_of("a");
+    answer.draft.kind = Kind::Outcome;
+    answer.draft.decision = None;
+    answer.draft.answers = Some(read.locator().index);
+    answer.draft.request = read.into_event().draft.request;
+    rig.commit(answer.clone()).await.into_event();
+    rig.index();
+    assert_eq!(check(&rig).findings, []);
+    answer.draft.action = "ssm:DescribeSecret".to_owned();
+    answer.draft.parameters.insert("item".to_owned(), 1_u64.into());
+    rig.commit(answer).await.into_event();
+    let said = "it answers `0`, which is no earlier record of its request and action";
+    assert_eq!(first(&check(&rig)), (Some(2), said));
+}
+
+#[tokio::test]
 async fn attack_a_missing_record_and_two_that_changed_places_are_named() {
     let rig = grown().await;
     let (a, b) = (rig.log.record(10).unwrap(), rig.log.record(20).unwrap());

@@ -151,7 +151,7 @@ impl Log {
             self.push(
                 numbers,
                 "outcome",
-                json!({"answers": answers, "outcome": "failed", "request": answered["request"]}),
+                json!({"action": answered["action"], "answers": answers, "outcome": "failed", "request": answered["request"]}),
             );
         }
     }
