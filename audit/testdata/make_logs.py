@@ -187,6 +187,8 @@ def honest():
     digest = hashlib.sha256(sample).hexdigest()
     assert digest == "1d46307147d3f7783591e19d6bc646d74acc2e2fe0e94571298f2462f7baba00", digest
     case("sample", sample, valid(SAMPLE[:13]), since=[checkpoint(SAMPLE[:size], OLD) for size in (0, 5, 13)])
+    carried = base64.urlsafe_b64encode(checkpoint(SAMPLE[:5], OLD)).rstrip(b"=") + b"\n"
+    case("sample-since-header", sample, valid(SAMPLE[:13]), since=[carried])
     case("empty", export([]), valid([]))
     case("one-record", export(SAMPLE[:1]), valid(SAMPLE[:1]))
     case("rotation-border", export(SAMPLE[:14], OLD, NEW), valid(SAMPLE[:14]), keys=(OLD,))

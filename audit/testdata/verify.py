@@ -599,6 +599,13 @@ def read_vkeys(path):
     return keys
 
 
+def carried(note):
+    """A note, also from the base64url without padding in which answers carry it."""
+    text = note.strip(b"\t\n\x0c\r ")
+    standard = text.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(text) % 4)
+    return note if re.search(rb"[^A-Za-z0-9_-]", text) else unbase64(standard) or note
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description="Verifies a raw export of a keyward audit log.")
     parser.add_argument("file")
@@ -610,7 +617,7 @@ def main(arguments=None):
         keys, since = read_vkeys(path), []
         for path in options.since:
             with open(path, "rb") as file:
-                since.append(Checkpoint(file.read(), keys))
+                since.append(Checkpoint(carried(file.read()), keys))
         path = options.file
         with open(path, "rb") as file:
             head, findings = verify(file.read(), keys, since)

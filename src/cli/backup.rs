@@ -13,6 +13,8 @@ use crate::access::setup;
 use crate::clock;
 use crate::config::Config;
 use anyhow::{Context as _, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use keyward_audit::backup::{Manifest, Receiver};
 use keyward_audit::log::restore::{Restoration, Restoring, restore};
@@ -49,7 +51,8 @@ pub(super) struct Restore {
     /// The backup's directory
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// A signed checkpoint of this log, as it was remembered elsewhere: the restored copy is held against it
+    /// A signed checkpoint of this log, as it was remembered elsewhere, a note or the content of a Keyward-Audit-Checkpoint header:
+    /// the restored copy is held against it
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
 }
@@ -137,11 +140,13 @@ impl Restore {
     }
 }
 
-/// A checkpoint note, however its last line was copied.
+/// A checkpoint note, however its last line was copied, or as answers carry it in a header: base64url.
 fn read_note(file: &Path) -> anyhow::Result<String> {
     let text =
         fs::read_to_string(file).with_context(|| format!("cannot read the checkpoint in `{}`", file.display()))?;
-    Ok(format!("{}\n", text.trim_end()))
+    // A note has several lines, so that it is never base64url itself.
+    let carried = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|note| String::from_utf8(note).ok());
+    Ok(format!("{}\n", carried.unwrap_or(text).trim_end()))
 }
 
 fn explain(context: &Context, store: &Path, restored: &Restoring) {
@@ -159,5 +164,22 @@ fn explain(context: &Context, store: &Path, restored: &Restoring) {
             "this is an older log than the one it was taken from: secrets that were deleted and tokens that were revoked since are \
              back, and records are missing. the gateway starts on it after `keyward audit accept-loss --reason TEXT`",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_as_a_note_and_as_a_header_carries_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("head");
+        let note = "localhost/keyward\n7\nAAAA\n\n\u{2014} localhost/keyward BBBB\n";
+        let carried = URL_SAFE_NO_PAD.encode(note);
+        for text in [note, note.trim_end(), &format!("{note}\n"), &carried, &format!("{carried}\n")] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(read_note(&file).unwrap(), note, "{text}");
+        }
     }
 }

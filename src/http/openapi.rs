@@ -158,6 +158,9 @@ fn locator_headers() -> Value {
         "Keyward-Request-Id": header("the same UUID as in the record"),
         "Keyward-Audit-Index": header("the record's index"),
         "Keyward-Audit-Leaf": header("the record's leaf hash, base64url"),
+        "Keyward-Audit-Checkpoint": header(
+            "if the request had `Prefer: audit-checkpoint`: the newest signed checkpoint, a note in base64url without padding"
+        ),
     })
 }
 

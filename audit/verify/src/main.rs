@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 valid; 4 findings, one a line; 1 could not check; 2 usage.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use keyward_audit_verify::{Checkpoint, Options, Report, Vkey, verify};
@@ -22,7 +24,8 @@ struct Arguments {
     /// Public keys that are trusted to sign the log, one vkey a line; after a rotation or a loss all of them
     #[arg(long, value_name = "FILE")]
     vkey: PathBuf,
-    /// A checkpoint remembered from outside the file, which must be part of its history; may be repeated
+    /// A checkpoint remembered from outside the file, a note or the content of a Keyward-Audit-Checkpoint header, which must be part
+    /// of its history; may be repeated
     #[arg(long, value_name = "CHECKPOINT")]
     since: Vec<PathBuf>,
     /// Text for people, or one JSON object for programs
@@ -65,7 +68,7 @@ fn check(arguments: &Arguments) -> Result<Report, String> {
     let read = |path: &Path| fs::read(path).map_err(|error| about(path, &error));
     let keys = String::from_utf8(read(&arguments.vkey)?).map_err(|error| about(&arguments.vkey, &error))?;
     let keys = Vkey::parse_file(&keys).map_err(|error| about(&arguments.vkey, &error))?;
-    let open = |path: &PathBuf| Checkpoint::open(&read(path)?, &keys).map_err(|error| about(path, &error));
+    let open = |path: &PathBuf| Checkpoint::open(&note(read(path)?), &keys).map_err(|error| about(path, &error));
     let since: Vec<Checkpoint> = arguments.since.iter().map(open).collect::<Result<_, _>>()?;
     let file = File::open(&arguments.file).map_err(|error| about(&arguments.file, &error))?;
     let length = file.metadata().map_err(|error| about(&arguments.file, &error))?.len();
@@ -79,6 +82,11 @@ fn check(arguments: &Arguments) -> Result<Report, String> {
     let report = verify(&file, &options).map_err(|error| about(&arguments.file, &error));
     bar.finish_and_clear();
     report
+}
+
+/// A note, also from the base64url in which answers carry it: a note has several lines, so that it is never that itself.
+fn note(bytes: Vec<u8>) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(bytes.trim_ascii()).unwrap_or(bytes)
 }
 
 /// A bar on the terminal's standard error; indicatif hides it where there is no terminal.
