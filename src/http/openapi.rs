@@ -171,7 +171,7 @@ mod tests {
     use crate::http::problem::status;
 
     #[test]
-    fn attack_f01_the_description_is_made_once() {
+    fn attack_f06_the_description_is_made_once() {
         let sent = bytes();
         assert_eq!(sent.as_ptr(), bytes().as_ptr(), "the same bytes");
         assert_eq!(serde_json::from_slice::<Value>(&sent).unwrap(), document());

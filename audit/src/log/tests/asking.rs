@@ -260,7 +260,7 @@ async fn rows_that_were_made_before_a_reopen_took_those_below_them_are_made_agai
     lost.into_iter().for_each(|key| rig.tamper(key, None));
     assert!(rig.follower.write(&made).unwrap());
     rig.index();
-    let verify = crate::log::Verify { origin: ORIGIN, mark: None, indexes: Some([7; 32]) };
+    let verify = crate::log::Verify { origin: ORIGIN, mark: None, vkey: None, indexes: Some([7; 32]) };
     assert_eq!(verify.run(&MemoryStore::on(&rig.disk), &mut |_, _| {}).unwrap().findings, []);
 }
 

@@ -189,7 +189,7 @@ async fn attack_g12_a_gap_that_the_mark_does_not_know_of_is_closed_only_with_the
     commit(&log, 3).await;
     log.stop().await;
     assert_eq!((log.as_of(), log.status().epoch), (8, 2));
-    let verify = Verify { origin: &settings.origin, mark: None, indexes: Some([7; 32]) };
+    let verify = Verify { origin: &settings.origin, mark: None, vkey: None, indexes: Some([7; 32]) };
     let report = verify.run(store.as_ref(), &mut |_, _| {}).unwrap();
     assert_eq!((report.size, report.findings), (8, Vec::new()));
 }
