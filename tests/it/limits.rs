@@ -208,3 +208,21 @@ async fn attack_f05_an_actions_rate_is_its_own_and_the_items_of_a_call_count_one
     assert_eq!(over.count(), 2, "{}", told.body);
     inside.finish().await;
 }
+
+#[tokio::test]
+async fn attack_f05_the_items_of_a_call_are_denied_no_faster_than_calls() {
+    let inside = limited(&[("denials_per_second", 1.into()), ("denials_burst", 3.into())]).await;
+    create(&inside, "demo/db").await.ok();
+    let items = json!({"Secrets": vec![named("demo/db"); 20]});
+    let told = inside.call_once("stranger", "BatchGetSecretValue", &items).await.1;
+    let over = |told: &Told| {
+        let errors = told.body["Errors"].as_array().unwrap();
+        errors.iter().filter(|error| error["Code"] == "RequestLimitExceeded").count()
+    };
+    assert_eq!(over(&told), 17, "{}", told.body);
+    assert_eq!(inside.call_once("stranger", "BatchGetSecretValue", &items).await.1.code, "RequestLimitExceeded");
+    inside.clock.pass(1);
+    let told = inside.call_once("stranger", "BatchGetSecretValue", &items).await.1;
+    assert_eq!(over(&told), 19, "one comes back in a second: {}", told.body);
+    inside.finish().await;
+}

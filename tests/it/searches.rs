@@ -314,7 +314,7 @@ fn i07_proofs_and_checkpoints_hold_by_arithmetic_of_the_tests_own() {
         let wrong = climb(index, size, &leaves[usize::try_from((index + 1) % size).unwrap()], &path);
         assert_ne!(wrong, root, "another leaf leads elsewhere");
     }
-    for (index, of) in [(size, size), (0, 0), (0, 1_000_000), (u64::MAX >> 11, size)] {
+    for (index, of) in [(size, size), (0, 0), (0, 1_000_000), (u64::MAX >> 11, size), (1 << 53, 0), (u64::MAX, 0)] {
         let reply = gateway.call(gateway.admin(), "GetInclusionProof", &json!({"Index": index, "Size": of}));
         assert_eq!((reply.status, reply.code()), (404, "ResourceNotFound"), "{index} of {of}");
     }
@@ -345,5 +345,34 @@ fn i07_a_reply_carries_the_newest_checkpoint_if_it_is_asked_for() {
         }
         assert_eq!(reply.header("keyward-audit-checkpoint").is_some(), expected, "{prefer:?}");
     }
+    // How large the log is, is for those who are known: also where something else is wrong first.
+    for (credential, expected) in [(None, false), (Some("Bearer no.to.ken"), false), (Some(bearer.as_str()), true)] {
+        let mut headers = vec![("Prefer", "audit-checkpoint")];
+        headers.extend(credential.map(|value| ("Authorization", value)));
+        let reply = gateway.request("GET /v1/GetSecretValue", &headers, b"");
+        assert_eq!(reply.code(), "UnsupportedProtocol", "{credential:?}");
+        assert_eq!(reply.header("keyward-audit-checkpoint").is_some(), expected, "{credential:?}");
+    }
+    gateway.finish();
+}
+
+#[test]
+fn i03_a_search_that_no_record_has_room_for_is_refused_and_recorded() {
+    let gateway = TestGateway::start();
+    // Each of these characters takes six bytes of a record.
+    let long = "\u{1}".repeat(256);
+    let mut asked =
+        json!({"Decision": "allow", "Outcome": "ok", "StartTime": 1, "EndTime": 2, "StartIndex": 1, "EndIndex": 2});
+    for name in ["Principal", "Issuer", "Group", "ResourcePrefix", "Action"] {
+        asked[name] = json!(long);
+    }
+    let reply = gateway.call(gateway.admin(), "SearchRecords", &asked);
+    assert_eq!((reply.status, reply.code()), (413, "RequestSizeLimitExceeded"), "{}", reply.body);
+    let record = gateway.export().record_of(&reply).clone();
+    assert_eq!(
+        (&record["reason"], &record["action"]),
+        (&json!("record_too_large"), &json!("cloudaudit:SearchRecords"))
+    );
+    assert!(record["parameters"].is_null(), "{record}");
     gateway.finish();
 }
