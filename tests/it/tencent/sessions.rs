@@ -199,6 +199,25 @@ fn attack_l06_skip_is_for_the_web_identity_alone_and_that_for_skip_alone() {
 }
 
 #[test]
+fn attack_f05_a_session_takes_from_the_allowance_of_whoever_began_it() {
+    let corp = Issuer::new("corp");
+    let gateway = builder(&corp).set("limits.denials_per_second", 1).set("limits.denials_burst", 60).start();
+    gateway.create("demo/db", "value");
+    let loud = Temporary::of(&shown(&gateway, &token(&corp, "ci", &[]), READER));
+    let parameters = json!({"RoleArn": READER, "RoleSessionName": "ops"});
+    let other = Temporary::of(&gateway.call(&token(&corp, "ops", &[]), "AssumeRole", &parameters).ok());
+    let over = (0..1_000)
+        .any(|_| loud.ask(&gateway, "DeleteSecret", "ssm", &named("demo/db")).code() == "RequestLimitExceeded");
+    assert!(over, "whoever is denied again and again is over the rate");
+    assert_eq!(
+        other.read(&gateway, "demo/db").ok().body["SecretString"],
+        json!("value"),
+        "another of the same role is not"
+    );
+    gateway.finish();
+}
+
+#[test]
 fn attack_l05_a_temporary_key_works_with_its_own_token_and_no_other() {
     let corp = Issuer::new("corp");
     let gateway = builder(&corp).start();
