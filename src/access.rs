@@ -217,7 +217,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             }
             Attempt::Refused(refusal) => return refuse(gateway, ask, refusal).await,
             Attempt::Unrecorded(cause) => Err(Stopped::Unrecorded(cause)),
-            Attempt::Panicked => return record_fault(gateway, ask.call.witness()).await,
+            Attempt::Panicked => return record_fault(gateway, ask.witness()).await,
         };
         match committed {
             Ok(answer) => return answer,
@@ -246,11 +246,14 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
 /// The answers to the items of a call, in their order. Each is decided, recorded and answered by itself; they go together, so
 /// that one write of the log serves many.
 async fn each(gateway: &Arc<Gateway>, items: Vec<Ask>) -> Vec<Answer> {
-    let tasks: Vec<_> =
-        items.into_iter().map(|item| tokio::spawn(traces::along(one(Arc::clone(gateway), item)))).collect();
+    let begun = |item: Ask| (item.witness(), tokio::spawn(traces::along(one(Arc::clone(gateway), item))));
+    let tasks: Vec<_> = items.into_iter().map(begun).collect();
     let mut answers = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        answers.push(task.await.unwrap_or_else(|_| Answer::lost_item()));
+    for (witness, task) in tasks {
+        answers.push(match task.await {
+            Ok(answer) => answer,
+            Err(_) => record_fault(gateway, witness).await,
+        });
     }
     answers
 }
@@ -369,7 +372,7 @@ async fn give_up(gateway: &Gateway, draft: Draft, reason: &'static str) -> Answe
     settled(commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed))
 }
 
-/// A call whose task panicked: 500, recorded.
+/// A call, or an item of one, whose task panicked: 500, recorded.
 pub async fn record_fault(gateway: &Gateway, witness: Witness) -> Answer {
     tracing::error!(request = witness.request, "serving a request panicked");
     metrics::counter!("keyward_panics_total").increment(1);

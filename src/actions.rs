@@ -335,6 +335,15 @@ pub fn by_name(name: &str) -> Option<&'static Action> {
     ACTIONS.iter().find(|action| action.name == name)
 }
 
+/// The action that a call is about: a bundle is about what its items are.
+#[must_use]
+pub fn asked_for(name: &str) -> Option<&'static Action> {
+    match bundle(name) {
+        Some(bundle) => row(bundle.of),
+        None => by_name(name),
+    }
+}
+
 /// The row of an operation.
 #[must_use]
 pub fn row(operation: Operation) -> Option<&'static Action> {

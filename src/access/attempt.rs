@@ -1,7 +1,7 @@
 //! One attempt at a request: authenticate, decide on a snapshot, and prepare what is to be committed.
 
 use super::access_keys::Issued;
-use super::call::{Call, Fault, Presented, Unrecorded, credential_error};
+use super::call::{Call, Fault, Presented, Unrecorded, Witness, credential_error};
 use super::gateway::Gateway;
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
 use super::question::Asked;
@@ -96,10 +96,7 @@ impl Ask {
             None => (None, None),
         };
         let bundle = call.operation.as_deref().and_then(actions::bundle);
-        let action = match bundle {
-            Some(bundle) => actions::row(bundle.of),
-            None => call.operation.as_deref().and_then(actions::by_name),
-        };
+        let action = call.operation.as_deref().and_then(actions::asked_for);
         let action = action.filter(|action| action.served != Served::Internal);
         let request = match (inner, &call.body) {
             (Some(error), _) => Err(error),
@@ -118,6 +115,11 @@ impl Ask {
     fn item(&self, place: usize, request: Request) -> Self {
         let call = self.call.of_item();
         Self { call, action: self.action, outer: None, item: Some(place), request: Ok(request) }
+    }
+
+    /// See [`Witness`].
+    pub(super) fn witness(&self) -> Witness {
+        Witness { item: self.item, ..self.call.witness() }
     }
 
     /// The action as records name it.
@@ -401,7 +403,7 @@ fn carry_out(
 ) -> Result<Option<Carried>, StoreError> {
     let carried = match asked.request {
         Request::CreateSecret(create) => secrets::create(gateway, asked, snapshot, create, draft)?,
-        Request::CreateSshKeyPair(create) => pairs::create(gateway, asked, snapshot, create, draft)?,
+        Request::CreateSshKeyPair(create) => pairs::create(gateway, asked, snapshot, row, create, draft)?,
         Request::GetSshKeyPair(pair) => pairs::get(gateway, asked, snapshot, row, pair, draft)?,
         Request::PutSecretValue(put) => changes::put(gateway, asked, row, put, draft),
         Request::GetSecretValue(_, version) => secrets::get(gateway, asked, snapshot, row, version.as_ref(), draft)?,

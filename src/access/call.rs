@@ -104,6 +104,8 @@ pub struct Witness {
     pub(super) operation: Option<String>,
     pub(super) door: &'static str,
     pub(super) peer: Option<IpAddr>,
+    /// Its place in the call, if it is one of several.
+    pub(super) item: Option<usize>,
 }
 
 impl Call {
@@ -140,7 +142,7 @@ impl Call {
     #[must_use]
     pub fn witness(&self) -> Witness {
         let operation = self.operation.clone();
-        Witness { request: self.request.clone(), operation, door: self.door, peer: self.peer }
+        Witness { request: self.request.clone(), operation, door: self.door, peer: self.peer, item: None }
     }
 }
 
@@ -241,12 +243,6 @@ impl Answer {
             return answers.swap_remove(0);
         }
         Self::new(last, Content::Items(answers))
-    }
-
-    /// An item whose task panicked.
-    pub(super) fn lost_item() -> Self {
-        let error = ApiError::new(Code::InternalError, "the request could not be served");
-        Self::new(None, Content::Error(error))
     }
 
     /// A file, on its way once the body is taken: of an answer that nobody takes, nothing is read.

@@ -254,6 +254,11 @@ impl Gateway {
             return Ok(());
         }
         self.policies().check(loaded.policy_settings.clone()).await?;
+        if self.policies().serves_under(&loaded.policy_settings).is_err() {
+            // The folder may say by now what can serve under both.
+            let _refused = self.reload_policies(trigger).await;
+            self.policies().serves_under(&loaded.policy_settings)?;
+        }
         loaded.keep_keys(issuers);
         let mut draft = draft(self.environment(), "issuers_changed").ok_or(IssuersError::Unrecorded)?;
         let before = issuers.tables.lock().unwrap_or_else(PoisonError::into_inner).names.clone();

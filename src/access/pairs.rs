@@ -21,9 +21,15 @@ pub(super) fn create(
     gateway: &Gateway,
     asked: &mut Asked<'_>,
     snapshot: &dyn Snapshot,
+    row: Option<SecretRow>,
     create: &CreateSshKeyPair,
     draft: &mut Draft,
 ) -> Result<Carried, StoreError> {
+    // Known before a pair is made for it, which takes a processor for up to some seconds.
+    let (clock, now_s) = (asked.clock, asked.now_s());
+    if row.is_some_and(|row| !clock.is_gone(&row, now_s, &mut asked.reads)) {
+        return Ok(Carried::Failed(error_of(&SecretError::SecretExists)));
+    }
     let Some(id) = free_id(gateway, asked, snapshot)? else {
         return Ok(Carried::Failed(internal("no id for a key pair could be had")));
     };

@@ -66,6 +66,9 @@ pub enum ReloadError {
         /// Of the last good revision; the first.
         sheddable: Finding,
     },
+    /// What the live revision denies a token could shed under other issuers.
+    #[error("the policies that are live cannot serve under these issuers, change them first: {0}")]
+    LiveSheddable(Finding),
     /// The change cannot be recorded now.
     #[error("the policy change cannot be recorded now")]
     Unrecorded,
@@ -183,6 +186,14 @@ impl Policies {
         let folder = self.folder.clone();
         let read = tokio::task::spawn_blocking(move || read(&folder, &settings).map(drop)).await;
         read.unwrap_or_else(|_| Err(Vec::new())).map_err(ReloadError::Invalid)
+    }
+
+    /// Whether the live set may serve with other settings, should the folder be refused by the time that they are live.
+    ///
+    /// # Errors
+    /// [`ReloadError::LiveSheddable`] if not.
+    pub(super) fn serves_under(&self, settings: &Settings) -> Result<(), ReloadError> {
+        self.live().set.sheddable_under(settings).map_or(Ok(()), |finding| Err(ReloadError::LiveSheddable(finding)))
     }
 
     /// Reads the folder with these settings from now on.

@@ -194,10 +194,11 @@ pub(super) fn malformed(ask: &Ask, refusal: Refusal) -> Failure {
 
 /// Serving panicked before anything could be said of the caller.
 pub(super) fn fault(witness: Witness, error: ApiError) -> Failure {
-    let action = witness.operation.as_deref().and_then(actions::by_name);
+    let action = witness.operation.as_deref().and_then(actions::asked_for);
     let action = action.map_or_else(|| "keyward:Unknown".to_owned(), Action::full_name);
     let mut draft = Draft::new(Kind::Unauthenticated, action, witness.door, witness.request);
     draft.source_ip = witness.peer;
+    draft.parameters.extend(witness.item.map(|item| ("item".to_owned(), Value::from(item as u64))));
     draft.decision = Some(Decision::Error);
     draft.outcome = Some(Outcome::Failed);
     draft.reason = Some(error.code.as_str().to_owned());

@@ -315,6 +315,19 @@ pub(super) fn new_private_file(path: &Path) -> anyhow::Result<File> {
     options.open(path).with_context(|| format!("cannot create `{}`", path.display()))
 }
 
+/// Writes a new file that only its owner may read, to the disk; refuses to overwrite. Where it fails nothing is left of it.
+pub(super) fn write_private_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut file = new_private_file(path)?;
+    if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
+        let failed = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
+        return Err(match std::fs::remove_file(path) {
+            Ok(()) => failed,
+            Err(_) => failed.context("what there is of it could not be removed"),
+        });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,9 +103,7 @@ async fn run(gateway: Arc<Gateway>, call: Call, trace: &Trace) -> Answer {
 
 /// What a trace calls an operation: the catalogue's name, never the caller's text.
 fn action_name(operation: Option<&str>) -> String {
-    let bundled = operation.and_then(actions::bundle).and_then(|bundle| actions::row(bundle.of));
-    let action = bundled.or_else(|| operation.and_then(actions::by_name));
-    action.map_or_else(|| "keyward:Unknown".to_owned(), Action::full_name)
+    operation.and_then(actions::asked_for).map_or_else(|| "keyward:Unknown".to_owned(), Action::full_name)
 }
 
 /// The status is that of the native door.

@@ -11,6 +11,7 @@ use std::task::{Context, Waker};
 use actix_web::body::to_bytes;
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest as _, HttpResponse, web};
+use keyward_audit::record::Value::Integer;
 use keyward_audit::record::{Decision, Kind, Outcome, Record};
 use keyward_audit::{Clock, Environment, Random, RandomError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -39,8 +40,9 @@ impl Random for Trap {
 }
 
 thread_local! {
-    /// Whether the clock panics the next time that this thread reads it: others that read it meanwhile are not meant.
-    static CLOCK_SNAPS: Cell<bool> = const { Cell::new(false) };
+    /// At which time from now that this thread reads the clock it panics, if it does: others that read it meanwhile are not
+    /// meant.
+    static CLOCK_SNAPS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The system's clock, but for [`CLOCK_SNAPS`].
@@ -49,7 +51,9 @@ struct TrapClock(Arc<dyn Clock>);
 
 impl Clock for TrapClock {
     fn wall_us(&self) -> u64 {
-        assert!(!CLOCK_SNAPS.replace(false), "the trap snaps");
+        if CLOCK_SNAPS.get() > 0 {
+            assert!(CLOCK_SNAPS.replace(CLOCK_SNAPS.get() - 1) > 1, "the trap snaps");
+        }
         self.0.wall_us()
     }
 
@@ -195,9 +199,9 @@ fn attack_f07_a_panic_in_a_handler_is_answered_500_and_recorded_and_the_worker_l
 fn attack_f07_a_panic_while_it_is_found_out_who_asks_is_answered_500_and_recorded() {
     scene(async |scene| {
         assert_eq!(scene.call("ListSecrets", &json!({})).await.status, 200);
-        CLOCK_SNAPS.set(true);
+        CLOCK_SNAPS.set(1);
         let reply = scene.call("CreateSecret", &secret("demo/db")).await;
-        assert!(!CLOCK_SNAPS.get(), "it did not panic");
+        assert_eq!(CLOCK_SNAPS.get(), 0, "it did not panic");
         assert_eq!((reply.status, reply.code()), (500, "InternalError"));
         let record = reply.record.unwrap();
         let draft = record.draft();
@@ -209,6 +213,37 @@ fn attack_f07_a_panic_while_it_is_found_out_who_asks_is_answered_500_and_recorde
         assert_eq!(reply.body["RequestId"], record.request());
         assert_eq!(scene.count("keyward_panics_total"), 1);
         assert_eq!(scene.call("CreateSecret", &secret("demo/db")).await.status, 200, "the next call is served");
+    });
+}
+
+#[test]
+fn attack_f07_a_panic_in_one_item_of_a_call_is_answered_and_recorded_as_that_item_s() {
+    scene(async |scene| {
+        assert_eq!(scene.call("CreateSecret", &secret("demo/db")).await.status, 200);
+        let items = json!({"Secrets": [{"SecretName": "demo/db"}, {"SecretName": "demo/db"}]});
+        // The clock is read for the call as such first, which is then answered 500 as a whole.
+        for reads in 1..100 {
+            let before = scene.gateway.log().as_of();
+            CLOCK_SNAPS.set(reads);
+            let reply = scene.call("BatchGetSecretValue", &items).await;
+            if reply.status != 200 {
+                assert_eq!(reply.record.unwrap().draft().action, "ssm:GetSecretValue");
+                continue;
+            }
+            assert_eq!(CLOCK_SNAPS.get(), 0, "it did not panic");
+            let errors = reply.body["Errors"].as_array().unwrap();
+            assert_eq!((errors.len(), &errors[0]["Code"]), (1, &json!("InternalError")));
+            assert_eq!(reply.body["SecretValues"].as_array().unwrap().len(), 1, "the other one is served");
+            let records: Vec<Record> = (before..scene.gateway.log().as_of()).map(|index| scene.record(index)).collect();
+            let of_it = records.iter().filter(|record| {
+                let draft = record.draft();
+                draft.parameters.get("item") == errors[0]["Item"].as_u64().map(Integer).as_ref()
+                    && (draft.outcome, draft.action.as_str()) == (Some(Outcome::Failed), "ssm:GetSecretValue")
+            });
+            assert_eq!(of_it.count(), 1, "{:?}", records.iter().map(Record::draft).collect::<Vec<_>>());
+            return;
+        }
+        panic!("no item ever panicked");
     });
 }
 

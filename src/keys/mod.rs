@@ -46,6 +46,7 @@ pub use material::{
     seal_in_place,
 };
 pub use passphrase::{PassphraseProvider, PassphraseSource};
+pub use private_file::forbidden_bits;
 pub use replace::{Candidates, Opened, opens, replaced};
 pub use root::{FileProvider, RootKey, RootKeyError, RootKeyId, RootKeyProvider};
 pub use row::{deletion_row, key_row};

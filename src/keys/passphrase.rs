@@ -33,8 +33,6 @@ const FILE_BYTES_MAX: usize = 256;
 const PASSPHRASE_BYTES_MAX: usize = 1024;
 /// Shortest passphrase that a root key is made from, in bytes.
 const PASSPHRASE_BYTES_MIN: usize = 12;
-/// Where systemd places credentials.
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// What a derivation costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +97,7 @@ impl PassphraseSource {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Variable(name) => format!("${name}"),
-            Self::Credential(name) => format!("${CREDENTIALS}/{name}"),
+            Self::Credential(name) => format!("$CREDENTIALS_DIRECTORY/{name}"),
         }
     }
 
@@ -122,18 +120,17 @@ impl PassphraseSource {
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
         let most = PASSPHRASE_BYTES_MAX + 2;
         let refused = |what: &'static str| self.refused(what);
-        let read = |path: &Path, forbidden| private_file::read(path, most, forbidden).map_err(|error| self.told(error));
+        let read = |path: &Path| private_file::read(path, most).map_err(|error| self.told(error));
         let mut bytes = match self {
-            Self::File(path) => read(path, private_file::OTHERS)?,
+            Self::File(path) => read(path)?,
             Self::Variable(name) => {
                 let value = std::env::var_os(name).ok_or_else(|| refused("the variable is not set"))?;
                 Zeroizing::new(value.into_vec())
             }
             Self::Credential(name) => {
-                let folder = std::env::var_os(CREDENTIALS)
+                let folder = private_file::credentials()
                     .ok_or_else(|| refused("no credentials were handed over (systemd's `LoadCredential=`)"))?;
-                // systemd lets the service's group read it by an access list.
-                read(&Path::new(&folder).join(name), 0o007)?
+                read(&folder.join(name))?
             }
         };
         for end in [b'\n', b'\r'] {
@@ -173,7 +170,7 @@ impl PassphraseProvider {
 
 impl RootKeyProvider for PassphraseProvider {
     fn load(&self) -> Result<RootKey, RootKeyError> {
-        let bytes = private_file::read(&self.path, FILE_BYTES_MAX, private_file::OTHERS)?;
+        let bytes = private_file::read(&self.path, FILE_BYTES_MAX)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| self.form("not text"))?;
         let form = Form::parse(text).map_err(|what| self.form(what))?;
         let passphrase = self.source.read()?;

@@ -3,17 +3,36 @@
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::root::RootKeyError;
 
-/// Permission bits of group and others.
-pub(super) const OTHERS: u32 = 0o077;
+/// Names the folder of the credentials that systemd hands to a service (systemd.exec(5)).
+const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+/// Where systemd keeps the credentials of all system services, a folder for each that only its user may enter.
+const CREDENTIALS: &str = "/run/credentials";
 
-/// Reads at most one byte more than `bytes_max`, and refuses a file with one of the `forbidden` permission bits.
-pub(super) fn read(path: &Path, bytes_max: usize, forbidden: u32) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
+/// The folder of this process's own credentials, if it has any.
+pub(super) fn credentials() -> Option<PathBuf> {
+    std::env::var_os(CREDENTIALS_VARIABLE).map(PathBuf::from)
+}
+
+/// The permission bits that a private file must not have: all of group and others. Of a credential only those of others:
+/// systemd lets the service's user read it by an access list, which shows as its group's bits.
+#[must_use]
+pub fn forbidden_bits(path: &Path) -> u32 {
+    forbidden_beside(path, credentials().as_deref())
+}
+
+fn forbidden_beside(path: &Path, own: Option<&Path>) -> u32 {
+    let within = |folder: &Path| folder.is_absolute() && path.parent().is_some_and(|parent| parent.starts_with(folder));
+    if within(Path::new(CREDENTIALS)) || own.is_some_and(within) { 0o037 } else { 0o077 }
+}
+
+/// Reads at most one byte more than `bytes_max`, and refuses a file that is open to others.
+pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
     let place = || path.display().to_string();
     let io = |source| RootKeyError::Io { path: place(), source };
     let file = File::open(path).map_err(|source| match source.kind() {
@@ -22,7 +41,7 @@ pub(super) fn read(path: &Path, bytes_max: usize, forbidden: u32) -> Result<Zero
     })?;
     // Of the opened file, not of the path: nothing can be swapped in between.
     let mode = file.metadata().map_err(io)?.mode() & 0o7777;
-    if mode & forbidden != 0 {
+    if mode & forbidden_bits(path) != 0 {
         return Err(RootKeyError::Exposed { path: place(), mode });
     }
     // Large enough never to move, so that no copy stays behind.
@@ -49,4 +68,24 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_may_be_read_by_its_group_and_any_other_file_by_its_owner_alone() {
+        let own = Path::new("/run/user/1000/credentials/keyward.service");
+        let credential = |path: &str| forbidden_beside(Path::new(path), Some(own)) == 0o037;
+        assert!(credential("/run/user/1000/credentials/keyward.service/root.key"));
+        assert!(credential("/run/credentials/keyward.service/keyward.root-key"));
+        assert!(!credential("/run/credentials-of-mine/root.key"));
+        assert!(!credential("/var/lib/keyward/keys/root.key"));
+        assert!(!credential("root.key"));
+        // A folder that is not named by its whole path, or not at all, is nobody's.
+        for own in [Some(Path::new("")), Some(Path::new("keys")), None] {
+            assert_eq!(forbidden_beside(Path::new("keys/root.key"), own), 0o077);
+        }
+    }
 }

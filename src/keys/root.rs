@@ -177,7 +177,7 @@ impl FileProvider {
     }
 
     fn read(&self) -> Result<Zeroizing<String>, RootKeyError> {
-        let bytes = private_file::read(&self.path, FILE_BYTES, private_file::OTHERS)?;
+        let bytes = private_file::read(&self.path, FILE_BYTES)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| self.form("not text"))?;
         Ok(Zeroizing::new(text.to_owned()))
     }

@@ -139,6 +139,7 @@ fn a_passphrase_comes_from_a_variable_or_a_credential_and_goes_to_nobody() {
     private(&credentials.path().join("keyward"), PASSPHRASE);
     installation.set("keys.passphrase_env", "");
     installation.set("keys.passphrase_credential", "keyward");
+    readable_by_its_group(&credentials.path().join("keyward"));
     let directory = credentials.path().to_str().unwrap();
     let gateway = TestGateway::of_with(installation, &[("CREDENTIALS_DIRECTORY", directory)]);
     assert_eq!(read(&gateway), "s3cret");
@@ -154,6 +155,36 @@ fn a_passphrase_comes_from_a_variable_or_a_credential_and_goes_to_nobody() {
         assert!(ran.code != 0 && ran.err.contains(said), "{}", ran.err);
         assert!(fs::read_dir(scratch.path()).unwrap().next().is_none(), "something was left behind");
     }
+}
+
+/// As systemd hands a credential to a service: its access list shows as its group's bits.
+fn readable_by_its_group(credential: &Path) {
+    fs::set_permissions(credential, Permissions::from_mode(0o440)).unwrap();
+}
+
+#[test]
+fn a_root_key_may_be_a_credential_of_systemd() {
+    let installation = Installation::new();
+    let credentials = tempfile::tempdir().unwrap();
+    let credential = credentials.path().join("keyward.root-key");
+    fs::rename(installation.path("keys/root.key"), &credential).unwrap();
+    readable_by_its_group(&credential);
+    installation.set("keys.path", credential.to_str().unwrap());
+    let refused = installation.run(&["serve"]);
+    assert_eq!(refused.code, 1, "it is a credential for whom systemd says so, and for nobody else");
+    assert!(refused.err.contains("is open to others (mode 0440)"), "{}", refused.err);
+    let handed_over = [("CREDENTIALS_DIRECTORY", credentials.path().to_str().unwrap())];
+    let gateway = TestGateway::of_with(installation, &handed_over);
+    gateway.create("demo/db", "s3cret");
+    assert_eq!(read(&gateway), "s3cret");
+    let doctor = |variables: &[(&str, &str)]| {
+        let mut command = gateway.installation().command(&["doctor"]);
+        command.envs(variables.iter().copied());
+        Ran::from(command.output().unwrap())
+    };
+    let (within, outside) = (doctor(&handed_over), doctor(&[]));
+    assert!(!within.out.contains("its group may"), "{}", within.out);
+    assert!(outside.out.contains("its group may use it"), "{}", outside.out);
 }
 
 #[test]

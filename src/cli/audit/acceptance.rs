@@ -142,9 +142,7 @@ fn write_new_key(config: &Config, key: &SigningKey, unique: &[u8]) -> anyhow::Re
     let path = config.path(&named);
     let mut text = key.to_text()?;
     text.push('\n');
-    let mut file = output::new_private_file(&path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
+    output::write_private_file(&path, text.as_bytes())?;
     let vkey = path.with_extension("vkey");
     std::fs::write(&vkey, format!("{}\n", key.verifying_key()))?;
     let directory = path.parent().ok_or_else(|| anyhow!("`{}` lies nowhere", path.display()))?;

@@ -2,6 +2,7 @@
 
 use super::Findings;
 use crate::config::Config;
+use crate::keys::forbidden_bits;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
@@ -98,10 +99,10 @@ fn mode(setting: &str, path: &Path, metadata: &Metadata, kind: For, found: &mut 
         found.invalid(CHECK, said("everybody may change it"), format!("chmod {loose} {}", path.display()));
     } else if kind != For::Readers && mode & 0o007 != 0 {
         found.invalid(CHECK, said("everybody may read it"), format!("chmod {tight} {}", path.display()));
-    } else if kind == For::Start && mode & 0o070 != 0 {
+    } else if kind == For::Start && mode & forbidden_bits(path) != 0 {
         let what = said("its group may use it, and the gateway does not start with it");
         found.invalid(CHECK, what, format!("chmod {tight} {}", path.display()));
-    } else if kind == For::Owner && mode & 0o070 != 0 {
+    } else if kind == For::Owner && mode & forbidden_bits(path) != 0 {
         found.warn(CHECK, said("its group may read it"), format!("chmod {tight} {}", path.display()));
     } else if mode & 0o020 != 0 {
         found.warn(

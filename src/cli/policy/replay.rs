@@ -13,7 +13,6 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
@@ -56,8 +55,7 @@ impl Replay {
         if let Some(path) = &self.html {
             let folder = self.policies.display().to_string();
             let page = report::page(&folder, &replayed.flips, &replayed.undecidable, totals);
-            let mut file = output::new_private_file(path)?;
-            file.write_all(page.as_bytes()).and_then(|()| file.sync_all())?;
+            output::write_private_file(path, page.as_bytes())?;
         }
         replayed.show(context);
         context.output.say(&format!(

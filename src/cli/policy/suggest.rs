@@ -12,7 +12,6 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
@@ -124,8 +123,7 @@ fn write_new(dir: &Path, files: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<()
         if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
             made(parent)?;
         }
-        let mut file = output::new_private_file(&path)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).with_context(|| format!("`{}`", path.display()))?;
+        output::write_private_file(&path, bytes)?;
     }
     Ok(())
 }

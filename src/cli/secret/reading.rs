@@ -33,9 +33,7 @@ pub(super) fn get(
     set(&mut parameters, "VersionId", version.map(Value::from));
     let answer = client.call("GetSecretValue", &parameters)?;
     if let Some(file) = to {
-        let mut opened = output::new_private_file(&file)?;
-        opened.write_all(&answered_value(&answer)?)?;
-        opened.sync_all()?;
+        output::write_private_file(&file, &answered_value(&answer)?)?;
     } else if context.output.is_json() {
         output::line(&answer.to_string());
     } else {
@@ -61,12 +59,8 @@ pub(super) fn get_ssh(context: &Context, answer: &Value, public: bool, to: Optio
         if beside.symlink_metadata().is_ok() {
             return Err(anyhow!("cannot create `{}`: it exists", beside.display()).into());
         }
-        for (path, text) in [(file, field("PrivateKey").to_owned()), (beside, format!("{}\n", field("PublicKey")))] {
-            let text = Zeroizing::new(text);
-            let mut opened = output::new_private_file(&path)?;
-            opened.write_all(text.as_bytes())?;
-            opened.sync_all()?;
-        }
+        output::write_private_file(&file, field("PrivateKey").as_bytes())?;
+        output::write_private_file(&beside, format!("{}\n", field("PublicKey")).as_bytes())?;
     } else if context.output.is_json() {
         output::line(&answer.to_string());
     } else {

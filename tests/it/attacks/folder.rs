@@ -211,6 +211,40 @@ fn attack_d12_e01_no_start_serves_an_older_revision_whose_denies_a_token_sheds_b
     gateway.finish();
 }
 
+/// The folder fits the other issuers, and the set that is live does not: it would serve under them until the folder is live.
+#[test]
+fn attack_d12_e01_no_issuers_go_live_under_which_a_token_sheds_what_is_denied_now() {
+    let corp = Issuer::new("corp");
+    let stop = || json!({"effect": "deny", "action": "ssm:*", "resource": "*"});
+    let policies = || Policies::default().attach("demo-read", &["user/corp/ann"]);
+    let denying = policies().document("stop", &stop()).attach("stop", &["group/corp/contractors"]);
+    let gateway = TestGateway::builder().issuer(&corp, "groups = \"required\"").policies(denying).start();
+    gateway.create("demo/db", "s3cret");
+    let sheds = corp.token_of("ann", &[], &[], 600);
+    // A folder that names an issuer that is new: it cannot be live before the issuers are.
+    let new = Issuer::new("new");
+    let folder = gateway.installation().path("policies");
+    policies().attach("demo-read", &["user/new/eve"]).write(&folder);
+    gateway.installation().add_issuer(&new.introduction(""));
+    let before = gateway.installation().read("keyward.toml");
+    let lax = before.replace("groups = \"required\"", "groups = \"optional\"");
+    assert_ne!(lax, before);
+    fs::write(gateway.installation().path("keyward.toml"), lax).unwrap();
+    gateway.signal("HUP");
+    let reasons = || gateway.get("/readyz").body["reasons"].as_array().unwrap().clone();
+    wait_for("the refusal", || reasons().contains(&json!("issuers_refused")).then_some(()));
+    assert!(gateway.log().contains("the policies that are live cannot serve under these issuers"), "{}", gateway.log());
+    let contractor = corp.token_of("ann", &["contractors"], &[], 600);
+    assert_eq!(read(&gateway, &contractor, "demo/db").status, 403);
+    // Without the deny first, the issuers then: both go live by one signal.
+    policies().write(&folder);
+    gateway.signal("HUP");
+    wait_for("both to be live", || (gateway.get("/readyz").status == 200).then_some(()));
+    assert_eq!(read(&gateway, &contractor, "demo/db").status, 200);
+    assert_eq!(read(&gateway, &sheds, "demo/db").status, 200);
+    gateway.finish();
+}
+
 /// A process that does not outlive its test.
 struct Ended(std::process::Child);
 

@@ -60,7 +60,11 @@ fn attack_g05_values_served_are_the_allow_records_whatever_goes_on_beside() {
     // A record that became durable too late for its caller says so in an `outcome` behind it: nothing was released on it.
     for record in export.records.iter().filter(|record| record["kind"] == "outcome") {
         assert_eq!(record["outcome"], "failed", "{record}");
-        assert!(recorded.remove(record["request"].as_str().unwrap()).is_some(), "{record}");
+        let late = usize::try_from(record["answers"].as_u64().unwrap()).unwrap();
+        let late = &export.records[late];
+        assert_eq!(late["request"], record["request"], "{record}");
+        let was_read = recorded.remove(record["request"].as_str().unwrap()).is_some();
+        assert_eq!(was_read, late["action"] == "ssm:GetSecretValue" && late["outcome"] == "ok", "{late}");
     }
     let served: BTreeMap<String, String> = served.into_iter().collect();
     assert!(served.len() > 3_000, "{}", served.len());
