@@ -262,10 +262,12 @@ section! {
         denials_burst: u32 = 200,
         /// Connections at a time.
         connections: usize = 25_000,
-        /// Seconds in which a request's head must have come; at least 1, as the two below.
+        /// Seconds in which a request's head must have come; at least 1, as the three below.
         request_timeout_s: u64 = 5,
         /// Seconds in which a request's body must have come.
         body_timeout_s: u64 = 10,
+        /// Seconds that a connection stays open between two requests.
+        idle_timeout_s: u64 = 75,
         /// Seconds after which a connection is ended whose client takes nothing of an answer that waits for it.
         answer_timeout_s: u64 = 60,
     }
@@ -326,6 +328,7 @@ impl Config {
         for (setting, seconds) in [
             ("limits.request_timeout_s", limits.request_timeout_s),
             ("limits.body_timeout_s", limits.body_timeout_s),
+            ("limits.idle_timeout_s", limits.idle_timeout_s),
             ("limits.answer_timeout_s", limits.answer_timeout_s),
         ] {
             if seconds == 0 {
@@ -493,6 +496,7 @@ mod tests {
             ("region = \"r\"\n[limits]\nvalue_bytes = 65537", "limits.value_bytes"),
             ("region = \"r\"\n[limits]\nrequest_timeout_s = 0", "limits.request_timeout_s"),
             ("region = \"r\"\n[limits]\nbody_timeout_s = 0", "limits.body_timeout_s"),
+            ("region = \"r\"\n[limits]\nidle_timeout_s = 0", "limits.idle_timeout_s"),
             ("region = \"r\"\n[limits]\nanswer_timeout_s = 0", "limits.answer_timeout_s"),
             ("region = \"r\"\n[limits]\naccount_requests_per_second = -1", "account_requests_per_second"),
             (

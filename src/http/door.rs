@@ -1,12 +1,15 @@
 //! What is served on the gateway's listeners: the doors' routes over HTTP/1.1, by TCP, TLS or a Unix socket, each connection
 //! within its limits.
 //!
-//! actix-web's own `HttpServer` would do but for one thing: its connections cannot be made to rest ([`resting`]).
+//! actix-web's own `HttpServer` would do but for two things: its connections cannot be made to rest ([`resting`]), nor to end when
+//! they ask for nothing ([`while_served`]).
 
 use super::resting::resting;
+use super::serving::{answered, while_served};
 use super::tls::{self, Certificates};
 use super::{health, native, openapi, tencent, untaken};
 use crate::access::Gateway;
+use crate::clock;
 use crate::config::Config;
 use actix_http::body::BoxBody;
 use actix_http::{HttpServiceBuilder, Protocol, Request, Response};
@@ -24,8 +27,6 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a connection stays open between two requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long its client may take to close it.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -58,6 +59,7 @@ pub(super) fn open(
         .shutdown_timeout(config.server.stop_timeout_s)
         .disable_signals();
     let limits = Limits {
+        keep_alive: Duration::from_secs(config.limits.idle_timeout_s),
         request_timeout: Duration::from_secs(config.limits.request_timeout_s),
         answer_timeout: Duration::from_secs(config.limits.answer_timeout_s),
         stopping: server.graceful_shutdown_signal(),
@@ -76,22 +78,23 @@ pub(super) fn open(
             }
         };
         let app = App::new().app_data(gateway.clone()).configure(routes).default_service(web::to(native::serve));
-        map_config(app.into_factory().map_err(|error| error.error_response()), |()| AppConfig::default())
+        let app = map_config(app.into_factory().map_err(|error| error.error_response()), |()| AppConfig::default());
+        apply_fn_factory(app, |request: Request, service| answered(service.call(request)))
     };
-    let (http, routes) = (limits.clone(), app.clone());
+    let (http, routes, idle_max) = (limits.clone(), app.clone(), limits.idle_max());
     let server = match listeners.tls {
         Some(certificates) => {
             let shown = certificates.server_config().map_err(std::io::Error::other)?;
             server.listen("tls", listeners.tcp, move || {
-                rested(http.service().finish(routes()).rustls_0_23(shown.clone()))
+                rested(http.service().finish(routes()).rustls_0_23(shown.clone()), idle_max)
             })?
         }
-        None => server.listen("tcp", listeners.tcp, move || rested(http.service().finish(routes()).tcp()))?,
+        None => server.listen("tcp", listeners.tcp, move || rested(http.service().finish(routes()).tcp(), idle_max))?,
     };
     let server = match listeners.socket {
         Some(socket) => server.listen_uds("socket", socket, move || {
             let accepted = fn_service(|connection: UnixStream| async { Ok((connection, Protocol::Http1, None)) });
-            rested(accepted.and_then(limits.service().finish(app())))
+            rested(accepted.and_then(limits.service().finish(app())), idle_max)
         })?,
         None => server,
     };
@@ -101,12 +104,18 @@ pub(super) fn open(
 /// What every connection is bounded by.
 #[derive(Clone)]
 struct Limits {
+    keep_alive: Duration,
     request_timeout: Duration,
     answer_timeout: Duration,
     stopping: GracefulShutdownSignal,
 }
 
 impl Limits {
+    /// How long a connection may be without a request that is served: the pause between two, and the next one's head.
+    fn idle_max(&self) -> Duration {
+        self.keep_alive.saturating_add(self.request_timeout)
+    }
+
     /// HTTP/1.1 over connections of type `T`.
     fn service<T: 'static, S>(&self) -> HttpServiceBuilder<T, S>
     where
@@ -115,7 +124,7 @@ impl Limits {
     {
         let (stopping, answer_timeout) = (self.stopping.clone(), self.answer_timeout);
         HttpServiceBuilder::default()
-            .keep_alive(KEEP_ALIVE)
+            .keep_alive(self.keep_alive)
             .client_request_timeout(self.request_timeout)
             .client_disconnect_timeout(CLOSING)
             .graceful_shutdown_signal(move || {
@@ -129,12 +138,16 @@ impl Limits {
     }
 }
 
-/// `connections`, each of which rests when it comes to nothing.
+/// `connections`, each of which rests when it comes to nothing, and ends when it asks for nothing.
 fn rested<I: 'static, S: ServiceFactory<I, Config = (), Response = ()>>(
     connections: S,
+    idle_max: Duration,
 ) -> impl ServiceFactory<I, Config = (), Response = (), Error = S::Error, InitError = S::InitError>
 where
     S::Service: 'static,
 {
-    apply_fn_factory(connections, |connection, service: &S::Service| resting(service.call(connection)))
+    let clock = clock::system().clock;
+    apply_fn_factory(connections, move |connection, service: &S::Service| {
+        resting(while_served(service.call(connection), idle_max, Arc::clone(&clock)))
+    })
 }

@@ -8,6 +8,7 @@ pub mod openapi;
 pub mod problem;
 mod resting;
 pub mod server;
+mod serving;
 mod socket;
 pub mod tencent;
 pub(crate) mod tls;

@@ -4,8 +4,9 @@ use super::read;
 use crate::gateway::{TestGateway, wait_for};
 use crate::wire::Connection;
 use serde_json::json;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,77 @@ fn attack_f04_slow_heads_and_slow_bodies_are_ended_in_time() {
     let records = gateway.records();
     let late = records.iter().filter(|record| record["reason"] == "InvalidRequest").count();
     assert_eq!(late, 1, "a known caller's slow body is a record");
+    gateway.finish();
+}
+
+/// Has a whole request answered, sends `stray` with it or behind the answer, and then nothing: until the server ends the connection.
+fn stray(stream: impl Read + Write + Send + 'static, (with, behind): (&str, &str)) {
+    let since = Instant::now();
+    let mut connection = Connection::over(stream);
+    connection.send(format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n{with}").as_bytes());
+    assert_eq!(connection.reply().expect("an answer").status, 200);
+    connection.send(behind.as_bytes());
+    assert!(connection.reply().is_none(), "`{with}`, `{behind}` was answered");
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(15), "`{with}`, `{behind}` held the connection for {took:?}");
+}
+
+#[test]
+fn attack_f04_a_connection_whose_next_head_never_ends_is_ended_in_time_and_one_that_is_served_is_not() {
+    let gateway = TestGateway::builder()
+        .set("limits.request_timeout_s", 1)
+        .set("limits.idle_timeout_s", 1)
+        .set("limits.body_timeout_s", 4)
+        .set("server.unix_socket", "gateway.sock")
+        .start();
+    let patience = Some(Duration::from_secs(20));
+    thread::scope(|scope| {
+        for bytes in
+            [("P", ""), ("", "P"), ("", "POST /v1/GetSecretValue HTTP/1.1\r\nHost: localhost\r\n"), ("\r\n", "")]
+        {
+            let tcp = TcpStream::connect(gateway.address()).unwrap();
+            tcp.set_read_timeout(patience).unwrap();
+            scope.spawn(move || stray(tcp, bytes));
+        }
+        let unix = UnixStream::connect(gateway.installation().path("gateway.sock")).unwrap();
+        unix.set_read_timeout(patience).unwrap();
+        scope.spawn(move || stray(unix, ("", "P")));
+    });
+    let (took, said) =
+        drip(&gateway, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /v1/GetSecretValue HTTP/1.1\r\nX: ", b"a");
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    assert!(took < Duration::from_secs(15), "a slow second head took {took:?}");
+    // Longer than a connection may ask for nothing.
+    let slow = format!(
+        "POST /v1/ListSecrets HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n",
+        gateway.admin()
+    );
+    let (_, said) = drip(&gateway, &slow, b" ");
+    assert!(said.starts_with("HTTP/1.1 400") && said.contains("did not come in time"), "{said}");
+    gateway.finish();
+}
+
+#[test]
+fn attack_g04_who_tries_a_token_and_resets_the_connection_before_the_body_leaves_a_record() {
+    let gateway = gateway();
+    let head = format!(
+        "POST /v1/GetSecretValue HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n",
+        gateway.token("app", &[], &[], 600)
+    );
+    let mut tried: Option<TcpStream> = None;
+    let record = wait_for("the record of a trial", || {
+        // The one before had as long as an export takes to be met with silence.
+        drop(tried.take());
+        let mut stream = TcpStream::connect(gateway.address()).unwrap();
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        tried = Some(stream);
+        gateway.records().into_iter().find(|record| record["principal"] == json!("user/dev/app"))
+    });
+    let said = (&record["action"], &record["decision"], &record["reason"]);
+    assert_eq!(said, (&json!("ssm:GetSecretValue"), &json!("error"), &json!("InvalidRequest")));
+    assert_eq!(record["source_ip"], json!("127.0.0.1"));
+    drop(tried);
     gateway.finish();
 }
 
