@@ -5,8 +5,8 @@
 //! signature is refused until its timestamp is refused by itself.
 //!
 //! SECURITY: nothing is forgotten before its timestamp is out of date. When there is no room, new signatures are refused, so a
-//! flood cannot make room for a replay; the last quarter of it is for keys that have little of it, so that no key takes it from the
-//! others. Only signatures that were checked come here. Memory only: a start forgets them, and
+//! flood cannot make room for a replay; the last quarter of it is for callers who have little of it, so that none takes it from the
+//! others, however many keys and sessions it has. Only signatures that were checked come here. Memory only: a start forgets them, and
 //! so takes no timestamp from before it (less the window).
 
 use crate::authn::signed::{SignedRequest, WINDOW_S};
@@ -39,7 +39,7 @@ pub(super) struct Seen {
     stamps: Mutex<Stamps>,
 }
 
-/// One key may have so many of all entries when the last quarter is begun.
+/// One caller may have so many of all entries when the last quarter is begun.
 const SHARE: usize = 16;
 
 /// By timestamp, what was seen.
@@ -47,8 +47,8 @@ const SHARE: usize = 16;
 struct Stamps {
     by_stamp: BTreeMap<u64, Second>,
     entries: usize,
-    /// How many each key has.
-    by_key: HashMap<Digest, usize>,
+    /// How many each caller has.
+    by_asker: HashMap<Digest, usize>,
 }
 
 /// What was seen of one timestamp.
@@ -56,7 +56,7 @@ struct Stamps {
 struct Second {
     /// Each signature with when it was first seen, in microseconds.
     signatures: HashMap<Digest, u64>,
-    by_key: HashMap<Digest, usize>,
+    by_asker: HashMap<Digest, usize>,
 }
 
 impl Seen {
@@ -66,8 +66,9 @@ impl Seen {
         Self { window_us: window_ms.saturating_mul(1_000), entries_max, since_s, stamps: Mutex::default() }
     }
 
-    /// Sees a request whose signature is good, at `now_s` seconds since 1970 and `at_us` on the clock that only goes forward.
-    pub(super) fn see(&self, request: &SignedRequest, now_s: u64, at_us: u64) -> Sight {
+    /// Sees a request whose signature is good, at `now_s` seconds since 1970 and `at_us` on the clock that only goes forward;
+    /// `asker` holds its key, or began the session that does.
+    pub(super) fn see(&self, request: &SignedRequest, asker: &str, now_s: u64, at_us: u64) -> Sight {
         let Some(stamp) = request.timestamp_s().filter(|stamp| *stamp >= self.since_s) else { return Sight::Spent };
         let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
         stamps.forget(now_s);
@@ -76,21 +77,21 @@ impl Seen {
             let is_within = at_us.saturating_sub(*first_us) < self.window_us;
             return if is_within { Sight::Again } else { Sight::Spent };
         }
-        let key = start_of(Sha256::digest(request.key()).into());
-        if !self.has_room(&stamps, &key) {
+        let asker = start_of(Sha256::digest(asker).into());
+        if !self.has_room(&stamps, &asker) {
             return Sight::Full;
         }
         let second = stamps.by_stamp.entry(stamp).or_default();
         second.signatures.insert(digest, at_us);
-        count(&mut second.by_key, key);
-        count(&mut stamps.by_key, key);
+        count(&mut second.by_asker, asker);
+        count(&mut stamps.by_asker, asker);
         stamps.entries = stamps.entries.saturating_add(1);
         Sight::First
     }
 
-    fn has_room(&self, stamps: &Stamps, key: &Digest) -> bool {
+    fn has_room(&self, stamps: &Stamps, asker: &Digest) -> bool {
         let is_last_quarter = stamps.entries >= self.entries_max.saturating_sub(self.entries_max / 4);
-        let has = stamps.by_key.get(key).copied().unwrap_or(0);
+        let has = stamps.by_asker.get(asker).copied().unwrap_or(0);
         stamps.entries < self.entries_max && (!is_last_quarter || has < self.entries_max / SHARE)
     }
 }
@@ -106,18 +107,18 @@ impl Stamps {
         let gone = std::mem::replace(&mut self.by_stamp, kept);
         for second in gone.into_values() {
             self.entries = self.entries.saturating_sub(second.signatures.len());
-            for (key, gone) in second.by_key {
-                let left = self.by_key.remove(&key).unwrap_or(0).saturating_sub(gone);
+            for (asker, gone) in second.by_asker {
+                let left = self.by_asker.remove(&asker).unwrap_or(0).saturating_sub(gone);
                 if left > 0 {
-                    self.by_key.insert(key, left);
+                    self.by_asker.insert(asker, left);
                 }
             }
         }
     }
 }
 
-fn count(by_key: &mut HashMap<Digest, usize>, key: Digest) {
-    let has = by_key.entry(key).or_default();
+fn count(by_asker: &mut HashMap<Digest, usize>, asker: Digest) {
+    let has = by_asker.entry(asker).or_default();
     *has = has.saturating_add(1);
 }
 
@@ -144,6 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     const NOW: u64 = 1_800_000_000;
+    const ALICE: &str = "user/dev/alice";
 
     fn request(stamp: u64, signature: u8) -> SignedRequest {
         request_of("AKIDEXAMPLE", stamp, signature)
@@ -170,35 +172,37 @@ mod tests {
     #[test]
     fn attack_l02_a_signature_is_taken_again_within_the_window_and_spent_behind_it() {
         let seen = Seen::new(2_000, 10, NOW - 1_000);
-        let at = |us: u64| seen.see(&request(NOW, 1), NOW + us / 1_000_000, us);
+        let at = |us: u64| seen.see(&request(NOW, 1), ALICE, NOW + us / 1_000_000, us);
         assert_eq!(at(5), Sight::First);
         assert_eq!(at(5), Sight::Again);
         assert_eq!(at(2_000_004), Sight::Again);
         for us in [2_000_005, 3_000_000, 299_000_000, 300_999_999] {
             assert_eq!(at(us), Sight::Spent, "{us}");
         }
-        assert_eq!(seen.see(&request(NOW, 2), NOW, 9_000_000), Sight::First, "another signature");
+        assert_eq!(seen.see(&request(NOW, 2), ALICE, NOW, 9_000_000), Sight::First, "another signature");
     }
 
     #[test]
     fn attack_l02_with_a_window_of_nothing_each_signature_is_good_once() {
         let seen = Seen::new(0, 10, NOW);
-        assert_eq!(seen.see(&request(NOW, 1), NOW, 0), Sight::First);
-        assert_eq!(seen.see(&request(NOW, 1), NOW, 0), Sight::Spent);
+        assert_eq!(seen.see(&request(NOW, 1), ALICE, NOW, 0), Sight::First);
+        assert_eq!(seen.see(&request(NOW, 1), ALICE, NOW, 0), Sight::Spent);
     }
 
     #[test]
     fn attack_l02_a_start_takes_no_timestamp_from_before_it() {
         let seen = Seen::new(2_000, 10, NOW);
-        assert_eq!(seen.see(&request(NOW - 3, 1), NOW, 0), Sight::Spent);
-        assert_eq!(seen.see(&request(NOW - 2, 1), NOW, 0), Sight::First);
+        assert_eq!(seen.see(&request(NOW - 3, 1), ALICE, NOW, 0), Sight::Spent);
+        assert_eq!(seen.see(&request(NOW - 2, 1), ALICE, NOW, 0), Sight::First);
     }
 
     #[test]
-    fn attack_l02_no_key_takes_the_room_of_the_others() {
+    fn attack_l02_nobody_takes_the_room_of_the_others_by_however_many_keys() {
         let seen = Seen::new(2_000, 32, NOW - 1_000);
-        let firsts = |key: &str, stamp: u64, now_s: u64| {
-            let asked = (0..100).map(|signature| seen.see(&request_of(key, stamp, signature), now_s, 0));
+        let firsts = |asker: &str, stamp: u64, now_s: u64| {
+            let keys = (0..5).map(|key| format!("{asker}-{key}"));
+            let all = keys.flat_map(|key| (0..20).map(move |signature| request_of(&key, stamp, signature)));
+            let asked = all.map(|request| seen.see(&request, asker, now_s, 0));
             asked.filter(|sight| *sight == Sight::First).count()
         };
         assert_eq!(firsts("loud", NOW, NOW), 24, "three quarters");
@@ -230,7 +234,7 @@ mod tests {
                     None => Sight::First,
                 };
                 if expected == Sight::First { ever.push((stamp, signature, at_us)); }
-                prop_assert_eq!(seen.see(&request(stamp, signature), now_s, at_us), expected);
+                prop_assert_eq!(seen.see(&request(stamp, signature), ALICE, now_s, at_us), expected);
             }
         }
     }

@@ -130,7 +130,7 @@ impl Gateway {
         let stored = StoredKeys(self);
         let now = Now::of(now_s, &stored, &revocations);
         let who = self.known_keys().authenticate(&signed.request, token, body, &now)?;
-        match self.seen().see(&signed.request, now_s, self.monotonic_us()) {
+        match self.seen().see(&signed.request, who.asker().as_str(), now_s, self.monotonic_us()) {
             Sight::First => Ok((who, false)),
             Sight::Again => Ok((who, true)),
             Sight::Spent => Err(Refused {
