@@ -3,10 +3,10 @@
 
 use super::problem;
 use super::unstoppable::Unstoppable;
-use crate::access::{self, Answer, Call, Fault, Gateway, Presented};
+use crate::access::{self, Answer, Call, Fault, Gateway, Presented, Unrecorded};
 use crate::actions::{self, Action};
 use crate::error::{ApiError, Code};
-use crate::traces::{Arrival, Outcome, Trace};
+use crate::traces::{Arrival, Outcome};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponseBuilder, web};
@@ -14,6 +14,7 @@ use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 /// Most bytes of request line, header names and values together.
@@ -31,14 +32,17 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Answers a call of whose request the head was read; `parameters` reads the rest.
 pub(super) async fn answer(
     gateway: &Arc<Gateway>,
-    mut call: Call,
+    call: Call,
     http: &HttpRequest,
     arrival: Arrival,
     parameters: impl Future<Output = Result<Zeroizing<Vec<u8>>, Fault>>,
 ) -> Answer {
     let mut parameters = Some(parameters);
     let witness = call.witness();
-    if AssertUnwindSafe(identify(gateway, &mut call, &mut parameters)).catch_unwind().await.is_err() {
+    let mut awaited = Awaited { gateway: Arc::clone(gateway), call: None };
+    let call = awaited.call.insert(call);
+    if AssertUnwindSafe(identify(gateway, call, &mut parameters)).catch_unwind().await.is_err() {
+        awaited.call = None;
         let gateway = Arc::clone(gateway);
         return Unstoppable::new(async move { access::record_fault(&gateway, witness).await }).await;
     }
@@ -46,16 +50,35 @@ pub(super) async fn answer(
     let trace = arrival.trace(call.known.is_some(), call.door, parent);
     trace.name(|| action_name(call.operation.as_deref()));
     if call.known.is_some() {
-        read(&mut call, parameters.take()).await;
+        read(call, parameters.take()).await;
     } else {
         // One turn for the connection to take in what came along with the head: a body that is not read by the time of
         // the answer ends the connection, and a flood would then be one of connections too.
         tokio::task::yield_now().await;
     }
     let request = call.request.clone();
-    let answer = run(Arc::clone(gateway), call, &trace).await;
+    let Some(call) = awaited.call.take() else { return Answer::unrecorded(Unrecorded::Store) };
+    let answer = Unstoppable::new(trace.of(run(Arc::clone(gateway), call))).await;
     trace.end(|| outcome(&answer, &request));
     answer
+}
+
+/// A call whose body is waited for.
+///
+/// INVARIANT I3: a good token is met with silence then and a bad one with an answer, so that whoever leaves now has learnt
+/// something, and leaves its record.
+struct Awaited {
+    gateway: Arc<Gateway>,
+    call: Option<Call>,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        let (Some(mut call), Ok(runtime)) = (self.call.take(), Handle::try_current()) else { return };
+        call.body = None;
+        call.fault.get_or_insert_with(|| Fault::Inner(ApiError::new(Code::InvalidRequest, "the body did not come")));
+        runtime.spawn(run(Arc::clone(&self.gateway), call));
+    }
 }
 
 /// Finds out who asks, as far as can be known before the request is decided.
@@ -75,6 +98,10 @@ async fn identify(
         _ if call.fault.is_none() => call.known = gateway.known(&call.presented).await,
         _ => {}
     }
+    // SECURITY: what somebody unknown asks for is not parsed, even where it had to be read.
+    if call.known.is_none() {
+        call.body = None;
+    }
 }
 
 /// Reads the parameters, unless they were read.
@@ -89,16 +116,13 @@ async fn read(call: &mut Call, parameters: Option<impl Future<Output = Result<Ze
     }
 }
 
-/// Neither a leaving client nor a panic loses the record of a call.
-async fn run(gateway: Arc<Gateway>, call: Call, trace: &Trace) -> Answer {
-    let answering = async move {
-        let witness = call.witness();
-        match AssertUnwindSafe(access::answer(Arc::clone(&gateway), call)).catch_unwind().await {
-            Ok(answer) => answer,
-            Err(_) => access::record_fault(&gateway, witness).await,
-        }
-    };
-    Unstoppable::new(trace.of(answering)).await
+/// Answers a call, which a panic takes no record from.
+async fn run(gateway: Arc<Gateway>, call: Call) -> Answer {
+    let witness = call.witness();
+    match AssertUnwindSafe(access::answer(Arc::clone(&gateway), call)).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(_) => access::record_fault(&gateway, witness).await,
+    }
 }
 
 /// What a trace calls an operation: the catalogue's name, never the caller's text.

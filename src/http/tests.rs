@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
+use actix_http::BoxedPayloadStream;
 use actix_web::body::to_bytes;
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest as _, HttpResponse, web};
+use futures_util::stream::pending;
 use keyward_audit::record::Value::Integer;
 use keyward_audit::record::{Decision, Kind, Outcome, Record};
 use keyward_audit::{Clock, Environment, Random, RandomError};
@@ -81,11 +83,17 @@ struct Reply {
 
 /// Runs a test against a gateway as `init --dev` leaves it, and stops it in order.
 fn scene(test: impl AsyncFnOnce(&Scene)) {
+    scene_with(|_| {}, test);
+}
+
+/// The same with some settings changed.
+fn scene_with(change: impl FnOnce(&mut Config), test: impl AsyncFnOnce(&Scene)) {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("kw");
     installed(&home);
-    let config = Config::load(&home.join("keyward.toml")).unwrap();
-    let token = admin(&config);
+    let mut config = Config::load(&home.join("keyward.toml")).unwrap();
+    change(&mut config);
+    let token = token_of(&config, "admin");
     let trap = Arc::new(Trap::default());
     let random = Arc::clone(&trap) as Arc<dyn Random>;
     let environment = Environment { random, clock: Arc::new(TrapClock(clock::system().clock)) };
@@ -101,14 +109,14 @@ fn scene(test: impl AsyncFnOnce(&Scene)) {
     });
 }
 
-/// A token of `user/dev/admin`.
-fn admin(config: &Config) -> String {
+/// A token of `user/dev/<subject>`.
+fn token_of(config: &Config, subject: &str) -> String {
     let key = std::fs::read_to_string(config.path("keys/dev-issuer.key".as_ref())).unwrap();
     let environment = clock::system();
     let request = TokenRequest {
         issuer: &config.issuers[0].issuer,
         audience: &config.issuers[0].audience,
-        subject: "admin",
+        subject,
         groups: &[],
         roles: &[],
         issued_s: environment.clock.wall_us() / 1_000_000,
@@ -117,20 +125,38 @@ fn admin(config: &Config) -> String {
     DevIssuer::from_private_pem(&key).unwrap().issue(&request, &*environment.random).unwrap()
 }
 
+/// The head of a request.
+fn request(token: &str, action: &str) -> TestRequest {
+    TestRequest::post()
+        .uri(&format!("/v1/{action}"))
+        .insert_header(("Authorization", format!("Bearer {token}")))
+        .insert_header(("Content-Type", "application/json"))
+}
+
 impl Scene {
     async fn serve(&self, action: &str, body: &Value) -> HttpResponse {
-        let request = TestRequest::post()
-            .uri(&format!("/v1/{action}"))
-            .insert_header(("Authorization", format!("Bearer {}", self.token)))
-            .insert_header(("Content-Type", "application/json"))
-            .set_payload(body.to_string());
-        let (http, mut payload) = request.to_http_parts();
+        self.serve_to(&self.token, action, body.to_string()).await
+    }
+
+    async fn serve_to(&self, token: &str, action: &str, body: String) -> HttpResponse {
+        let (http, mut payload) = request(token, action).set_payload(body).to_http_parts();
         let payload = web::Payload::from_request(&http, &mut payload).await.unwrap();
         native::serve(http, payload, web::Data::from(Arc::clone(&self.gateway))).await
     }
 
+    /// Serves a request whose body never comes.
+    async fn serve_without_end(&self, action: &str) -> HttpResponse {
+        let (http, _) = request(&self.token, action).to_http_parts();
+        let never: BoxedPayloadStream = Box::pin(pending());
+        let payload = web::Payload::from_request(&http, &mut never.into()).await.unwrap();
+        native::serve(http, payload, web::Data::from(Arc::clone(&self.gateway))).await
+    }
+
     async fn call(&self, action: &str, body: &Value) -> Reply {
-        let response = self.serve(action, body).await;
+        self.reply(self.serve(action, body).await).await
+    }
+
+    async fn reply(&self, response: HttpResponse) -> Reply {
         let index = response.headers().get("keyward-audit-index").map(|index| index.to_str().unwrap().parse().unwrap());
         let record = index.map(|index| self.record(index));
         let status = response.status().as_u16();
@@ -317,5 +343,23 @@ fn attack_g04_a_client_that_leaves_at_any_await_cancels_nothing_and_its_record_i
         // Only the one that was left before it began was never made.
         let expected: Vec<String> = moments[1..].iter().map(|polls| format!("v{polls}")).collect();
         assert_eq!(made, expected);
+    });
+}
+
+#[test]
+fn attack_g04_who_leaves_instead_of_sending_the_body_leaves_a_record_and_has_not_tried_a_token_unseen() {
+    scene(async |scene| {
+        assert_eq!(scene.call("ListSecrets", &json!({})).await.status, 200);
+        let before = scene.gateway.log().as_of();
+        leave_after(5, scene.serve_without_end("ListSecrets")).await;
+        // Whatever is asked for from now on comes behind it.
+        tokio::task::yield_now().await;
+        let behind = scene.call("DescribeSecret", &json!({"SecretName": "demo/none"})).await.record.unwrap();
+        let left: Vec<Record> = (before..scene.gateway.log().as_of()).map(|index| scene.record(index)).collect();
+        let left: Vec<&Record> = left.iter().filter(|record| record.request() != behind.request()).collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        let draft = left[0].draft();
+        assert_eq!((draft.principal.as_deref(), draft.action.as_str()), (Some("user/dev/admin"), "ssm:ListSecrets"));
+        assert_eq!((draft.decision, draft.reason.as_deref()), (Some(Decision::Error), Some("InvalidRequest")));
     });
 }
