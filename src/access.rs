@@ -55,6 +55,7 @@ mod issuers;
 mod key_use;
 mod keys;
 mod listing;
+mod pair_turns;
 mod pairs;
 pub mod policies;
 mod proposal;
@@ -95,12 +96,10 @@ use crate::traces::{self, Stage};
 use attempt::{Ask, Attempt};
 use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
+use pair_turns::NoPairTurn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long a key pair waits for those before it: one is made at a time, since that takes a processor for up to some seconds.
-const PAIR_WAIT: Duration = Duration::from_secs(5);
 /// How often a request is decided before it is given up.
 const ATTEMPTS_MAX: usize = 5;
 
@@ -170,6 +169,13 @@ fn over_action_rate(gateway: &Gateway, ask: &Ask) -> Option<Counted> {
     gateway.rates().admit_action(caller.asker().as_str(), action.name, now_us, wall_us).err()
 }
 
+/// A key pair of a caller who is having another one made.
+fn second_pair(gateway: &Gateway, caller: &Authenticated) -> Answer {
+    let counted = gateway.rates().refuse(caller.asker().as_str(), "second_key_pair", gateway.now_us());
+    let message = "another key pair is being made for this caller; wait for it and try again";
+    Answer::counted(counted, ApiError::new(Code::RequestLimitExceeded, message))
+}
+
 /// Decides on a snapshot and commits, again if what it was decided on has changed meanwhile.
 async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
     let log = gateway.log();
@@ -180,12 +186,13 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         },
         false => None,
     };
-    let _pair = match ask.makes_pair() {
-        true => match tokio::time::timeout(PAIR_WAIT, gateway.pairs().acquire()).await {
-            Ok(Ok(turn)) => Some(turn),
-            Ok(Err(_)) | Err(_) => return unrecorded(Unrecorded::Turn),
+    let _pair = match ask.call.known.as_ref().filter(|_| ask.makes_pair()) {
+        Some(caller) => match gateway.pairs().take(caller.asker().as_str()).await {
+            Ok(turn) => Some(turn),
+            Err(NoPairTurn::Late) => return unrecorded(Unrecorded::Turn),
+            Err(NoPairTurn::Second) => return second_pair(gateway, caller),
         },
-        false => None,
+        None => None,
     };
     let (mut last, mut attempts, mut candidate) = (None, 0, gateway.shadow().candidate());
     while attempts < ATTEMPTS_MAX {

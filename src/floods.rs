@@ -35,8 +35,8 @@ pub enum Admission {
     Counted(Counted),
 }
 
-/// Proof that a refused request stands in a count; only [`Floods::admit`], [`Rates::admit`] and
-/// [`Rates::admit_action`] make one.
+/// Proof that a refused request stands in a count; only [`Floods::admit`], [`Rates::admit`],
+/// [`Rates::admit_action`] and [`Rates::refuse`] make one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Counted(());
 

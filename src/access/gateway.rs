@@ -6,6 +6,7 @@ use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::key_use::KeyUser;
 use super::keys::{KEYS, Keys};
 use super::listing::Listings;
+use super::pair_turns::PairTurns;
 use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
 use super::request::Rules;
@@ -111,7 +112,7 @@ pub struct Gateway {
     dummy_key: DummyKey,
     seen: Seen,
     replays: Arc<Semaphore>,
-    pairs: Semaphore,
+    pairs: PairTurns,
     known_keys: KnownKeys,
     session_policies: Cache<String, Arc<SessionPolicy>>,
 }
@@ -191,7 +192,7 @@ impl Gateway {
             key_user,
             session_policies: Cache::new(SESSION_POLICIES_MAX),
             replays: Arc::new(Semaphore::new(1)),
-            pairs: Semaphore::new(1),
+            pairs: PairTurns::default(),
             known_keys: KnownKeys::default(),
             dummy_key: DummyKey::random(&*environment.random)?,
             seen: Seen::new(
@@ -408,11 +409,12 @@ impl Gateway {
         &self.dummy_key
     }
 
-    /// Whose turn it is to compare the trail with a set that is not live.
-    pub(super) fn pairs(&self) -> &Semaphore {
+    /// Whose turn it is to make a key pair.
+    pub(crate) fn pairs(&self) -> &PairTurns {
         &self.pairs
     }
 
+    /// Whose turn it is to compare the trail with a set that is not live.
     pub(super) fn replays(&self) -> &Arc<Semaphore> {
         &self.replays
     }

@@ -152,6 +152,11 @@ impl Rates {
         Err(self.count(principal, "action_rate", wall_us))
     }
 
+    /// Counts a request of `principal` that is refused for its haste by anybody else.
+    pub fn refuse(&self, principal: &str, reason: &'static str, wall_us: u64) -> Counted {
+        self.count(principal, reason, wall_us)
+    }
+
     fn count(&self, principal: &str, reason: &'static str, wall_us: u64) -> Counted {
         metrics::counter!("keyward_rate_limited_total", "reason" => reason).increment(1);
         self.counts().count(Some(principal.to_owned()), reason, wall_us);
