@@ -74,6 +74,7 @@ mod sessions;
 pub mod setup;
 pub mod shadow;
 mod signed;
+mod standing;
 mod steady;
 mod suggestions;
 mod tokens;
@@ -97,6 +98,7 @@ use attempt::{Ask, Attempt};
 use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
 use pair_turns::NoPairTurn;
+use standing::Standing;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -210,6 +212,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             }
             Attempt::Items(items) => return Answer::items(each(gateway, items).await),
             Attempt::Export(grant, reads) => {
+                let grant = grant.watched(Standing::new(gateway, ask, &reads));
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
             }
             Attempt::Denied(denial, reads) => {

@@ -127,6 +127,11 @@ impl Ask {
         self.action.map_or_else(|| "keyward:Unknown".to_owned(), Action::full_name)
     }
 
+    /// What is decided, if it could be read.
+    pub(super) fn asked_for(&self) -> Option<(&'static Action, &Request)> {
+        self.action.zip(self.request.as_ref().ok())
+    }
+
     /// Which lane its records take: administration has the reserve, which readers of secrets cannot fill.
     pub(super) fn lane(&self) -> Lane {
         match self.action {
@@ -228,7 +233,12 @@ pub(super) fn is_known(gateway: &Gateway, call: &Call) -> bool {
 }
 
 fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Refusal> {
-    if let Some(known) = call.known.as_ref().filter(|known| gateway.still_knows(known)) {
+    authenticate_as_of(gateway, call, gateway.now_us() / 1_000_000)
+}
+
+/// Whom a call speaks for by what is known now, as if its credential had been shown at `now_s`.
+pub(super) fn authenticate_as_of(gateway: &Gateway, call: &Call, now_s: u64) -> Result<Arc<Authenticated>, Refusal> {
+    if let Some(known) = call.known.as_ref().filter(|known| gateway.still_knows(known, now_s)) {
         return Ok(Arc::clone(known));
     }
     let refusal = |reason, claimed| {
@@ -243,11 +253,11 @@ fn authenticate(gateway: &Gateway, call: &Call) -> Result<Arc<Authenticated>, Re
             return Err(refusal("malformed", BTreeMap::new()));
         }
         Presented::Checked(checked) => {
-            return gateway.holder_again(checked).map_err(|rejected| Refusal::of_signature(&rejected));
+            return gateway.holder_again(checked, now_s).map_err(|rejected| Refusal::of_signature(&rejected));
         }
         Presented::Rejected(rejected) => return Err(Refusal::of_signature(rejected)),
     };
-    gateway.authenticate(token).map_err(|error| match error {
+    gateway.authenticate_as_of(token, now_s).map_err(|error| match error {
         AuthenticateError::Refused(refused) => refusal(refused.cause.as_str(), refused.claimed),
         AuthenticateError::Unavailable(cause) => {
             tracing::error!(%cause, "whether a token is revoked cannot be known; refused");

@@ -1,15 +1,18 @@
 //! A file on its way out, an export or a backup: blocks are read by a thread of their own, a few ahead of the client, which has
 //! what processor time requests leave.
 //!
-//! A client that takes nothing for a minute is given up, so that nobody holds the thread, or a backup's copy, for ever. What
-//! it has got then breaks off, which both forms show.
+//! A client that takes nothing for a minute is given up, so that nobody holds the thread, or a backup's copy, for ever; and one that
+//! would not be allowed any more ([`Standing`]). What it has got then breaks off, which both forms show.
 
+use super::standing::Standing;
 use bytes::Bytes;
 use futures_core::Stream;
 use rustix::process::setpriority_process;
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -28,68 +31,100 @@ type Block = io::Result<Bytes>;
 
 /// A file that is not on its way yet. Whoever drops it gives back at once what it holds, a backup's copy above all: a call that is
 /// decided again makes another one.
-pub struct Blocks(Box<dyn Iterator<Item = Block> + Send>);
+pub struct Blocks {
+    blocks: Box<dyn Iterator<Item = Block> + Send>,
+    may_go_on: Check,
+}
+
+/// Asked before each block, and while one waits for its client.
+type Check = Box<dyn FnMut() -> bool + Send>;
 
 impl Blocks {
     pub(super) fn new<E>(blocks: impl Iterator<Item = Result<Vec<u8>, E>> + Send + 'static) -> Self
     where
         E: Error + Send + Sync + 'static,
     {
-        Self(Box::new(blocks.map(|block| block.map(Bytes::from).map_err(io::Error::other))))
+        let blocks = blocks.map(|block| block.map(Bytes::from).map_err(io::Error::other));
+        Self { blocks: Box::new(blocks), may_go_on: Box::new(|| true) }
+    }
+
+    /// It goes out as long as that stands.
+    pub(super) fn watch(&mut self, mut standing: Standing) {
+        self.may_go_on = Box::new(move || standing.holds());
     }
 
     /// Sends it on its way.
     pub(super) fn stream(self) -> ExportStream {
-        ExportStream::new(self.0)
+        ExportStream::new(self)
     }
 }
 
 /// The blocks of a file.
-pub struct ExportStream(mpsc::Receiver<Block>);
+pub struct ExportStream {
+    blocks: mpsc::Receiver<Block>,
+    /// Whether it breaks off here, whatever was read ahead.
+    is_stopped: Arc<AtomicBool>,
+}
 
 impl ExportStream {
     /// Streams `blocks`; reading runs a few blocks ahead of the client and stops when the stream is dropped, or when the client
     /// takes nothing any more.
-    fn new(blocks: Box<dyn Iterator<Item = Block> + Send>) -> Self {
-        let (sender, receiver) = mpsc::channel(BLOCKS_AHEAD);
+    fn new(file: Blocks) -> Self {
+        let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let taker = Taker { sender, may_go_on: file.may_go_on, is_stopped: Arc::clone(&is_stopped) };
         // A thread that gave way once does so until it ends, so it is nobody else's; whoever stops the gateway waits for it.
         tokio::task::spawn_blocking(move || {
-            let reader = thread::Builder::new().name("export".to_owned()).spawn(move || read(blocks, &sender));
+            let reader = thread::Builder::new().name("export".to_owned()).spawn(move || read(file.blocks, taker));
             match reader.map(thread::JoinHandle::join) {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => tracing::error!("reading a file that was asked for panicked"),
                 Err(error) => tracing::error!(%error, "no thread can be had to read a file that was asked for"),
             }
         });
-        Self(receiver)
+        Self { blocks, is_stopped }
     }
 }
 
-fn read(blocks: Box<dyn Iterator<Item = Block> + Send>, sender: &Sender<Block>) {
+fn read(blocks: Box<dyn Iterator<Item = Block> + Send>, mut taker: Taker) {
     if let Err(error) = setpriority_process(None, LAST) {
         tracing::debug!(%error, "a file that was asked for is read at the priority of requests");
     }
     for block in blocks {
-        if !hand_over(sender, block) {
+        if !taker.hand_over(block) {
             return;
         }
     }
     // The end is said, so that a file that broke off does not look like one that ended.
-    hand_over(sender, Ok(Bytes::new()));
+    taker.hand_over(Ok(Bytes::new()));
 }
 
-/// Whether the client took the block.
-fn hand_over(sender: &Sender<Block>, mut block: Block) -> bool {
-    for _ in 0..LOOKS_MAX {
-        match sender.try_send(block) {
-            Ok(()) => return true,
-            Err(TrySendError::Closed(_)) => return false,
-            Err(TrySendError::Full(back)) => block = back,
+/// The client, as the thread that reads sees it.
+struct Taker {
+    sender: Sender<Block>,
+    may_go_on: Check,
+    is_stopped: Arc<AtomicBool>,
+}
+
+impl Taker {
+    /// Whether the client took the block, and may have the next one.
+    fn hand_over(&mut self, mut block: Block) -> bool {
+        for _ in 0..LOOKS_MAX {
+            if !(self.may_go_on)() {
+                tracing::warn!("a client may not have the file any more that it asked for; it breaks off");
+                self.is_stopped.store(true, Ordering::Release);
+                return false;
+            }
+            match self.sender.try_send(block) {
+                Ok(()) => return true,
+                Err(TrySendError::Closed(_)) => return false,
+                Err(TrySendError::Full(back)) => block = back,
+            }
+            thread::park_timeout(LOOK_EVERY);
         }
-        thread::park_timeout(LOOK_EVERY);
+        tracing::warn!("a client takes nothing of the file that it asked for; it is given up");
+        false
     }
-    tracing::warn!("a client takes nothing of the file that it asked for; it is given up");
-    false
 }
 
 impl Stream for ExportStream {
@@ -97,7 +132,10 @@ impl Stream for ExportStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Block>> {
         let broken = || Some(Err(io::Error::from(io::ErrorKind::TimedOut)));
-        self.0.poll_recv(context).map(|block| match block {
+        if self.is_stopped.load(Ordering::Acquire) {
+            return Poll::Ready(broken());
+        }
+        self.blocks.poll_recv(context).map(|block| match block {
             Some(Ok(bytes)) if bytes.is_empty() => None,
             Some(block) => Some(block),
             None => broken(),
@@ -108,8 +146,7 @@ impl Stream for ExportStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     /// Counts how often it was asked for a block, and those that live.
     struct Held {
@@ -136,5 +173,29 @@ mod tests {
         assert_eq!(first.unwrap().unwrap(), "block");
         let end = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await;
         assert!(end.is_none());
+    }
+
+    #[tokio::test]
+    async fn attack_e04_a_file_breaks_off_whose_caller_may_not_have_it_any_more_whatever_was_read_ahead() {
+        let (asked, may) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(true)));
+        let next = Arc::clone(&asked);
+        let endless = std::iter::from_fn(move || {
+            next.fetch_add(1, Ordering::SeqCst);
+            Some(io::Result::Ok(b"block".to_vec()))
+        });
+        let mut blocks = Blocks::new(endless);
+        let still = Arc::clone(&may);
+        blocks.may_go_on = Box::new(move || still.load(Ordering::SeqCst));
+        let mut stream = blocks.stream();
+        let first = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await;
+        assert_eq!(first.unwrap().unwrap(), "block");
+        may.store(false, Ordering::SeqCst);
+        while !stream.is_stopped.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        let read = asked.load(Ordering::SeqCst);
+        let end = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await;
+        assert!(end.unwrap().is_err(), "what was read ahead is not sent, and the file does not look whole");
+        assert_eq!(asked.load(Ordering::SeqCst), read, "nothing more is read");
     }
 }

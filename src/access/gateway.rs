@@ -526,12 +526,17 @@ impl Gateway {
     }
 
     pub(super) fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, AuthenticateError> {
-        self.issuers.authenticator().authenticate(token, self.now_us() / 1_000_000, &LogRevocations(&self.log))
+        self.authenticate_as_of(token, self.now_us() / 1_000_000)
+    }
+
+    /// The same by the revocations and issuers of now, as if the token had been shown at `now_s`.
+    pub(super) fn authenticate_as_of(&self, token: &str, now_s: u64) -> Result<Arc<Authenticated>, AuthenticateError> {
+        self.issuers.authenticator().authenticate(token, now_s, &LogRevocations(&self.log))
     }
 
     /// Whether whoever was known a moment ago still is, so that the token need not be looked up again.
-    pub(super) fn still_knows(&self, known: &Authenticated) -> bool {
-        self.issuers.authenticator().still_knows(known, self.now_us() / 1_000_000, &LogRevocations(&self.log))
+    pub(super) fn still_knows(&self, known: &Authenticated, now_s: u64) -> bool {
+        self.issuers.authenticator().still_knows(known, now_s, &LogRevocations(&self.log))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the pipeline commits: a [`Grant`], a [`Denial`] or a [`Failure`], each with the record that it leaves.
 
 use super::export::Blocks;
+use super::standing::Standing;
 use crate::error::ApiError;
 use crate::keys::Keyring;
 use crate::secret::{Binding, Plaintext, Readable, SealedValue, Servable};
@@ -50,6 +51,14 @@ impl<A> Grant<A> {
 
     pub(super) fn into_act(self) -> A {
         self.0.act
+    }
+}
+
+impl Grant<Exported> {
+    /// The same grant, whose file goes out as long as the request would be allowed.
+    pub(super) fn watched(mut self, standing: Standing) -> Self {
+        self.0.act.0.watch(standing);
+        self
     }
 }
 

@@ -146,9 +146,9 @@ impl Gateway {
         }
     }
 
-    /// Whom a key stands for now, of a request whose signature was checked.
-    pub(super) fn holder_again(&self, checked: &Checked) -> Result<Arc<Authenticated>, Rejected> {
-        let (now_s, token) = (self.now_us() / 1_000_000, checked.token.as_ref().map(|token| token.as_str()));
+    /// Whom a key stands for at `now_s`, of a request whose signature was checked.
+    pub(super) fn holder_again(&self, checked: &Checked, now_s: u64) -> Result<Arc<Authenticated>, Rejected> {
+        let token = checked.token.as_ref().map(|token| token.as_str());
         let (stored, revocations) = (StoredKeys(self), LogRevocations(self.log()));
         let now = Now::of(now_s, &stored, &revocations);
         let again = self.known_keys().again(&checked.key, token, &now);

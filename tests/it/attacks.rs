@@ -11,6 +11,7 @@ mod records;
 mod rows;
 mod sealing;
 mod slow;
+mod streams;
 mod tls;
 mod tokens;
 
