@@ -43,6 +43,7 @@ pub mod asked;
 mod attempt;
 mod call;
 mod changes;
+mod charges;
 pub mod compared;
 mod cursor;
 mod events;
@@ -95,6 +96,7 @@ use crate::floods::{Admission, Counted, Over};
 use crate::secret::NoTurn;
 use crate::traces::{self, Stage};
 use attempt::{Ask, Attempt};
+use charges::Refusals;
 use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
 use pair_turns::NoPairTurn;
@@ -197,6 +199,7 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
         None => None,
     };
     let (mut last, mut attempts, mut candidate) = (None, 0, gateway.shadow().candidate());
+    let mut refusals = Refusals::default();
     while attempts < ATTEMPTS_MAX {
         attempts = attempts.saturating_add(1);
         let attempt = attempt::run(gateway, ask, candidate.clone());
@@ -216,13 +219,11 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
                 commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
             }
             Attempt::Denied(denial, reads) => {
-                let draft = denial.draft();
-                if let Some(asker) = draft.assumed_by.as_ref().or(draft.principal.as_ref()) {
-                    gateway.rates().denied(asker, gateway.monotonic_us());
-                }
+                refusals.pay(gateway, denial.draft());
                 commit(gateway, denial, Changes::default(), reads).await.map(Answer::denied)
             }
             Attempt::Failed(failure, reads) => {
+                refusals.pay(gateway, failure.draft());
                 commit(gateway, failure, Changes::default(), reads).await.map(Answer::failed)
             }
             Attempt::Refused(refusal) => return refuse(gateway, ask, refusal).await,
@@ -313,6 +314,7 @@ async fn commit_change(
 ) -> Result<Committed<Grant<Done>>, Stopped> {
     let deleted = purger::deletes(&changes);
     let (deletes_keys, moves_keys) = (purger::deletes_keys(&changes), changes.bumps.contains(&keys::KEYS));
+    let sends_back = charges::sends_back(&changes);
     let _under_way = (deletes_keys || !deleted.is_empty()).then(|| gateway.leftovers().under_way());
     let committed = commit(gateway, grant, changes, reads).await;
     let may_be_done = !matches!(committed, Err(Stopped::Conflict(_) | Stopped::TooLarge(_)));
@@ -321,6 +323,9 @@ async fn commit_change(
     }
     if may_be_done && deletes_keys {
         gateway.leftovers().add_keys();
+    }
+    if let Some(committed) = committed.as_ref().ok().filter(|_| sends_back) {
+        charges::pay(gateway, committed.event().draft());
     }
     if committed.is_ok() && moves_keys {
         gateway.catch_up_keys();
@@ -379,6 +384,7 @@ async fn give_up(gateway: &Gateway, draft: Draft, reason: &'static str) -> Answe
         ApiError::new(Code::ServiceUnavailable, "what this was decided on kept changing; try again")
     };
     let failure = recording::given_up(draft, reason, error);
+    Refusals::default().pay(gateway, failure.draft());
     settled(commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed))
 }
 

@@ -3,7 +3,7 @@
 //! Whose they are is the caller itself, unless it names another; policy tells the two apart by `keyward:target_uin`.
 //!
 //! INVARIANT I13: a key that is switched off or deleted moves the generation of revocations: what was authenticated by it is
-//! looked up again, and no later record is made in its name.
+//! looked up again, and no later record is made in its name. Nothing else moves it: it sends back what all others have in hand.
 //! INVARIANT I5: making a key never sheds a deny. The groups and roles of the caller's token stay with the key and restrict.
 //! For another principal they are not known, so that where tokens must say their groups nobody else makes its keys.
 
@@ -130,9 +130,14 @@ fn listed(key: &AccessKey) -> Value {
 fn update(gateway: &Gateway, before: AccessKeyRow, id: &AccessKeyId, is_active: bool, draft: &mut Draft) -> Carried {
     let mut after = before.clone();
     let Some(key) = after.keys.iter_mut().find(|key| key.id == *id) else { return not_found() };
-    key.is_active = is_active;
+    let was_active = std::mem::replace(&mut key.is_active, is_active);
     name_key(id, is_active, draft);
-    Carried::Done(Map::new(), revoking(changes_of(gateway, &after, &before)))
+    let changes = match (was_active, is_active) {
+        (true, false) => revoking(changes_of(gateway, &after, &before)),
+        (false, true) => changes_of(gateway, &after, &before),
+        (true, true) | (false, false) => Changes::default(),
+    };
+    Carried::Done(Map::new(), changes)
 }
 
 /// DeleteAccessKey

@@ -2,8 +2,8 @@
 //!
 //! INVARIANT I5: a signature that cannot be checked is none. A signature is spent by the request that shows it first; one that
 //! is shown again a moment later is a request of its own and flagged, and later refused ([`super::seen`]).
-//! INVARIANT I13: what the key was when it was looked up is in the read set by the generation of revocations, which every
-//! change of an access key moves; on a conflict it is looked up again.
+//! INVARIANT I13: what the key was when it was looked up is in the read set by the generation of revocations, which moves
+//! whenever an access key is switched off or deleted; on a conflict it is looked up again.
 //!
 //! If the process dies, the signatures that were seen are forgotten: a start takes no timestamp from before it.
 

@@ -4,7 +4,7 @@
 //! INVARIANT I5: what cannot be read, found or checked is refused. An unknown key costs what a known one with a wrong signature
 //! does: a signature is computed and compared all the same.
 //! INVARIANT I13: what is remembered of a key ([`KnownKeys`]) is good for the generations that it was looked up at and for no
-//! others: whatever changes a key, a revocation or an issuer moves one of them.
+//! others: whatever ends a key, a revocation or an issuer moves one of them. A key that is not good is not remembered.
 //!
 //! All state is in memory and is derived; if the process dies here, nothing is lost.
 

@@ -163,7 +163,7 @@ impl Rates {
         Counted(())
     }
 
-    /// Notes that a request of `principal` is being denied.
+    /// Notes that a request of `principal` was denied, or counts as one that was.
     pub fn denied(&self, principal: &str, now_us: u64) {
         self.limits.denials.charge(&self.allowances(principal).denials_ns, now_us);
     }

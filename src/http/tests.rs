@@ -1,6 +1,8 @@
 //! The native door in this process, where a test can do what no request can: have randomness panic, have the policy engine
 //! panic, and be a client that is gone at a chosen moment.
 
+mod haste;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;

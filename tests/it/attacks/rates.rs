@@ -1,23 +1,36 @@
 //! F5: how fast known callers may ask and be denied. What is refused is counted exactly and costs the others nothing.
 
 use crate::gateway::{TestGateway, wait_for};
+use crate::installation::Policies;
 use crate::wire::{Connection, Reply};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 fn gateway() -> TestGateway {
+    gateway_with(2, 10)
+}
+
+/// With so many denials a second, and so many at once.
+fn gateway_with(denials: u32, at_once: u32) -> TestGateway {
     let gateway = TestGateway::builder()
         .set("limits.requests_per_second", 20)
         .set("limits.requests_burst", 100)
-        .set("limits.denials_per_second", 2)
-        .set("limits.denials_burst", 10)
+        .set("limits.denials_per_second", denials)
+        .set("limits.denials_burst", at_once)
         .start();
     gateway.create("demo/db", "s3cret");
     gateway
 }
 
-/// Asks `count` times as fast as it can, each time from another address by its own account.
+/// Asks `count` times for a secret as fast as it can, each time from another address by its own account.
 fn hammer(gateway: &TestGateway, token: &str, count: usize) -> Vec<Reply> {
+    hammer_for("GetSecretValue", gateway, token, count)
+}
+
+fn hammer_for(action: &str, gateway: &TestGateway, token: &str, count: usize) -> Vec<Reply> {
+    let line = format!("POST /v1/{action}");
     let mut connection = Connection::open(gateway.address());
     let bearer = format!("Bearer {token}");
     let ask = |place: usize| {
@@ -27,7 +40,7 @@ fn hammer(gateway: &TestGateway, token: &str, count: usize) -> Vec<Reply> {
             ("Content-Type", "application/json"),
             ("X-Forwarded-For", claimed.as_str()),
         ];
-        connection.request("POST /v1/GetSecretValue", &headers, br#"{"SecretName":"demo/db"}"#).expect("a reply")
+        connection.request(&line, &headers, br#"{"SecretName":"demo/db"}"#).expect("a reply")
     };
     (0..count).map(ask).collect()
 }
@@ -52,7 +65,7 @@ fn count(replies: &[Reply], status: u16) -> usize {
 
 #[test]
 fn attack_f05_a_caller_who_hammers_is_slowed_down_and_nobody_else() {
-    let gateway = gateway();
+    let gateway = gateway_with(50, 200);
     let replies = hammer(&gateway, &gateway.token("app", &[], &[], 600), 600);
     let (served, limited) = (count(&replies, 200), count(&replies, 429));
     assert_eq!(served + limited, 600);
@@ -98,5 +111,76 @@ fn attack_f05_a_caller_who_is_denied_too_often_is_refused_sooner_and_each_denial
         let reply = super::read(&gateway, &gateway.token("stranger", &[], &[], 600), "demo/db");
         (reply.status == 403).then_some(())
     });
+    gateway.finish();
+}
+
+#[test]
+fn attack_f05_what_is_malformed_or_no_action_uses_up_the_allowance_of_denials() {
+    let gateway = gateway();
+    let replies = hammer_for("NoSuchAction", &gateway, &gateway.token("app", &[], &[], 600), 60);
+    let (refused, limited) = (count(&replies, 404) + count(&replies, 400), count(&replies, 429));
+    assert_eq!(refused + limited, 60);
+    assert!((10..50).contains(&refused), "{refused} refused");
+    let expected = BTreeMap::from([(("user/dev/app".to_owned(), "denial_rate".to_owned()), limited as u64)]);
+    let records = wait_for("the summary", || Some(gateway.records()).filter(|records| summarised(records) == expected));
+    let single = records.iter().filter(|record| record["principal"] == json!("user/dev/app"));
+    assert_eq!(single.count(), refused, "each is a record");
+    assert_eq!(super::read(&gateway, gateway.admin(), "demo/db").status, 200);
+    gateway.finish();
+}
+
+/// Switches an access key again and again, until `is_over` says so of a reply.
+fn switch(gateway: &TestGateway, token: &str, key: &str, to: [&str; 2], mut is_over: impl FnMut(&Reply) -> bool) {
+    let mut connection = Connection::open(gateway.address());
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    for status in to.iter().cycle() {
+        let body = json!({"AccessKeyId": key, "Status": status}).to_string();
+        let reply = connection.request("POST /v1/UpdateAccessKey", &headers, body.as_bytes()).expect("a reply");
+        if is_over(&reply) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn attack_f05_who_switches_its_own_key_sends_nobody_back() {
+    let own = json!({
+        "effect": "allow",
+        "action": ["cam:CreateAccessKey", "cam:UpdateAccessKey"],
+        "resource": "*",
+        "condition": {"string_equal": {"keyward:target_uin": "${uin}"}},
+    });
+    let policies = Policies::default().document("own-keys", &own).attach("own-keys", &["user/dev/switcher"]);
+    let gateway = TestGateway::builder()
+        .policies(policies)
+        .set("limits.denials_per_second", 2)
+        .set("limits.denials_burst", 10)
+        .start();
+    gateway.create("demo/db", "s3cret");
+    let switcher = gateway.token("switcher", &[], &[], 600);
+    let made = gateway.call(&switcher, "CreateAccessKey", &json!({})).ok();
+    let key = made.body["AccessKey"]["AccessKeyId"].as_str().unwrap();
+    let app = gateway.token("app", &[], &[], 600);
+    let is_over = AtomicBool::new(false);
+    let replies = thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| switch(&gateway, &switcher, key, ["Active"; 2], |_| is_over.load(Ordering::Acquire)));
+        }
+        let replies = hammer(&gateway, &app, 400);
+        is_over.store(true, Ordering::Release);
+        replies
+    });
+    assert_eq!(count(&replies, 200), 400, "nobody is sent back by what changes nothing");
+    // What does send others back is paid for.
+    let mut switched = 0;
+    switch(&gateway, &switcher, key, ["Inactive", "Active"], |reply| {
+        assert!([200, 429].contains(&reply.status), "{}", reply.body);
+        switched += 1;
+        assert!(switched < 400, "it is never slowed down");
+        reply.status == 429
+    });
+    gateway.call(gateway.admin(), "RevokeToken", &json!({"Issuer": "dev", "Subject": "switcher"})).ok();
+    assert_eq!(super::read(&gateway, &app, "demo/db").status, 200);
     gateway.finish();
 }
