@@ -32,7 +32,7 @@ use keyward_audit::disk::Level;
 use keyward_audit::log::{Mode, Status};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::StoreError;
-use keyward_audit::{Changes, CommitError, Environment, Event, Lane, Log, RandomError, ReadSet, Refused};
+use keyward_audit::{Changes, Clock, CommitError, Environment, Event, Lane, Log, RandomError, ReadSet, Refused};
 use moka::sync::Cache;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
@@ -509,6 +509,12 @@ impl Gateway {
         if let Ok(Err(error)) = tidied {
             tracing::warn!(%error, "what the store's own log holds is not written to tables now");
         }
+    }
+
+    /// The clock that it goes by.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.environment.clock)
     }
 
     pub(super) fn environment(&self) -> &Environment {

@@ -5,11 +5,10 @@
 //! they ask for nothing ([`while_served`]).
 
 use super::resting::resting;
-use super::serving::{answered, while_served};
+use super::serving::{Idle, answered, while_served};
 use super::tls::{self, Certificates};
 use super::{health, native, openapi, tencent, untaken};
 use crate::access::Gateway;
-use crate::clock;
 use crate::config::Config;
 use actix_http::body::BoxBody;
 use actix_http::{HttpServiceBuilder, Protocol, Request, Response};
@@ -20,6 +19,7 @@ use actix_service::{
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::UnixStream;
 use actix_web::{App, web};
+use keyward_audit::Clock;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::fmt::Debug;
 use std::net::TcpListener;
@@ -59,6 +59,7 @@ pub(super) fn open(
         .shutdown_timeout(config.server.stop_timeout_s)
         .disable_signals();
     let limits = Limits {
+        clock: gateway.clock(),
         keep_alive: Duration::from_secs(config.limits.idle_timeout_s),
         request_timeout: Duration::from_secs(config.limits.request_timeout_s),
         answer_timeout: Duration::from_secs(config.limits.answer_timeout_s),
@@ -81,20 +82,22 @@ pub(super) fn open(
         let app = map_config(app.into_factory().map_err(|error| error.error_response()), |()| AppConfig::default());
         apply_fn_factory(app, |request: Request, service| answered(service.call(request)))
     };
-    let (http, routes, idle_max) = (limits.clone(), app.clone(), limits.idle_max());
+    let (http, routes) = (limits.clone(), app.clone());
     let server = match listeners.tls {
         Some(certificates) => {
             let shown = certificates.server_config().map_err(std::io::Error::other)?;
             server.listen("tls", listeners.tcp, move || {
-                rested(http.service().finish(routes()).rustls_0_23(shown.clone()), idle_max)
+                rested(http.service().finish(routes()).rustls_0_23(shown.clone()), http.idle())
             })?
         }
-        None => server.listen("tcp", listeners.tcp, move || rested(http.service().finish(routes()).tcp(), idle_max))?,
+        None => {
+            server.listen("tcp", listeners.tcp, move || rested(http.service().finish(routes()).tcp(), http.idle()))?
+        }
     };
     let server = match listeners.socket {
         Some(socket) => server.listen_uds("socket", socket, move || {
             let accepted = fn_service(|connection: UnixStream| async { Ok((connection, Protocol::Http1, None)) });
-            rested(accepted.and_then(limits.service().finish(app())), idle_max)
+            rested(accepted.and_then(limits.service().finish(app())), limits.idle())
         })?,
         None => server,
     };
@@ -104,6 +107,7 @@ pub(super) fn open(
 /// What every connection is bounded by.
 #[derive(Clone)]
 struct Limits {
+    clock: Arc<dyn Clock>,
     keep_alive: Duration,
     request_timeout: Duration,
     answer_timeout: Duration,
@@ -112,8 +116,8 @@ struct Limits {
 
 impl Limits {
     /// How long a connection may be without a request that is served: the pause between two, and the next one's head.
-    fn idle_max(&self) -> Duration {
-        self.keep_alive.saturating_add(self.request_timeout)
+    fn idle(&self) -> Idle {
+        Idle { most: self.keep_alive.saturating_add(self.request_timeout), clock: Arc::clone(&self.clock) }
     }
 
     /// HTTP/1.1 over connections of type `T`.
@@ -141,13 +145,12 @@ impl Limits {
 /// `connections`, each of which rests when it comes to nothing, and ends when it asks for nothing.
 fn rested<I: 'static, S: ServiceFactory<I, Config = (), Response = ()>>(
     connections: S,
-    idle_max: Duration,
+    idle: Idle,
 ) -> impl ServiceFactory<I, Config = (), Response = (), Error = S::Error, InitError = S::InitError>
 where
     S::Service: 'static,
 {
-    let clock = clock::system().clock;
     apply_fn_factory(connections, move |connection, service: &S::Service| {
-        resting(while_served(service.call(connection), idle_max, Arc::clone(&clock)))
+        resting(while_served(service.call(connection), idle.clone()))
     })
 }

@@ -19,6 +19,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// How long a connection may ask for nothing, and by which clock.
+#[derive(Clone)]
+pub(super) struct Idle {
+    pub(super) most: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
 /// What a connection is doing.
 struct Activity {
     clock: Arc<dyn Clock>,
@@ -65,21 +72,17 @@ impl Drop for Polling {
     }
 }
 
-/// `connection`, which ends when none of its requests has been served for `idle_max`.
-pub(super) async fn while_served<E>(
-    connection: impl Future<Output = Result<(), E>>,
-    idle_max: Duration,
-    clock: Arc<dyn Clock>,
-) -> Result<(), E> {
+/// `connection`, which ends when none of its requests has been served for too long.
+pub(super) async fn while_served<E>(connection: impl Future<Output = Result<(), E>>, idle: Idle) -> Result<(), E> {
     let mut connection = pin!(connection);
-    let activity = Rc::new(Activity::new(clock));
-    let mut timer = pin!(tokio::time::sleep(idle_max));
+    let activity = Rc::new(Activity::new(idle.clock));
+    let mut timer = pin!(tokio::time::sleep(idle.most));
     poll_fn(|task| {
         let polling = Polling::of(&activity);
         let polled = connection.as_mut().poll(task);
         drop(polling);
         while polled.is_pending() && timer.as_mut().poll(task).is_ready() {
-            let Some(left) = activity.left(idle_max) else { return Poll::Ready(Ok(())) };
+            let Some(left) = activity.left(idle.most) else { return Poll::Ready(Ok(())) };
             timer.set(tokio::time::sleep(left));
         }
         polled
