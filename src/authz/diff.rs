@@ -195,6 +195,11 @@ impl Both {
     fn changes(&self) -> bool {
         self.old != self.new
     }
+
+    /// Whether one of the sets refuses by it what the other does not, perhaps.
+    fn refuses_otherwise(&self) -> bool {
+        self.old.refusals() != self.new.refusals()
+    }
 }
 
 struct Comparer<'a> {
@@ -293,7 +298,8 @@ impl<'a> Comparer<'a> {
         self.combinations(base, &bearing, variant, &least, layers)
     }
 
-    /// Two subjects, of which one allows and the other refuses in one of the sets; three where two layers must allow.
+    /// Two subjects, of which one allows and the other refuses in one of the sets; three where two layers must allow, or two that
+    /// allow together where the base refuses in one of the sets.
     fn combinations(
         &mut self,
         base: &Who,
@@ -310,6 +316,9 @@ impl<'a> Comparer<'a> {
         let changed = places(&Both::changes);
         let refusing = places(&|beyond| beyond.changes() && beyond.refuses());
         let mut combinations: BTreeSet<Vec<usize>> = BTreeSet::new();
+        if layers > 1 && alone.refuses_otherwise() {
+            combinations.extend(granted_and_trusted(bearing, alone));
+        }
         for first in 0..bearing.len() {
             // One that allows, and one that refused or refuses now.
             combinations.extend(refusing.iter().map(|second| sorted(&[first, *second])));
@@ -388,6 +397,26 @@ impl<'a> Comparer<'a> {
         self.known.insert(alike, Rc::clone(&found));
         Ok(found)
     }
+}
+
+/// Pairs of which one brings a grant and the other a role's trust; not many more than may be.
+fn granted_and_trusted(bearing: &[(&Principal, Both)], alone: &Both) -> Vec<Vec<usize>> {
+    let having = |has: fn(&Parts) -> bool| -> Vec<(usize, &Principal)> {
+        let brings = |with: &Both| {
+            let more = with.beyond(alone);
+            has(&more.old) || has(&more.new)
+        };
+        let all = bearing.iter().enumerate().filter(|(_, (_, with))| brings(with));
+        all.map(|(place, (subject, _))| (place, *subject)).collect()
+    };
+    let trusted = having(Parts::trusts);
+    let granted = having(Parts::grants);
+    let pairs = granted.iter().flat_map(|first| trusted.iter().map(move |second| (first, second)));
+    let fitting = pairs.filter(|((_, first), (_, second))| is_one(&[*first, *second]));
+    fitting
+        .map(|((first, _), (second, _))| sorted(&[*first, *second]))
+        .take(COMBINATIONS_MAX.saturating_add(1))
+        .collect()
 }
 
 fn sorted(places: &[usize]) -> Vec<usize> {

@@ -181,6 +181,21 @@ impl Parts {
         !self.denies.is_empty() || !self.boundaries.is_empty()
     }
 
+    /// What in it refuses, perhaps: denies, and boundaries.
+    pub(super) fn refusals(&self) -> (&BTreeSet<StatementId>, &BTreeSet<BTreeSet<StatementId>>) {
+        (&self.denies, &self.boundaries)
+    }
+
+    /// Whether something in it allows whoever asks.
+    pub(super) fn grants(&self) -> bool {
+        !self.identity.is_empty()
+    }
+
+    /// Whether something in it has a role trust whoever asks.
+    pub(super) fn trusts(&self) -> bool {
+        !self.trust.is_empty()
+    }
+
     /// How they combine for this action.
     pub(super) fn side(&self, variant: &Variant) -> Side {
         let mut layers = BTreeSet::new();

@@ -18,7 +18,7 @@ use crate::authz::diff::callers::Population;
 use crate::authz::oracle_tests::dice::Dice;
 use crate::authz::oracle_tests::question::random_ask;
 use crate::authz::oracle_tests::world::{random_world, settings};
-use crate::authz::testing::{attached, document, grouped, loaded};
+use crate::authz::testing::{attached, document, grouped, loaded, statement};
 
 fn number_from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
@@ -217,6 +217,60 @@ fn diff_tells_what_only_a_combination_of_groups_shows() {
     assert_eq!(told, ["group/corp/g1 + group/corp/g2 | gains | ssm:GetSecretValue | secret/creatorUin/*/prod/*"]);
     let told = lines(&new, &old);
     assert_eq!(told, ["group/corp/g1 + group/corp/g2 | loses | ssm:GetSecretValue | secret/creatorUin/*/prod/*"]);
+}
+
+/// A role needs two allows, and each may come from another group: what refused both of them hung on neither.
+#[test]
+fn diff_tells_who_may_take_a_role_when_what_refused_it_was_said_of_all() {
+    let set = |to: &[(&str, &str)], bounding: &[(&str, &str)]| {
+        let trust = r#"{"effect":"allow","action":"sts:AssumeRole","principal":{"qcs":["group/corp/y"]}}"#;
+        loaded(&[
+            ("documents/assume.json", &document(&statement("allow", "sts:AssumeRole"))),
+            ("documents/deny.json", &document(&statement("deny", "sts:AssumeRole"))),
+            ("documents/narrow.json", &document(&statement("allow", "ssm:*"))),
+            ("documents/wide.json", &document(&statement("allow", "*"))),
+            ("roles/r.json", &document(trust)),
+            ("attachments.json", &attached(&[&[("assume", "group/corp/x")], to].concat(), bounding)),
+        ])
+    };
+    let free = set(&[], &[]);
+    let said = |verb: &str| format!("group/corp/x + group/corp/y | {verb} | sts:AssumeRole | role/local/r");
+    for (refusing, allowing) in [
+        (set(&[("deny", "everyone")], &[]), &free),
+        (set(&[("deny", "issuer/corp")], &[]), &free),
+        (set(&[], &[("narrow", "everyone")]), &free),
+        (set(&[], &[("narrow", "issuer/corp")]), &set(&[], &[("wide", "issuer/corp")])),
+        (set(&[], &[("narrow", "everyone")]), &set(&[], &[("wide", "everyone")])),
+    ] {
+        let of_role = |lines: Vec<String>| -> Vec<String> {
+            lines.into_iter().filter(|line| line.ends_with("sts:AssumeRole | role/local/r")).collect()
+        };
+        assert_eq!(of_role(lines(&refusing, allowing)), [said("gains")]);
+        assert_eq!(of_role(lines(allowing, &refusing)), [said("loses")]);
+    }
+}
+
+/// Of a thousand groups that may take roles, only those that a role trusts are looked at with each of them.
+#[test]
+fn diff_of_a_deny_of_all_and_a_thousand_groups_that_may_take_roles_is_quick() {
+    let set = |denied: bool| {
+        let mut to: Vec<(String, String)> =
+            (0..1_000).map(|number| ("assume".to_owned(), format!("group/corp/team{number}"))).collect();
+        to.extend(denied.then(|| ("deny".to_owned(), "everyone".to_owned())));
+        let to: Vec<(&str, &str)> = to.iter().map(|(policy, to)| (policy.as_str(), to.as_str())).collect();
+        let trust = r#"{"effect":"allow","action":"sts:AssumeRole","principal":{"qcs":["group/corp/ops"]}}"#;
+        loaded(&[
+            ("documents/assume.json", &document(&statement("allow", "sts:AssumeRole"))),
+            ("documents/deny.json", &document(&statement("deny", "sts:AssumeRole"))),
+            ("roles/r.json", &document(trust)),
+            ("attachments.json", &attached(&to, &[])),
+        ])
+    };
+    let from = Instant::now();
+    let told = diff(&set(true), &set(false), &|_| None).expect("compared");
+    let taken = from.elapsed();
+    assert_eq!(told.lines.iter().map(|line| line.who.len()).sum::<usize>(), 1_000);
+    assert!(taken < Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 5 }), "{taken:?}");
 }
 
 #[test]

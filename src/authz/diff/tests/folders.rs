@@ -127,6 +127,34 @@ fn trust(dice: &mut Dice) -> Value {
     json!({"effect": effect, "action": "sts:AssumeRole*", "principal": {"qcs": [named]}})
 }
 
+/// Whom the document `d2` of a folder of [`taking`] is about.
+const ALL_OF_THEM: [&str; 2] = ["everyone", "issuer/corp"];
+
+/// A folder in which one group may take roles, the role trusts another, and a deny or a boundary is on all of them.
+fn taking(dice: &mut Dice) -> Folder {
+    let mut world = World::default();
+    let say = |effect: &str, action: &str| json!({"effect": effect, "action": action, "resource": "*"});
+    world.documents.insert("d1".to_owned(), vec![say("allow", "sts:AssumeRole")]);
+    world.documents.insert("d3".to_owned(), vec![statement(dice)]);
+    let all = vec![dice.one(&ALL_OF_THEM).to_owned()];
+    let (limit, capping) =
+        if dice.percent(50) { (say("deny", "sts:AssumeRole"), false) } else { (say("allow", "ssm:*"), true) };
+    world.documents.insert("d2".to_owned(), vec![limit]);
+    let (attached, bounding) = if capping { (Vec::new(), all) } else { (all, Vec::new()) };
+    world.attachments = vec![
+        ("d1".to_owned(), vec!["group/corp/x".to_owned()]),
+        ("d2".to_owned(), attached),
+        ("d3".to_owned(), targets(dice)),
+    ];
+    if !bounding.is_empty() {
+        world.boundaries.push(("d2".to_owned(), bounding));
+    }
+    world.groups.insert("l".to_owned(), vec!["user/dev/c".to_owned()]);
+    let who = json!({"qcs": ["group/corp/y"]});
+    world.trust = vec![json!({"effect": "allow", "action": "sts:AssumeRole", "principal": who})];
+    Folder(world)
+}
+
 /// Tries `make` until what it makes loads.
 fn valid(dice: &mut Dice, make: impl Fn(&mut Dice) -> Folder) -> Folder {
     loop {
@@ -140,6 +168,9 @@ fn valid(dice: &mut Dice, make: impl Fn(&mut Dice) -> Folder) -> Folder {
 /// A random folder that loads.
 pub(super) fn random_folder(dice: &mut Dice) -> Folder {
     valid(dice, |dice| {
+        if dice.percent(15) {
+            return taking(dice);
+        }
         let mut world = World::default();
         for name in ["d1", "d2", "d3"] {
             world.documents.insert(name.to_owned(), (0..=dice.below(2)).map(|_| statement(dice)).collect());
@@ -161,7 +192,7 @@ pub(super) fn random_step(dice: &mut Dice, from: &Folder) -> Folder {
         let mut next = from.clone();
         let name = dice.one(&["d1", "d2", "d3"]);
         let place = dice.below(3);
-        match dice.below(7) {
+        match dice.below(8) {
             0 => next.0.documents.get_mut(name).expect("a document").push(statement(dice)),
             1 => {
                 let list = next.0.documents.get_mut(name).expect("a document");
@@ -172,6 +203,7 @@ pub(super) fn random_step(dice: &mut Dice, from: &Folder) -> Folder {
             3 => next.0.boundaries = vec![(name.to_owned(), targets(dice))],
             4 => next.0.boundaries = Vec::new(),
             5 => next.0.trust = vec![trust(dice)],
+            6 => next.0.attachments[1].1 = Vec::new(),
             _ => {
                 let members = dice.some(&MEMBERS, 1, 2).into_iter().map(str::to_owned).collect();
                 next.0.groups.insert("l".to_owned(), members);
