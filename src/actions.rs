@@ -54,6 +54,14 @@ pub enum Level {
     Role,
 }
 
+impl Level {
+    /// Whether an action of this level may be about a secret.
+    #[must_use]
+    pub const fn may_name_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Creation | Self::SecretOrOperation)
+    }
+}
+
 /// Whether an action changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {

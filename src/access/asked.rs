@@ -16,11 +16,31 @@ pub trait Installed {
     /// The creator number of a principal, if it is known here.
     fn creator_number(&self, principal: &Principal) -> Option<u64>;
 
+    /// What tokens of the issuer of that name say, if it is configured.
+    fn token_claims(&self, issuer: &str) -> Option<TokenClaims>;
+
     /// The secret of that name, as far as policies read it, if there is one.
     ///
     /// # Errors
     /// [`StoreError`] if that cannot be known.
     fn secret(&self, name: &SecretName) -> Result<Option<Existing>, StoreError>;
+}
+
+/// What every token of an issuer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenClaims {
+    /// Its `iss`.
+    pub issuer: String,
+    /// The audiences that are the gateway's; a token has one of them at least.
+    pub audience: Vec<String>,
+}
+
+impl TokenClaims {
+    /// The condition keys that say so, of a token with one audience.
+    fn values(self) -> [(ConditionKey, Vec<String>); 2] {
+        let audience = self.audience.into_iter().take(1).collect();
+        [(ConditionKey::OidcIssuer, vec![self.issuer]), (ConditionKey::OidcAudience, audience)]
+    }
 }
 
 /// What is written down; all as texts.
@@ -90,6 +110,9 @@ pub fn request(written: &Written<'_>, around: &dyn Installed) -> Result<Witness,
     if !tags.is_empty() {
         request.context.values.insert(ConditionKey::ResourceTag, tags);
     }
+    let claims = request.caller.principal.issuer().and_then(|issuer| around.token_claims(issuer));
+    let claims = claims.into_iter().flat_map(TokenClaims::values);
+    request.context.values.extend(claims.filter(|(key, _)| action.has_key(*key)));
     let mut replaced = std::collections::BTreeSet::new();
     for (name, value) in written.context {
         let Some(key) = ConditionKey::parse(name) else { return wrong(format!("`{name}` is no condition key")) };
@@ -166,6 +189,29 @@ pub fn secret_name(text: &str) -> Result<SecretName, WrittenError> {
     SecretName::parse(text).or_else(|error| wrong(format!("`{text}`: {error}")))
 }
 
+/// The name of a secret that an action is asked about.
+///
+/// # Errors
+/// [`WrittenError`] if it is none, or the action is never about a secret.
+pub fn secret_of(action: &Action, text: &str) -> Result<SecretName, WrittenError> {
+    if !action.level.may_name_secret() {
+        return wrong(format!("`{}` is on no secret: leave the name out", action.full_name()));
+    }
+    secret_name(text)
+}
+
+/// Somebody of whom it can be asked what they may do.
+///
+/// # Errors
+/// [`WrittenError`] if it is none: a group of the folder is no caller and no part of a credential.
+pub fn somebody(text: &str) -> Result<Principal, WrittenError> {
+    let found = principal(text)?;
+    if found.kind() == Kind::Group && found.issuer() == Some(LOCAL) {
+        return wrong(format!("`{text}` is a group of the policy folder: ask about one of its members"));
+    }
+    Ok(found)
+}
+
 /// A secret's name, or its six segments with or without a creator.
 fn secret(text: &str, place: &Place) -> Result<(Option<CreatorNumber>, SecretName), WrittenError> {
     if let Some((creator, name)) = place.parse_secret(text) {
@@ -203,4 +249,93 @@ pub fn told(set: &PolicySet, request: &Witness) -> Result<Told, Fault> {
     let statements = set.explain(&question)?;
     let remedies = set.remedies(&question, &statements)?;
     Ok(Told { decision: set.decide(&question), statements, remedies })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authz::{IssuerRule, PolicyFile, Settings, Verdict};
+
+    /// An installation of one issuer and no secret.
+    struct Bare(Place);
+
+    impl Installed for Bare {
+        fn place(&self) -> &Place {
+            &self.0
+        }
+
+        fn creator_number(&self, _: &Principal) -> Option<u64> {
+            None
+        }
+
+        fn token_claims(&self, issuer: &str) -> Option<TokenClaims> {
+            let claims = TokenClaims { issuer: "https://idp.test".to_owned(), audience: vec!["gate".to_owned()] };
+            (issuer == "corp").then_some(claims)
+        }
+
+        fn secret(&self, _: &SecretName) -> Result<Option<Existing>, StoreError> {
+            Ok(None)
+        }
+    }
+
+    const TRUST: &str = r#"{"version":"2.0","statement":[{"effect":"allow","action":"sts:AssumeRoleWithWebIdentity",
+        "principal":{"federated":["oidc-provider/corp"]},
+        "condition":{"string_equal":{"oidc:iss":"https://idp.test","oidc:aud":"gate","oidc:sub":"a"}}}]}"#;
+
+    #[test]
+    fn a_web_identity_is_asked_about_as_its_issuer_is_configured() {
+        let settings = Settings {
+            place: Place { region: "local".to_owned(), account: "1".to_owned() },
+            issuers: vec![IssuerRule { name: "corp".to_owned(), groups_required: true }],
+            foreign_services: Vec::new(),
+            document_characters_max: 6_144,
+            catalogue: actions::CATALOGUE,
+        };
+        let role = PolicyFile { path: "roles/r.json".to_owned(), bytes: TRUST.as_bytes().to_vec() };
+        let set = PolicySet::load(&[role], &settings).unwrap();
+        let around = Bare(settings.place);
+        let decided = |principal: &str, context: &[(String, String)]| {
+            let action = "sts:AssumeRoleWithWebIdentity";
+            let written = Written { principal, claims: &[], action, resource: Some("r"), context };
+            told(&set, &request(&written, &around).unwrap()).unwrap().decision.outcome
+        };
+        assert_eq!(decided("user/corp/a", &[]), Verdict::Allow);
+        let given = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
+        for context in [given("oidc:iss", "https://other.test"), given("oidc:aud", "other"), given("oidc:aud", "")] {
+            assert_ne!(decided("user/corp/a", &context), Verdict::Allow, "{context:?}");
+        }
+        assert_ne!(decided("user/corp/b", &[]), Verdict::Allow);
+    }
+
+    #[test]
+    fn a_secret_is_asked_about_only_for_actions_that_may_name_one() {
+        for (name, is_on_secrets) in [
+            ("GetSecretValue", true),
+            ("CreateSecret", true),
+            ("SearchRecords", true),
+            ("ListSecrets", false),
+            ("Decrypt", false),
+            ("AssumeRole", false),
+        ] {
+            let found = secret_of(action(name).unwrap(), "prod/db");
+            assert_eq!(found.is_ok(), is_on_secrets, "{name}");
+            if let Err(error) = found {
+                assert!(error.to_string().ends_with("is on no secret: leave the name out"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_asked_what_a_caller_may_do_and_never_a_group_of_the_folder() {
+        for (text, is_one) in [
+            ("user/dev/a", true),
+            ("group/dev/engineers", true),
+            ("role/corp/x", true),
+            ("role/local/deploy", true),
+            ("service/ssm", true),
+            ("group/local/team", false),
+        ] {
+            assert_eq!(somebody(text).is_ok(), is_one, "{text}");
+        }
+    }
 }

@@ -3,18 +3,19 @@
 //!
 //! The store is opened read-only, so a running gateway is not disturbed. Nothing here is written to disk.
 
-use super::asked::Installed;
+use super::asked::{Installed, TokenClaims};
 use super::replay::{self, ReplayError};
 use super::setup;
 use crate::actions::Action;
 use crate::authz::{self, Diff, DiffError, Finding, Line, PolicySet, SecretAsked, WitnessTarget};
-use crate::config::Config;
+use crate::config::{Config, Issuer};
 use crate::keys::{Candidates, Keyring, Opened};
 use crate::principal::Principal;
 use crate::resource::{CreatorNumber, Place, SecretName};
 use crate::secret::lookup;
 use keyward_audit::store::rocks::RocksStore;
 use keyward_audit::store::{self, Family, StoreError};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// One of the two.
@@ -47,6 +48,8 @@ pub enum LoadError {
 pub struct Surroundings {
     /// Region and account.
     pub place: Place,
+    /// What tokens say, by the issuer's name.
+    issuers: BTreeMap<String, TokenClaims>,
     store: Result<RocksStore, String>,
     /// Secrets by name, with their creators; or why they cannot be had.
     pub secrets: Result<Secrets, String>,
@@ -84,7 +87,9 @@ impl Surroundings {
             let roots = roots().map_err(|error| format!("{error:#}"))?;
             Secrets::read(rows, &roots).map_err(|error| format!("{error:#}"))
         });
-        Self { place, store, secrets }
+        let claims = |issuer: &Issuer| TokenClaims { issuer: issuer.issuer.clone(), audience: issuer.audience.clone() };
+        let issuers = config.issuers.iter().map(|issuer| (issuer.name.clone(), claims(issuer))).collect();
+        Self { place, issuers, store, secrets }
     }
 
     /// The store's files, as they are.
@@ -118,6 +123,10 @@ impl Installed for Surroundings {
 
     fn creator_number(&self, principal: &Principal) -> Option<u64> {
         self.secrets.as_ref().ok().map(|secrets| secrets.keyring.creator_number(principal).get())
+    }
+
+    fn token_claims(&self, issuer: &str) -> Option<TokenClaims> {
+        self.issuers.get(issuer).cloned()
     }
 
     fn secret(&self, name: &SecretName) -> Result<Option<Existing>, StoreError> {

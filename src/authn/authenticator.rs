@@ -122,6 +122,12 @@ impl Authenticator {
         self.issuers.load().by_name(name).map(|issuer| issuer.limits())
     }
 
+    /// What tokens of the issuer called `name` say: their `iss`, and the audiences that are the gateway's.
+    #[must_use]
+    pub fn token_claims(&self, name: &str) -> Option<(String, Vec<String>)> {
+        self.issuers.load().by_name(name).map(|issuer| (issuer.issuer.clone(), issuer.audience.clone()))
+    }
+
     /// Keys in the issuers' key sets that no token can be verified by: worth a warning, and no more.
     #[must_use]
     pub fn unfit_keys(&self) -> Vec<UnfitKey> {

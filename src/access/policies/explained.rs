@@ -4,7 +4,7 @@
 //! own. Of a secret enters what policies read: who made it, and its tags. No value is looked at.
 
 use super::actions::{Answered, chosen, refused, text};
-use crate::access::asked::{self, Installed, Written, WrittenError};
+use crate::access::asked::{self, Installed, TokenClaims, Written, WrittenError};
 use crate::access::compared::{self, Existing};
 use crate::access::gateway::Gateway;
 use crate::access::question::Asked;
@@ -38,6 +38,11 @@ impl Installed for Running<'_> {
 
     fn creator_number(&self, principal: &Principal) -> Option<u64> {
         Some(self.gateway.creator_number(principal).get())
+    }
+
+    fn token_claims(&self, issuer: &str) -> Option<TokenClaims> {
+        let (issuer, audience) = self.gateway.issuers().authenticator().token_claims(issuer)?;
+        Some(TokenClaims { issuer, audience })
     }
 
     fn secret(&self, name: &SecretName) -> Result<Option<Existing>, StoreError> {

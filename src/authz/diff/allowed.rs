@@ -44,7 +44,8 @@ pub fn who_can(
     })
 }
 
-/// What somebody may do whose token has these groups and roles; of a role, a session that somebody of `taken_by` took.
+/// What a principal may do whose token has these groups and roles: a user; whoever has this group or role of a token; a service; a
+/// session of a role of the folder, whoever took it.
 ///
 /// # Errors
 /// [`DiffError`] if it cannot be said exactly.
@@ -56,7 +57,7 @@ pub fn what_can(
 ) -> Result<Vec<Line>, DiffError> {
     Ground::of(set)?.ask(number, |comparer| {
         for base in bases(set, principal, comparer.population) {
-            let own = (principal.kind() == Kind::User).then_some(principal);
+            let own = is_subject(principal).then_some(principal);
             let who = Who::of(base).and(&own.into_iter().chain(with.iter().copied()).collect::<Vec<_>>());
             for variant in Variant::all(&comparer.population.roles) {
                 let both = comparer.both(&who, &variant)?;
@@ -65,6 +66,11 @@ pub fn what_can(
         }
         Ok(())
     })
+}
+
+/// Whether something may be said of a principal that a caller is beside its base: its name, or a group or role of its token.
+fn is_subject(principal: &Principal) -> bool {
+    principal.issuer().is_some_and(|issuer| issuer != LOCAL)
 }
 
 /// What a principal can ask as.

@@ -41,10 +41,10 @@ pub(in crate::cli) struct Explain {
     /// A condition key and a value; without value, the request lacks it. May be given several times
     #[arg(long, value_name = "KEY=VALUE", requires = "principal")]
     context: Vec<String>,
-    /// Who may do this; on a secret of this name, if one is given
+    /// Who may do this; on a secret of this name, if one is given: for actions on secrets
     #[arg(long, num_args = 1..=2, value_names = ["ACTION", "NAME"], conflicts_with_all = ["principal", "what_can"])]
     who_can: Vec<String>,
-    /// What this principal may do
+    /// What this principal may do, or whoever has this group or role of a token
     #[arg(long, value_name = "PRINCIPAL", conflicts_with = "principal")]
     what_can: Option<String>,
     /// Another policy folder than the configured one
@@ -143,7 +143,7 @@ impl Explain {
         };
         let usage = |error: asked::WrittenError| Failure::Usage(error.to_string());
         let action = asked::action(action).map_err(usage)?;
-        let name = name.map(|name| asked::secret_name(name)).transpose().map_err(usage)?;
+        let name = name.map(|name| asked::secret_of(action, name)).transpose().map_err(usage)?;
         let creator = name.as_ref().and_then(|name| around.creator_of(name));
         let secret = name.as_ref().map(|name| SecretAsked { name, creator });
         let lines = compared::who_can(set, action, secret, around).map_err(anyhow::Error::new)?;
@@ -153,7 +153,7 @@ impl Explain {
 
     fn what(&self, context: &Context, set: &PolicySet, around: &Surroundings, principal: &str) -> Result<(), Failure> {
         let usage = |error: asked::WrittenError| Failure::Usage(error.to_string());
-        let principal = asked::principal(principal).map_err(usage)?;
+        let principal = asked::somebody(principal).map_err(usage)?;
         let claims = self.claims().iter().map(|text| asked::principal(text)).collect::<Result<Vec<_>, _>>();
         let claims = claims.map_err(usage)?;
         let lines = compared::what_can(set, &principal, &claims, around).map_err(anyhow::Error::new)?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::actions::by_name;
 use crate::authz::diff::{Line, SecretAsked, what_can, who_can};
 use crate::authz::set::PolicySet;
-use crate::authz::testing::{attached, document, loaded};
+use crate::authz::testing::{attached, document, loaded, statement};
 use crate::principal::Principal;
 use crate::resource::SecretName;
 
@@ -53,6 +53,31 @@ fn what_can_tells_actions_and_patterns() {
     assert_eq!(told[0].2[0].text, "name prod/db");
     let bob = Principal::parse("user/corp/b").unwrap();
     assert!(what_can(&set, &bob, &[], &|_| None).unwrap().is_empty());
+}
+
+#[test]
+fn what_can_of_a_token_group_or_role_is_that_of_whoever_has_it() {
+    let set = loaded(&[
+        ("documents/p.json", &document(READ)),
+        ("documents/q.json", &document(&statement("allow", "ssm:ListSecrets"))),
+        (
+            "attachments.json",
+            &attached(&[("p", "group/dev/engineers"), ("p", "role/corp/x"), ("q", "issuer/dev")], &[]),
+        ),
+    ]);
+    let told = |principal: &str, with: &[&str]| -> Vec<(Vec<String>, String)> {
+        let with: Vec<Principal> = with.iter().map(|one| Principal::parse(one).unwrap()).collect();
+        let with: Vec<&Principal> = with.iter().collect();
+        let lines = what_can(&set, &Principal::parse(principal).unwrap(), &with, &|_| None).unwrap();
+        lines.iter().map(|line| (line.actions(), line.resource())).collect()
+    };
+    for (principal, user, lines) in
+        [("group/dev/engineers", "user/dev/somebody", 2), ("role/corp/x", "user/corp/somebody", 1)]
+    {
+        assert_eq!(told(principal, &[]), told(user, &[principal]), "{principal}");
+        assert_eq!(told(principal, &[]).len(), lines, "{principal}");
+    }
+    assert!(told("group/corp/none", &[]).is_empty());
 }
 
 #[test]
