@@ -171,9 +171,9 @@ const PRESETS_ATTACHED: &str = r#"{"version":1,"attachments":[
     {"policy":"demo-read","to":["user/ci/app"]}]}"#;
 
 const PRESET_TESTS: &str = r#"{"version":1,"tests":[
-    {"name":"the service's role unwraps data keys","principal":"role/local/SSM_QCSRole","credential":"session",
+    {"name":"the service's role unwraps data keys","principal":"role/local/SSM_QCSRole","credential":"session","assumed_by":"service/ssm",
      "action":"kms:Decrypt","resource":"key/k1","expect":"allow"},
-    {"name":"the service's role reads no secret","principal":"role/local/SSM_QCSRole","credential":"session",
+    {"name":"the service's role reads no secret","principal":"role/local/SSM_QCSRole","credential":"session","assumed_by":"service/ssm",
      "action":"ssm:GetSecretValue","resource":"secret/creatorUin/7/a","expect":"deny"},
     {"name":"full access reads","principal":"user/ci/admin","action":"ssm:GetSecretValue",
      "resource":"secret/creatorUin/7/a","expect":"allow"},

@@ -100,7 +100,7 @@ pub(super) enum Credential {
     Token,
     AccessKey,
     /// Of a role that this principal took.
-    Session(Option<Principal>),
+    Session(Principal),
 }
 
 impl Credential {
@@ -238,7 +238,7 @@ impl Who {
             return Vec::new();
         }
         let mut kept = [self.groups.clone(), self.roles.clone()].concat();
-        if let Credential::Session(Some(by)) = &self.credential
+        if let Credential::Session(by) = &self.credential
             && by.kind() == Kind::Service
         {
             kept.push(by.clone());
@@ -251,9 +251,7 @@ impl Who {
         let form = match &self.credential {
             Credential::Token => CredentialForm::Token,
             Credential::AccessKey => CredentialForm::AccessKey,
-            Credential::Session(by) => {
-                CredentialForm::Session { assumed_issuer: by.as_ref().and_then(Principal::issuer) }
-            }
+            Credential::Session(by) => CredentialForm::Session { assumed_issuer: by.issuer() },
         };
         let (groups, roles): (&[Principal], &[Principal]) =
             if form == CredentialForm::Token { (&self.groups, &self.roles) } else { (&[], &[]) };
@@ -265,6 +263,8 @@ impl Who {
         let mut values = self.context.clone();
         values.insert(ConditionKey::Uin, vec![self.uin.to_string()]);
         values.insert(ConditionKey::OwnerUin, vec![account.to_owned()]);
+        values.insert(ConditionKey::OidcSubject, vec![self.principal.name().to_owned()]);
+        values.entry(ConditionKey::TargetUin).or_insert_with(|| vec![self.uin.to_string()]);
         if let Resource::Secret(creator, _) = &what.resource
             && let Some(creator) = self.creator_of(*creator)
         {

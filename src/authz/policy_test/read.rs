@@ -37,14 +37,34 @@ const FIELDS: [&str; 13] = [
 /// The caller's creator number, unless a test says another: 1, made of the first bytes of a MAC as any other.
 pub(super) const USUAL_UIN: CreatorNumber = CreatorNumber::from_mac([0, 0, 0, 0, 0, 0, 0x10, 0]);
 
-/// The value of a key that a test does not name; none: the request lacks it.
+/// The value of a key that a test does not name, and that requests never lack if their action has it; none: the request lacks it, or
+/// it follows from the caller.
 pub(super) const fn usual(key: ConditionKey) -> Option<&'static str> {
     match key {
         ConditionKey::CurrentTime => Some("2026-06-01T00:00:00Z"),
         ConditionKey::Door => Some("native"),
         ConditionKey::SecureTransport => Some("true"),
+        ConditionKey::RecoveryWindow => Some("0"),
         _ => None,
     }
+}
+
+/// Whether every request has a value of this key whose action has it.
+const fn is_always_there(key: ConditionKey) -> bool {
+    usual(key).is_some() || matches!(key, ConditionKey::TargetUin)
+}
+
+/// Whether there is a credential of which this is the principal: groups and token roles are what credentials hold.
+fn is_caller(principal: &Principal) -> bool {
+    match principal.kind() {
+        Kind::User | Kind::Service => true,
+        Kind::Role => is_local_role(principal),
+        Kind::Group => false,
+    }
+}
+
+fn is_local_role(principal: &Principal) -> bool {
+    principal.kind() == Kind::Role && principal.issuer() == Some(LOCAL)
 }
 
 /// What is wrong, with its place and text.
@@ -162,21 +182,36 @@ impl Reader<'_> {
             },
             None => USUAL_UIN,
         };
+        let at = needed(members, "principal", node)?;
+        let principal = self.caller(at)?;
+        let credential = self.credential(members, node)?;
+        match (is_local_role(&principal), &credential) {
+            (true, Credential::Token | Credential::AccessKey) => {
+                return wrong(at, "a role of the folder asks in a session alone: `\"credential\": \"session\"`");
+            }
+            (false, Credential::Session(_)) => {
+                return wrong(at, "a session is one of a role of the folder: `role/local/<name>`");
+            }
+            _ => {}
+        }
         Ok(Who {
-            principal: self.principal(needed(members, "principal", node)?)?,
+            principal,
             groups: self.principals(members, "groups", Kind::Group)?,
             roles: self.principals(members, "roles", Kind::Role)?,
-            credential: self.credential(members, node)?,
+            credential,
             uin,
             context,
         })
     }
 
     fn credential<'n>(&self, members: &'n [Member], test: &'n Node) -> Result<Credential, Wrong<'n>> {
-        let by = find(members, "assumed_by").map(|node| self.principal(node)).transpose()?;
+        let by = find(members, "assumed_by").map(|node| self.caller(node)).transpose()?;
         let node = find(members, "credential");
         match (node.map_or("token", |node| node.as_str().unwrap_or_default()), by) {
-            ("session", by) => Ok(Credential::Session(by)),
+            ("session", Some(by)) => Ok(Credential::Session(by)),
+            ("session", None) => {
+                wrong(node.unwrap_or(test), "a session has `assumed_by`: who took the role, somebody or a service")
+            }
             ("token", None) => Ok(Credential::Token),
             ("access_key", None) => Ok(Credential::AccessKey),
             (_, Some(_)) => wrong(test, "`assumed_by` is of a session alone: `\"credential\": \"session\"`"),
@@ -187,6 +222,15 @@ impl Reader<'_> {
     fn principal<'n>(&self, node: &'n Node) -> Result<Principal, Wrong<'n>> {
         let Some(text) = node.as_str() else { return wrong(node, "a principal is a text") };
         self.known.principal(text).or_else(|(_, message)| wrong(node, message))
+    }
+
+    /// A principal that can ask.
+    fn caller<'n>(&self, node: &'n Node) -> Result<Principal, Wrong<'n>> {
+        let principal = self.principal(node)?;
+        if is_caller(&principal) {
+            return Ok(principal);
+        }
+        wrong(node, "nobody asks as this: name a user with it in `groups` or `roles`")
     }
 
     /// Groups or roles that tokens give; those of the folder are found by it.
@@ -246,6 +290,9 @@ impl Reader<'_> {
                 Some(ConditionKey::Uin | ConditionKey::OwnerUin | ConditionKey::CreateUin) => {
                     return refuse("this follows from `uin`, the account and the resource: leave it out".to_owned());
                 }
+                Some(ConditionKey::OidcSubject) => {
+                    return refuse("this follows from `principal`: leave it out".to_owned());
+                }
                 Some(key) if action.has_key(key) => key,
                 Some(_) => return refuse(format!("a request for `{}` never has this key", action.full_name())),
                 None => {
@@ -255,6 +302,9 @@ impl Reader<'_> {
             };
             let texts = member.node.one_or_many().iter().map(|node| node.as_str().map(str::to_owned));
             match texts.collect::<Option<Vec<_>>>() {
+                Some(texts) if texts.is_empty() && is_always_there(key) => {
+                    return refuse("no request lacks this key: give it a value, or leave it out".to_owned());
+                }
                 Some(texts) => drop(values.insert(key, texts)),
                 None => return refuse("a value is a text, or a list of texts".to_owned()),
             }
