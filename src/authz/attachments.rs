@@ -322,13 +322,20 @@ impl<'a> Sheddable<'a> {
         Self { settings, through: reached_through_optional(all, settings) }
     }
 
-    /// Refuses to hang `what` on `principal`, if a token sheds it.
-    pub(super) fn check(&self, what: &str, principal: &Principal, at: Position, findings: &mut Findings) {
+    /// Refuses to hang `what` on `principal`, if a token sheds it; `instead` of that somebody may do this.
+    pub(super) fn check(
+        &self,
+        what: &str,
+        instead: &str,
+        principal: &Principal,
+        at: Position,
+        findings: &mut Findings,
+    ) {
         let is_one = is_optional_group(principal, self.settings);
         let group = if is_one { Some(principal) } else { self.through.get(principal).copied() };
         let Some(group) = group else { return };
         let message = format!(
-            "a {what} here is shed by a token without groups (`{group}`): set `groups = \"required\"` for that issuer, or attach it to `issuer/<name>`"
+            "a {what} here is shed by a token without groups (`{group}`): set `groups = \"required\"` for that issuer, or {instead}"
         );
         findings.add(at, Code::PrincipalGroupOptional, principal.as_str(), message);
     }

@@ -12,6 +12,7 @@ mod escalation;
 mod names;
 mod redundant;
 mod resources;
+mod trust;
 mod used;
 mod values;
 mod waivers;
@@ -69,7 +70,7 @@ pub fn lint(files: &[PolicyFile], settings: &Settings, surroundings: &Surroundin
         return Err(read.findings);
     }
     let pages = Page::all(&read.files);
-    let reach = Reach::of(&read.attachments);
+    let reach = Reach::of(&read);
     let statements: Vec<Written<'_>> = pages.iter().flat_map(|page| page.statements(settings)).collect();
     let mut warnings = Warnings::default();
     for statement in &statements {
@@ -104,6 +105,7 @@ fn check_statement(
     values::check_foreign(statement, settings, warnings);
     attached::check_lists(statement, reach, warnings);
     attached::check_trust(statement, reach, warnings);
+    trust::check(statement, warnings);
 }
 
 /// The documents with a deny.

@@ -61,6 +61,9 @@ fn attack_d12_a_deny_in_a_trust_policy_on_groups_that_a_token_may_leave_out_does
         |groups: &str, principals: &str| -> Vec<_> { try_load(groups, "deny", principals).iter().map(place).collect() };
     assert_eq!(found("", r#""group/dev/x""#), [refused(64, "group/dev/x")]);
     assert_eq!(found("", r#"["user/dev/a","group/dev/x"]"#), [refused(78, "group/dev/x")]);
+    // `issuer/<name>` stands in no role file.
+    let message = try_load("", "deny", r#""group/dev/x""#).remove(0).message;
+    assert!(message.ends_with("or name users, or deny `sts:AssumeRole` in a document attached to `issuer/<name>`"));
     let nested = r#""g":["group/dev/x"],"h":["group/local/g"]"#;
     assert_eq!(found(nested, r#"["group/local/h"]"#), [refused(65, "group/local/h")]);
     for (groups, effect, principals) in [

@@ -18,12 +18,16 @@ use super::json::{Member, Node};
 use super::operator::{Comparison, Qualifier};
 use super::{PolicyFile, Settings};
 use crate::actions::{ACTIONS, ConditionKey, Operation};
-use crate::principal::Principal;
+use crate::principal::{Kind, Principal};
 
 /// Longest session of a role whose file says nothing, and the most that a file may say, in seconds.
 const SESSION_S_MAX: u64 = 43_200;
 /// Shortest session of all, in seconds.
 pub(super) const SESSION_S_MIN: u64 = 60;
+
+/// What to write instead of a deny that a token sheds: a role file names principals, not issuers.
+pub(super) const INSTEAD_OF_DENY: &str =
+    "name users, or deny `sts:AssumeRole` in a document attached to `issuer/<name>`";
 
 /// A trust policy: who may take the role, and for how long.
 ///
@@ -58,12 +62,25 @@ impl Trust {
         self.statements.iter().flat_map(|statement| &statement.principals).map(|principal| &principal.value)
     }
 
+    /// Whether somebody who shows a credential may take the role, perhaps.
+    pub(super) fn is_for_credentials(&self) -> bool {
+        let is_named = |one: &TrustStatement, operation: Operation| {
+            one.statement.actions.rows().any(|(_, action)| action.operation == operation)
+        };
+        let allows = self.statements.iter().filter(|one| one.statement.effect == StatementEffect::Allow);
+        allows.into_iter().any(|one| {
+            let named = one.principals.iter().any(|principal| principal.value.kind() != Kind::Service);
+            (named && is_named(one, Operation::AssumeRole))
+                || (!one.providers.is_empty() && is_named(one, Operation::AssumeRoleWithWebIdentity))
+        })
+    }
+
     /// Refuses a deny on a group that a token sheds by leaving its groups out (D12).
     pub(super) fn check_sheddable(&self, sheddable: &Sheddable<'_>) -> Vec<Finding> {
         let mut findings = Findings::of(&format!("roles/{}.json", self.name));
         for one in self.statements.iter().filter(|one| one.statement.effect == StatementEffect::Deny) {
             for principal in &one.principals {
-                sheddable.check("deny", &principal.value, principal.at, &mut findings);
+                sheddable.check("deny", INSTEAD_OF_DENY, &principal.value, principal.at, &mut findings);
             }
         }
         findings.into_list()

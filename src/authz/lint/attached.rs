@@ -7,6 +7,8 @@ use super::warning::{Rule, Spot, Warnings};
 use super::written::Written;
 use crate::actions::Operation;
 use crate::authz::attachments::{Attachment, Attachments, Placed, Subject};
+use crate::authz::load::Read;
+use crate::authz::role::INSTEAD_OF_DENY;
 use crate::principal::{Kind, LOCAL, Principal};
 
 const FILE: &str = "attachments.json";
@@ -14,6 +16,8 @@ const FILE: &str = "attachments.json";
 /// The attachments of a folder, and how groups lead from principal to principal.
 pub(super) struct Reach<'a> {
     pub(super) attachments: &'a Attachments,
+    /// The first role of the folder that somebody may take who shows a credential: `everyone` means sessions of it.
+    taken: Option<&'a Principal>,
     /// The groups that each principal is directly a member of.
     above: HashMap<&'a Principal, Vec<&'a Principal>>,
     /// The direct members of each group.
@@ -25,7 +29,9 @@ pub(super) struct Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    pub(super) fn of(attachments: &'a Attachments) -> Self {
+    pub(super) fn of(read: &'a Read<'_>) -> Self {
+        let attachments = &read.attachments;
+        let taken = read.roles.iter().find(|(_, trust)| trust.is_for_credentials()).map(|(role, _)| role);
         let members =
             |group: &'a crate::authz::attachments::Group| group.members.iter().map(|member| &member.value).collect();
         let below = attachments.groups.iter().map(|group| (&group.principal, members(group))).collect();
@@ -37,7 +43,7 @@ impl<'a> Reach<'a> {
                 documents.entry(&to.value).or_default().insert(&attachment.policy.text);
             }
         }
-        Self { attachments, above: attachments.memberships(), below, attached, bounding, documents }
+        Self { attachments, taken, above: attachments.memberships(), below, attached, bounding, documents }
     }
 
     /// A document, and every other that may reach everybody whom it reaches, and perhaps more.
@@ -132,8 +138,13 @@ pub(super) fn check_lists(statement: &Written<'_>, reach: &Reach<'_>, warnings: 
 }
 
 fn role_among<'a>(target: &'a Subject, reach: &Reach<'a>) -> Option<&'a Principal> {
-    let Subject::Principal(principal) = target else { return None };
-    reach.down(principal).into_iter().find(|who| who.kind() == Kind::Role && who.issuer() == Some(LOCAL))
+    match target {
+        Subject::Principal(principal) => {
+            reach.down(principal).into_iter().find(|who| who.kind() == Kind::Role && who.issuer() == Some(LOCAL))
+        }
+        Subject::Everyone => reach.taken,
+        Subject::Issuer(_) => None,
+    }
 }
 
 fn spot<T>(placed: &Placed<T>) -> Spot<'_> {
@@ -166,7 +177,7 @@ pub(super) fn check_roles(reach: &Reach<'_>, denying: &BTreeSet<String>, warning
     for (attachment, what) in limits {
         for to in &attachment.to {
             if let Subject::Principal(principal) = &to.value {
-                check_role(principal, what, reach, spot(to), warnings);
+                check_role(principal, what, INSTEAD, reach, spot(to), warnings);
             }
         }
     }
@@ -176,18 +187,25 @@ pub(super) fn check_roles(reach: &Reach<'_>, denying: &BTreeSet<String>, warning
 pub(super) fn check_trust(statement: &Written<'_>, reach: &Reach<'_>, warnings: &mut Warnings) {
     for node in statement.principals.iter().filter(|_| statement.denies()) {
         if let Some(principal) = node.as_str().and_then(|text| Principal::parse(text).ok()) {
-            check_role(&principal, "deny", reach, statement.spot_at(node), warnings);
+            check_role(&principal, "deny", INSTEAD_OF_DENY, reach, statement.spot_at(node), warnings);
         }
     }
 }
 
-fn check_role<'a>(principal: &'a Principal, what: &str, reach: &Reach<'a>, at: Spot<'_>, warnings: &mut Warnings) {
+/// What to do instead of attaching what a token sheds.
+const INSTEAD: &str = "attach it to a group of an issuer with `groups = \"required\"`, to users, or to `issuer/<name>`";
+
+fn check_role<'a>(
+    principal: &'a Principal,
+    what: &str,
+    instead: &str,
+    reach: &Reach<'a>,
+    at: Spot<'_>,
+    warnings: &mut Warnings,
+) {
     let is_token_role = |who: &&Principal| who.kind() == Kind::Role && who.issuer() != Some(LOCAL);
     if let Some(role) = reach.down(principal).into_iter().find(is_token_role) {
-        let message = format!(
-            "a token without roles sheds this {what} (`{role}`): attach it to a group of an issuer with \
-             `groups = \"required\"`, to users, or to `issuer/<name>`"
-        );
+        let message = format!("a token without roles sheds this {what} (`{role}`): {instead}");
         warnings.add(Rule::SheddableRole, at, message);
     }
 }

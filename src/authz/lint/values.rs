@@ -10,6 +10,7 @@ use crate::actions::ConditionKey;
 use crate::authz::Settings;
 use crate::authz::condition::Wanted;
 use crate::authz::document::length;
+use crate::authz::json::Node;
 use crate::authz::operator::{Comparison, Order};
 use crate::authz::value::parse_date;
 
@@ -58,21 +59,22 @@ fn check_families(
     }
 }
 
+/// The values are alternatives: a start that has passed opens all of them, an end closes only what ends by it.
 fn check_dates(statement: &Written<'_>, clause: &WrittenClause<'_>, order: Order, now: i64, warnings: &mut Warnings) {
-    for node in clause.values {
-        let has_passed = node.as_str().and_then(parse_date).is_some_and(|at| at < now);
-        let always = matches!(order, Order::Greater | Order::GreaterOrEqual) || clause.operator.negated;
-        // A window of time that is open has a start in the past.
-        if !has_passed || (always && ends_later(statement, now)) {
-            continue;
-        }
-        let message = if always {
-            "this has passed, so the condition always holds: take it out"
-        } else {
+    let has_passed = |node: &&Node| node.as_str().and_then(parse_date).is_some_and(|at| at < now);
+    let passed: Vec<&Node> = clause.values.iter().filter(has_passed).collect();
+    let Some(first) = passed.first() else { return };
+    let all_passed = passed.len() == clause.values.len();
+    let is_start = matches!(order, Order::Greater | Order::GreaterOrEqual);
+    // A window of time that is open has a start in the past.
+    let message = match (is_start || clause.operator.negated, ends_later(statement, now)) {
+        (true, false) if is_start || all_passed => "this has passed, so the condition always holds: take it out",
+        (false, _) if all_passed => {
             "this has passed, so the condition never holds again: take the statement out, or write a later date"
-        };
-        warnings.add(Rule::ValueNeverMeant, statement.spot_at(node), message);
-    }
+        }
+        _ => return,
+    };
+    warnings.add(Rule::ValueNeverMeant, statement.spot_at(first), message);
 }
 
 fn ends_later(statement: &Written<'_>, now: i64) -> bool {

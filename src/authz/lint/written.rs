@@ -95,6 +95,8 @@ pub(super) struct Written<'a> {
     pub(super) action_nodes: &'a [Node],
     /// None but in a trust policy: those under `qcs`.
     pub(super) principals: Vec<&'a Node>,
+    /// None but in a trust policy: `qcs` and `federated`.
+    pub(super) principal_kinds: &'a [Member],
     /// Of a trust policy: everything.
     pub(super) resources: Vec<(ResourcePattern, &'a Node)>,
     /// None if all of it is for foreign services.
@@ -133,10 +135,19 @@ impl<'a> Written<'a> {
             Kind::Document(_) => Keys::Document,
         };
         let clauses = find(members, "condition").map(|node| clauses(node, keys, settings)).unwrap_or_default();
-        let (action_nodes, principals) = (action.one_or_many(), principals(members).collect());
-        let (at, reaching) = (node.at, Vec::new());
-        let mut written =
-            Self { page, place, at, effect, actions, action_nodes, principals, resources, clauses, reaching };
+        let mut written = Self {
+            page,
+            place,
+            at: node.at,
+            effect,
+            actions,
+            action_nodes: action.one_or_many(),
+            principals: principals(members).collect(),
+            principal_kinds: principal_kinds(members),
+            resources,
+            clauses,
+            reaching: Vec::new(),
+        };
         written.reaching = written.actions.rows().filter(|(_, action)| written.can_match(action)).collect();
         Some(written)
     }
@@ -204,10 +215,14 @@ impl<'a> WrittenClause<'a> {
     }
 }
 
+/// `qcs` and `federated` of a statement.
+fn principal_kinds(statement: &[Member]) -> &[Member] {
+    find(statement, "principal").and_then(Node::as_object).unwrap_or_default()
+}
+
 /// The principals under `qcs` of a statement.
 fn principals(statement: &[Member]) -> impl Iterator<Item = &Node> {
-    let members = find(statement, "principal").and_then(Node::as_object).unwrap_or_default();
-    members.iter().filter(|member| member.key == "qcs").flat_map(|member| member.node.one_or_many())
+    principal_kinds(statement).iter().filter(|member| member.key == "qcs").flat_map(|member| member.node.one_or_many())
 }
 
 /// The actions that one pattern or list of them names.
