@@ -143,14 +143,12 @@ fn unknown_local(principal: &Principal) -> String {
 }
 
 impl Attachments {
-    /// Parses and checks the file; `local` roles are given, its groups are added to what is known.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub(super) fn parse(file: &PolicyFile, known: &mut Known<'_>) -> Result<Self, Vec<Finding>> {
+    /// Parses and checks the file; `local` roles are given, its groups are added to what is known. Everything that is wrong with it
+    /// comes beside what of it is right, so that more can be found wrong with that.
+    pub(super) fn parse(file: &PolicyFile, known: &mut Known<'_>) -> (Self, Vec<Finding>) {
         let mut findings = Findings::of(&file.path);
         let parsed = parse_file(file, known, &mut findings);
-        if findings.is_empty() { Ok(parsed) } else { Err(findings.into_list()) }
+        (parsed, findings.into_list())
     }
 
     /// The groups that each principal is directly a member of.
@@ -353,7 +351,7 @@ pub(super) fn check_sheddable(sheddable: &Sheddable<'_>, limits: &[Limits<'_>], 
     for limit in limits {
         for to in &limit.attachment.to {
             if let Subject::Principal(principal) = &to.value {
-                sheddable.check(limit.what, principal, to.at, findings);
+                sheddable.check(limit.what, "attach it to `issuer/<name>`", principal, to.at, findings);
             }
         }
     }

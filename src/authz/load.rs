@@ -83,10 +83,9 @@ impl<'a> Read<'a> {
         });
         let mut known = Known { settings: self.settings, local: roles.collect() };
         for file in kept.iter().filter(|file| file.path == "attachments.json") {
-            match Attachments::parse(file, &mut known) {
-                Ok(attachments) => self.attachments = attachments,
-                Err(findings) => self.findings.extend(findings),
-            }
+            let (attachments, findings) = Attachments::parse(file, &mut known);
+            self.attachments = attachments;
+            self.findings.extend(findings);
         }
         for file in kept {
             let Ok(FileKind::Role(name)) = FileKind::of(&file.path) else { continue };

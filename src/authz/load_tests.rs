@@ -113,6 +113,20 @@ fn a_set_is_all_or_nothing_and_every_file_reports_at_once() {
 }
 
 #[test]
+fn what_is_right_of_the_attachments_is_checked_beside_what_is_wrong() {
+    let attachments = attached(&[("p", "user/nope/a"), ("none", "everyone"), ("p", "group/dev/x")], &[]);
+    let text = document(&statement("deny", "*"));
+    let found = load(&[("documents/p.json", &text), ("attachments.json", &attachments)]).unwrap_err();
+    let found: Vec<(Code, &str)> = found.iter().map(|finding| (finding.code, finding.text.as_str())).collect();
+    let expected = [
+        (Code::PrincipalQcsNotExist, "user/nope/a"),
+        (Code::PolicyIdNotExist, "none"),
+        (Code::PrincipalGroupOptional, "group/dev/x"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn the_codes_of_load_errors_are_each_reached_by_a_fixture() {
     let p = |text: &str| codes(&[("documents/p.json", text)]);
     let with = |from: &str, to: &str| p(&document(&statement("allow", READ)).replacen(from, to, 1));
