@@ -1,5 +1,5 @@
 //! `attachments.json` with suggestions in it: documents that go are attached to nobody; what takes the place of all that is attached to
-//! one principal is attached to it alone. Groups and boundaries stay as they are written.
+//! one principal is attached to it alone. Groups stay as they are written; boundaries, too, but those of documents that go: they bound nobody.
 
 use super::Suggestion;
 use crate::authz::document::find;
@@ -7,20 +7,28 @@ use crate::authz::json::{self, Member, Node, Value};
 
 pub(super) const PATH: &str = "attachments.json";
 const LIST: &str = "attachments";
+const BOUNDARIES: &str = "boundaries";
 
 /// The file's bytes with suggestions; as they are if none of them changes an attachment.
 pub(super) fn with(bytes: &[u8], suggestions: &[Suggestion]) -> Vec<u8> {
     let Some(members) = json::read(bytes).ok().and_then(Node::into_members) else { return bytes.to_vec() };
-    let old = find(&members, LIST).and_then(Node::as_list).unwrap_or_default();
-    let new = changed(old, suggestions);
-    if new == old {
+    let list = |name: &str| find(&members, name).and_then(Node::as_list).unwrap_or_default();
+    let (attachments, boundaries) = (changed(list(LIST), suggestions), bounding(list(BOUNDARIES), suggestions));
+    if attachments == list(LIST) && boundaries == list(BOUNDARIES) {
         return bytes.to_vec();
     }
     let members = members.iter().map(|member| match member.key.as_str() {
-        LIST => Member::new(LIST, Node::new(Value::List(new.clone()))),
+        LIST => Member::new(LIST, Node::new(Value::List(attachments.clone()))),
+        BOUNDARIES => Member::new(BOUNDARIES, Node::new(Value::List(boundaries.clone()))),
         _ => member.clone(),
     });
     Node::new(Value::Object(members.collect())).file_text().into_bytes()
+}
+
+/// The boundaries without those of documents that go.
+fn bounding(list: &[Node], suggestions: &[Suggestion]) -> Vec<Node> {
+    let going: Vec<&Suggestion> = suggestions.iter().filter(|one| one.text.is_none() && one.who.is_none()).collect();
+    list.iter().filter_map(|boundary| kept(boundary, &going)).collect()
 }
 
 fn changed(list: &[Node], suggestions: &[Suggestion]) -> Vec<Node> {

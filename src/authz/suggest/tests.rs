@@ -7,7 +7,7 @@ use super::*;
 use crate::authz::oracle_tests::dice::Dice;
 use crate::authz::oracle_tests::question::{Ask as RandomAsk, random_ask};
 use crate::authz::oracle_tests::world::{random_world, settings as world_settings};
-use crate::authz::testing::{Ask, ask, attached, document, grouped, loaded, settings};
+use crate::authz::testing::{Ask, ask, attached, document, grouped, loaded, settings, statement};
 use crate::authz::{Verdict, diff};
 use crate::principal::Kind;
 
@@ -219,6 +219,17 @@ fn wildcards_of_few_names_are_told_with_the_names() {
     let mut listed = reads(&["a"]);
     listed.push(ask("user/corp/a").operation("ListSecrets"));
     assert_eq!(told(&listed), [action], "an action without a resource needs the star");
+}
+
+#[test]
+fn a_document_that_goes_is_named_by_no_boundary_of_nobody() {
+    let attachments = attached(&[("p", "user/corp/a")], &[("p", "user/corp/a")]);
+    let attachments = attachments
+        .replace(r#""boundaries":[{"policy":"p","to":["user/corp/a"]}]"#, r#""boundaries":[{"policy":"p","to":[]}]"#);
+    let set = loaded(&[("documents/p.json", &document(&statement("allow", "*"))), ("attachments.json", &attachments)]);
+    let suggestions = set.narrowed(&Usage::default());
+    assert_eq!(suggestions.len(), 1);
+    assert!(PolicySet::load(&set.with_suggestions(&suggestions), &settings()).is_ok());
 }
 
 #[test]
