@@ -31,12 +31,13 @@ pub enum CredentialForm<'a> {
 pub struct Caller<'a> {
     /// The principal; in a session, the role.
     pub principal: &'a Principal,
-    /// Groups that the credential proves: they count in full. Empty unless the form is a token.
+    /// Groups that the credential holds. Those of a token count in full; those that were kept when an access key or session was
+    /// issued, for denies and boundaries only.
     pub groups: &'a [Principal],
-    /// Roles that the credential proves: they count in full. Empty unless the form is a token.
+    /// Roles that the credential holds, which count as its groups do.
     pub roles: &'a [Principal],
-    /// Token groups and roles kept when an access key or session was issued, or the service that took the role: they
-    /// count for denies and boundaries only. Empty for a token.
+    /// What else counts for denies and boundaries only: the service that took the role. Token groups and roles may stand here as
+    /// well, and then only restrict whatever the form is.
     pub restricted: &'a [Principal],
     /// The creator number of `principal`; what `${uin}` stands for.
     pub creator: CreatorNumber,

@@ -234,9 +234,11 @@ fn an_access_key_is_never_allowed_more_than_its_holders_token() {
         }
         let token = both.engine(&ask);
         ask.form = Form::AccessKey;
+        let as_kept = both.engine(&ask);
         ask.restricted = [ask.groups.clone(), ask.roles.clone()].concat();
         (ask.groups, ask.roles) = (Vec::new(), Vec::new());
         let key = both.engine(&ask);
+        assert_eq!(key, as_kept, "seed {seed}: {ask:?}");
         assert!(key.outcome != Verdict::Allow || token.outcome == Verdict::Allow, "seed {seed}: {ask:?}");
     });
 }

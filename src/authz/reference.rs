@@ -141,8 +141,9 @@ impl Reference {
         let claimed = |list: &[crate::principal::Principal]| -> Vec<String> {
             list.iter().filter(|one| one.issuer() != Some("local")).map(ToString::to_string).collect()
         };
-        full.extend(claimed(caller.groups));
-        full.extend(claimed(caller.roles));
+        let of_credential = if caller.form == CredentialForm::Token { &mut full } else { &mut restricting };
+        of_credential.extend(claimed(caller.groups));
+        of_credential.extend(claimed(caller.roles));
         restricting.extend(claimed(caller.restricted));
         match caller.form {
             CredentialForm::Token | CredentialForm::AccessKey => full.extend(principal.issuer().map(of_issuer)),

@@ -34,8 +34,19 @@ const UINS: [&str; 7] = ["7", "70", "8", "9", "${uin}", "${owner_uin}", "1"];
 const UIN_PATTERNS: [&str; 8] = ["*", "7*", "?", "7?", "*${uin}", "*0", "${app_id}", "??*"];
 const DOORS: [&str; 4] = ["native", "tencent", "NATIVE", "Tencent"];
 const DOOR_PATTERNS: [&str; 4] = ["n*", "?encent", "*", "*E"];
-const TAGS: [&str; 9] =
-    ["env&prod", "env&dev", "ENV&prod", "team&a", "k&", "env&pr?d", "e*&prod", "env&prod&x", "uin&${uin}"];
+const TAGS: [&str; 11] = [
+    "env&prod",
+    "env&dev",
+    "ENV&prod",
+    "team&a",
+    "k&",
+    "env&pr?d",
+    "e*&prod",
+    "env&prod&x",
+    "uin&${uin}",
+    "é&ü",
+    "É&Ü",
+];
 const TAG_PATTERNS: [&str; 9] = ["env&pr?d", "*&a", "*", "env&*", "*${uin}", "???&*", "*&", "é&?", "env*&*x"];
 const RANGES: [&str; 15] = [
     "10.1.2.99/24",
@@ -93,6 +104,17 @@ fn clause(dice: &mut Dice, key: &str) -> (String, Value) {
     (format!("{qualifier}{operator}{suffix}"), values)
 }
 
+/// An operator and values for what only trust policies read: as often negated, with a suffix, or about absence as not.
+pub(super) fn web_clause(dice: &mut Dice, values: &[&str], many: bool) -> (String, Value) {
+    if dice.percent(20) {
+        return ("null_equal".to_owned(), json!(dice.one(&["true", "false"])));
+    }
+    let qualifier = if many { dice.one(&["", "for_any_value:", "for_all_value:"]) } else { "" };
+    let suffix = dice.one(&["", "_if_exist"]);
+    let drawn = dice.some(values, 1, 2);
+    (format!("{qualifier}{}{suffix}", dice.one(&STRING)), json!(drawn))
+}
+
 fn base(dice: &mut Dice, key: &str) -> (String, Value) {
     match key {
         "qcs:current_time" => (format!("date_{}", dice.one(&RELATIONS)), some(dice, date)),
@@ -109,7 +131,10 @@ fn base(dice: &mut Dice, key: &str) -> (String, Value) {
 fn strings(dice: &mut Dice, plain: &[&str], patterns: &[&str]) -> (String, Value) {
     let operator = dice.one(&STRING);
     let list = if operator.ends_with("like") && dice.percent(80) { patterns } else { plain };
-    (operator.to_owned(), values(dice, list))
+    // Without letter case there are only ASCII values.
+    let fits = |text: &&str| text.is_ascii() || !operator.ends_with("_ignore_case");
+    let list: Vec<&str> = list.iter().copied().filter(fits).collect();
+    (operator.to_owned(), values(dice, &list))
 }
 
 fn values(dice: &mut Dice, list: &[&str]) -> Value {

@@ -69,13 +69,14 @@ impl Ask {
     }
 }
 
-const CALLERS: [(&str, u64); 7] = [
+const CALLERS: [(&str, u64); 8] = [
     ("user/corp/a", 7),
     ("user/corp/a", 7),
     ("user/corp/b", 70),
     ("user/dev/c", 8),
     ("user/dev/a/b", 77),
     ("role/local/r", 9),
+    ("role/local/s", 10),
     ("service/ssm", 5),
 ];
 const CLAIMS: [&str; 8] = [
@@ -88,9 +89,9 @@ const CLAIMS: [&str; 8] = [
     "group/local/g0",
     "role/local/r",
 ];
-const SECRETS: [&str; 11] =
-    ["db", "prod/db", "prod/a/db", "a/7", "dev/prod/db", "DB", "x-db", "prod", "7x", "a/a/b", "prodb"];
-const TAGS: [&str; 12] = [
+const SECRETS: [&str; 13] =
+    ["db", "prod/db", "prod/a/db", "a/7", "a/1", "x1", "dev/prod/db", "DB", "x-db", "prod", "7x", "a/a/b", "prodb"];
+const TAGS: [&str; 13] = [
     "env&prod",
     "env&dev",
     "ENV&prod",
@@ -103,6 +104,7 @@ const TAGS: [&str; 12] = [
     "env&prod&x",
     "uin&7",
     "é&ü",
+    "É&ü",
 ];
 const OFTEN: [&str; 16] = [
     "AssumeRole",
@@ -138,11 +140,13 @@ pub(in crate::authz) fn random_ask(dice: &mut Dice) -> Ask {
     let form = form(dice, principal);
     let (mut groups, mut roles, mut restricted) = (Vec::new(), Vec::new(), Vec::new());
     if !principal.starts_with("service/") {
+        // As the gateway asks, and as whoever asks that only restricts it.
+        let is_plain = form == Form::Token || dice.percent(50);
         for claim in dice.some(&CLAIMS, 0, 3) {
-            let list = match form {
-                Form::Token if claim.starts_with("group/") => &mut groups,
-                Form::Token => &mut roles,
-                Form::AccessKey | Form::Session(_) => &mut restricted,
+            let list = match claim.starts_with("group/") {
+                _ if !is_plain => &mut restricted,
+                true => &mut groups,
+                false => &mut roles,
             };
             list.push(Principal::parse(claim).expect("a principal"));
         }
@@ -176,9 +180,10 @@ fn target(dice: &mut Dice, action: &Action, own: CreatorNumber) -> What {
             What::Secret(if dice.percent(20) { None } else { Some(creator(number)) }, name)
         }
         Level::Role => What::Role(
-            Principal::parse(dice.one(&["role/local/r", "role/local/r", "role/local/none"])).expect("a role"),
+            Principal::parse(dice.one(&["role/local/r", "role/local/r", "role/local/s", "role/local/none"]))
+                .expect("a role"),
         ),
-        Level::Key => What::Key(dice.one(&["k1", "k2", "a/k1"])),
+        Level::Key => What::Key(dice.one(&["k1", "k2", "a/k1", "7"])),
     }
 }
 

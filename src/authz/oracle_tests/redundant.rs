@@ -58,7 +58,8 @@ fn compare(world: &World, warnings: &[Warning], asks: &[Ask]) {
 
 /// A session of a service keeps no groups or roles of a token: nobody gave it one.
 fn is_real(ask: &Ask) -> bool {
-    ask.form != Form::Session(None) || ask.restricted.iter().all(|one| one.kind() == Kind::Service)
+    let mut kept = ask.groups.iter().chain(&ask.roles).chain(&ask.restricted);
+    ask.form != Form::Session(None) || kept.all(|one| one.kind() == Kind::Service)
 }
 
 #[test]

@@ -32,6 +32,14 @@ fn smaller_worlds(world: &World) -> Vec<World> {
             out.push(smaller);
         }
     }
+    for (length, is_other) in [(world.trust.len(), false), (world.other_trust.len(), true)] {
+        for at in 0..length {
+            let mut smaller = world.clone();
+            let list = if is_other { &mut smaller.other_trust } else { &mut smaller.trust };
+            list.remove(at);
+            out.push(smaller);
+        }
+    }
     out.extend(smaller_groups(world));
     out.extend(smaller_documents(world));
     out

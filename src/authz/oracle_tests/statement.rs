@@ -50,7 +50,7 @@ const ACTION_PATTERNS: [&str; 40] = [
     "ssm:*e*e*e*",
 ];
 const CREATORS: [&str; 9] = ["*", "*", "*", "7", "70", "8", "9", "${uin}", "${uin}"];
-const NAME_PATTERNS: [&str; 16] = [
+const NAME_PATTERNS: [&str; 18] = [
     "*",
     "prod/*",
     "*db",
@@ -67,8 +67,10 @@ const NAME_PATTERNS: [&str; 16] = [
     "*/a/*",
     "${uin}*",
     "a/7",
+    "a/${owner_uin}",
+    "*${app_id}",
 ];
-const KEY_PATTERNS: [&str; 5] = ["key/*", "key/k1", "key/k*", "key/*1", "*"];
+const KEY_PATTERNS: [&str; 7] = ["key/*", "key/k1", "key/k*", "key/*1", "*", "key/${uin}", "key/k${owner_uin}"];
 
 /// A random statement.
 pub(super) fn random_statement(dice: &mut Dice) -> Value {

@@ -1,10 +1,10 @@
 //! Random policy folders that load: small alphabets, so that statements and questions hit each other often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::condition::random_condition;
+use super::condition::{random_condition, web_clause};
 use super::dice::Dice;
 use super::statement::random_statement;
 use crate::authz::{IssuerRule, PolicyFile, Settings};
@@ -23,6 +23,10 @@ pub(in crate::authz) struct World {
     pub(in crate::authz) sessions: Vec<Vec<Value>>,
     /// The statements of `role/local/r`'s trust policy.
     pub(in crate::authz) trust: Vec<Value>,
+    /// Those of `role/local/s`'s; no such role if there are none.
+    pub(in crate::authz) other_trust: Vec<Value>,
+    /// Documents of version 3.0.
+    pub(in crate::authz) newer: BTreeSet<String>,
 }
 
 /// Issuers `corp` (groups required) and `dev` (groups optional), region `ap-guangzhou`, account 1, foreign service `cos`.
@@ -50,8 +54,15 @@ impl World {
             file("attachments.json".to_owned(), self.attachments_text()),
             file("roles/r.json".to_owned(), document(&self.trust)),
         ];
+        if !self.other_trust.is_empty() {
+            files.push(file("roles/s.json".to_owned(), document(&self.other_trust)));
+        }
+        let text = |name: &String, list: &[Value]| match self.newer.contains(name) {
+            true => document(list).replacen(r#""2.0""#, r#""3.0""#, 1),
+            false => document(list),
+        };
         let documents = self.documents.iter();
-        files.extend(documents.map(|(name, list)| file(format!("documents/{name}.json"), document(list))));
+        files.extend(documents.map(|(name, list)| file(format!("documents/{name}.json"), text(name, list))));
         files
     }
 
@@ -83,7 +94,8 @@ impl World {
         for (_, to) in &mut self.boundaries {
             to.retain(|target| !whole.optional_group(target));
         }
-        let denies = self.trust.iter_mut().filter(|statement| statement["effect"] == "deny");
+        let denies =
+            self.trust.iter_mut().chain(&mut self.other_trust).filter(|statement| statement["effect"] == "deny");
         for named in denies.filter_map(|statement| statement["principal"].get_mut("qcs")?.as_array_mut()) {
             named.retain(|one| one.as_str().is_none_or(|one| !whole.optional_group(one)));
             if named.is_empty() {
@@ -98,9 +110,11 @@ impl World {
 pub(in crate::authz) const ISSUERS: [&str; 2] = ["https://corp.example", "https://dev.example"];
 /// Values of `oidc:aud`.
 pub(in crate::authz) const AUDIENCES: [&str; 3] = ["keyward", "other", "third"];
+/// Values and patterns of `oidc:sub`.
+const SUBJECTS: [&str; 4] = ["a", "*", "b*", "c"];
 const NAMES: [&str; 6] = ["a", "a-b", "a.b", "a+b", "B", "b"];
 const GROUPS: [&str; 4] = ["g0", "g1", "g2", "x/y"];
-const MEMBERS: [&str; 9] = [
+const MEMBERS: [&str; 10] = [
     "user/corp/a",
     "user/corp/b",
     "user/dev/c",
@@ -110,6 +124,7 @@ const MEMBERS: [&str; 9] = [
     "role/corp/p",
     "role/dev/q",
     "role/local/r",
+    "role/local/s",
 ];
 const WIDE: [&str; 5] = ["issuer/corp", "issuer/dev", "everyone", "everyone", "service/ssm"];
 
@@ -118,6 +133,9 @@ pub(in crate::authz) fn random_world(dice: &mut Dice) -> World {
     let mut world = World::default();
     for name in dice.some(&NAMES, 1, 5) {
         world.documents.insert(name.to_owned(), statements(dice, 4));
+        if dice.percent(30) {
+            world.newer.insert(name.to_owned());
+        }
     }
     for (at, group) in GROUPS.iter().enumerate() {
         if dice.percent(80) {
@@ -132,6 +150,7 @@ pub(in crate::authz) fn random_world(dice: &mut Dice) -> World {
     }
     world.sessions = (0..2).map(|_| statements(dice, 3)).collect();
     world.trust = (0..=dice.below(3)).map(|_| random_trust(dice, &world.groups)).collect();
+    world.other_trust = (0..=dice.below(2)).map(|_| random_trust(dice, &world.groups)).collect();
     world.without_optional_groups()
 }
 
@@ -158,12 +177,19 @@ fn random_trust(dice: &mut Dice, groups: &BTreeMap<String, Vec<String>>) -> Valu
         let of = |dice: &mut Dice, texts: &[&str]| json!(dice.some(texts, 1, 2));
         let operator = dice.one(&["string_equal", "for_any_value:string_equal"]);
         statement["condition"] = json!({operator: {"oidc:iss": of(dice, &ISSUERS), "oidc:aud": of(dice, &AUDIENCES)},
-            "string_like": {"oidc:sub": of(dice, &["a", "*", "b*", "c"])}});
+            "string_like": {"oidc:sub": of(dice, &SUBJECTS)}});
+        if dice.percent(30) {
+            let (operator, more) = web_clause(dice, &SUBJECTS, false);
+            let operators = statement["condition"].as_object_mut().expect("a condition");
+            operators.entry(operator).or_insert_with(|| json!({"oidc:sub": more}));
+        }
     } else if dice.percent(30) {
         statement["condition"] = random_condition(dice);
     } else if dice.percent(30) {
-        let operator = dice.one(&["string_not_equal", "string_equal_if_exist", "for_all_value:string_equal"]);
-        statement["condition"] = json!({operator: {"oidc:aud": dice.some(&AUDIENCES, 1, 2)}});
+        let keys: [(&str, &[&str]); 3] = [("oidc:aud", &AUDIENCES), ("oidc:iss", &ISSUERS), ("oidc:sub", &SUBJECTS)];
+        let (key, texts) = dice.one(&keys);
+        let (operator, values) = web_clause(dice, texts, key == "oidc:aud");
+        statement["condition"] = json!({operator: {key: values}});
     }
     statement
 }

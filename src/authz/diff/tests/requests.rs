@@ -144,8 +144,12 @@ impl Request {
         let all = [&ask.groups, &ask.roles, &ask.restricted].map(|list| list.iter().all(of_issuer));
         let fits = match &ask.form {
             Form::Token | Form::AccessKey => all == [true; 3],
-            Form::Session(Some(issuer)) => ask.restricted.iter().all(|one| one.issuer() == Some(*issuer)),
+            Form::Session(Some(issuer)) => {
+                let mut kept = ask.groups.iter().chain(&ask.roles).chain(&ask.restricted);
+                kept.all(|one| one.issuer() == Some(*issuer))
+            }
             Form::Session(None) => {
+                (ask.groups, ask.roles) = (Vec::new(), Vec::new());
                 ask.restricted.retain(|one| one.kind() == Kind::Service);
                 ask.restricted.len() == 1
             }
