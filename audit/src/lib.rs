@@ -3,6 +3,7 @@
 //! The bytes: `SPEC.md`. What is committed and what proves it: [`event`]. The engine under it: [`store`].
 
 pub mod backup;
+mod beside;
 pub mod checkpoint;
 pub mod disk;
 pub mod environment;

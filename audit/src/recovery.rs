@@ -2,7 +2,7 @@
 //!
 //! Holds its part of I7: no engine notices every lost tail, so a judge compares what opened with the high-water mark
 //! before anything is served. A log that ends in half a record is normal after a crash; RocksDB's strict mode refuses
-//! it. Then a copy is made beside the store (`<store>.recovery`: hard links to the table files, which are never
+//! it. Then a copy is made beside the store ([`Beside::Recovery`]: hard links to the table files, which are never
 //! changed in place, and true copies of the log, manifest and the small files), the copy is opened up to the damage,
 //! and only if the judge accepts it, it takes the store's place. If not, the store is left exactly as it was found.
 //!
@@ -11,20 +11,21 @@
 //! store's place only for whoever accepts the loss ([`open_what_is_left`]). The record of that is written to the copy first:
 //! a store without the gap, and without a word of it, would look whole.
 //!
-//! DURABILITY: the swap is two renames, each synced: `<store>` to `<store>.torn`, then `<store>.recovery` to
-//! `<store>`; then `<store>.torn` is removed. If the process dies
+//! DURABILITY: the swap is two renames, each synced: the store to [`Beside::Torn`], then the copy to the store's place; then
+//! the torn one is removed. If the process dies
 //! - before the first rename: the copy was not yet judged, or is made and judged again; it is removed at the next start;
-//! - between the two: `<store>` is missing and both others are there; the next start does the second rename;
-//! - after the second: the next start removes `<store>.torn`.
+//! - between the two: the store is missing and both others are there; the next start does the second rename;
+//! - after the second: the next start removes the torn one.
 //!
 //! While this runs, the directory around the store is locked, so that two processes never recover at once.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::beside::Beside;
 use crate::store::rocks::{Recovery, RocksStore};
 use crate::store::{Judge, Store, StoreError, Tail, Verdict};
 
@@ -141,10 +142,10 @@ impl Place {
     fn of(path: &Path) -> Result<Self, StoreError> {
         // A link to a directory elsewhere: the copy must lie beside the directory itself.
         let store = fs::read_link(path).map_or_else(|_| path.to_owned(), |target| around(path).join(target));
-        let nameless = || StoreError::Engine(format!("`{}` is no name of a directory", path.display()));
-        let name = store.file_name().ok_or_else(nameless)?;
-        let beside = |suffix| around(&store).join([name, OsStr::new(suffix)].into_iter().collect::<OsString>());
-        let (recovery, torn) = (beside(".recovery"), beside(".torn"));
+        if store.file_name().is_none() {
+            return Err(StoreError::Engine(format!("`{}` is no name of a directory", path.display())));
+        }
+        let (recovery, torn) = (Beside::Recovery.of(&store), Beside::Torn.of(&store));
         Ok(Self { recovery, torn, around: around(&store), store })
     }
 

@@ -107,7 +107,7 @@ fn a_backup_under_load_is_restored_accepted_served_and_verified() {
     let old = gateway.stop();
     assert!(kept.size() > 200, "{}", kept.said);
     assert!(kept.backup.join("manifest").is_file());
-    assert!(!old.path("data/db.backup").exists());
+    assert!(!old.path("data/.db.keyward-backup").exists());
 
     let place = kept.place(&old, "restored");
     fs::write(place.path("newer.head"), &newer).unwrap();
@@ -309,7 +309,7 @@ fn a_backup_that_breaks_off_leaves_nothing_at_either_end() {
     std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
     std::io::Read::read_exact(&mut stream, &mut [0; 4096]).unwrap();
     // While it lies there unread, another one is refused and everything else is served.
-    let beside = gateway.installation().path("data/db.backup");
+    let beside = gateway.installation().path("data/.db.keyward-backup");
     if beside.exists() {
         let second = gateway.call(gateway.admin(), "CreateBackup", &json!({}));
         assert!([200, 409].contains(&second.status), "{}", second.body);

@@ -21,6 +21,7 @@ use super::open::checkpoint_mark;
 use super::retention;
 use super::start::{self, OpenError};
 use crate::backup::{BLOCK_BYTES, Entry, HEAD, MANIFEST, MARK, Manifest, STORE, header};
+use crate::beside::Beside;
 use crate::checkpoint::SignedCheckpoint;
 use crate::mark::MarkError;
 use crate::store::rocks::RocksStore;
@@ -62,12 +63,8 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn beside(store: &Path) -> PathBuf {
-        store.with_extension("backup")
-    }
-
     fn make(store: &Path) -> Result<Self, BackupError> {
-        let path = Self::beside(store);
+        let path = Beside::Backup.of(store);
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => Ok(Self(path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(BackupError::Busy),
@@ -86,7 +83,7 @@ impl Drop for Scratch {
 
 /// Removes what a process that died while it took a backup has left beside `store`, which this process has open.
 pub(super) fn clear(store: &Path) {
-    let path = Scratch::beside(store);
+    let path = Beside::Backup.of(store);
     match fs::remove_dir_all(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(%error, path = %path.display(), "the copy of an interrupted backup cannot be removed");

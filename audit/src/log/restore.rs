@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use super::restored::{self, Restored, Shown, sync_around};
 use super::start::{self, Examined, OpenError};
 use crate::backup::{Entry, HEAD, MANIFEST, MARK, Manifest, STORE, digest_of};
+use crate::beside::Beside;
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::mark::{Mark, MarkError, MarkFile};
 use crate::note::VerifyingKey;
@@ -178,7 +179,7 @@ fn parse(note: &[u8], vkey: &VerifyingKey, which: &'static str) -> Result<Signed
 
 /// An empty directory beside the store's place, in which the copy is judged.
 fn place(store: &Path) -> Result<PathBuf, RestoreError> {
-    let place = store.with_extension("restoring");
+    let place = Beside::Restoring.of(store);
     let around = store.parent().unwrap_or(Path::new(""));
     let make = || {
         if !around.as_os_str().is_empty() {

@@ -239,7 +239,7 @@ fn attack_f04_who_stops_reading_a_file_holds_neither_its_copy_nor_the_stop() {
     let mut stream = TcpStream::connect(gateway.address()).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     stream.read_exact(&mut [0; 1024]).unwrap();
-    let copy = gateway.installation().path("data/db.backup");
+    let copy = gateway.installation().path("data/.db.keyward-backup");
     // It reads nothing any more, and goes after a while.
     let leaving = thread::spawn(move || {
         thread::park_timeout(Duration::from_millis(500));

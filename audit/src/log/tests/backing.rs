@@ -266,7 +266,7 @@ async fn a_damaged_backup_is_refused_whatever_the_damage_and_nothing_is_in_place
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_backup_is_taken_at_a_time_and_what_a_crash_left_of_one_is_removed_at_start() {
     let serving = Serving::with_records(2).await;
-    let beside = serving.directory.path().join("db.backup");
+    let beside = serving.directory.path().join(".db.keyward-backup");
     let first = serving.log.backup(&*serving.signed().await).unwrap();
     assert!(beside.exists());
     let second = serving.log.backup(&*serving.signed().await);
@@ -283,4 +283,56 @@ async fn one_backup_is_taken_at_a_time_and_what_a_crash_left_of_one_is_removed_a
     assert!(!beside.exists());
     log.stop().await;
     drop(directory);
+}
+
+/// What an operator may call a folder beside the store.
+const OPERATORS: [&str; 4] = ["db.backup", "db.recovery", "db.torn", "db.restoring"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn folders_of_the_operator_beside_the_store_are_left_alone() {
+    let serving = Serving::with_records(3).await;
+    let around = serving.directory.path().to_owned();
+    for name in OPERATORS {
+        fs::create_dir(around.join(name)).unwrap();
+        fs::write(around.join(name).join("mine"), b"mine").unwrap();
+    }
+    let all_there = |after: &str| {
+        for name in OPERATORS {
+            assert!(around.join(name).join("mine").exists(), "`{name}` is gone after {after}");
+        }
+    };
+    let (backup, _) = serving.back_up("taken").await;
+    all_there("a backup");
+    serving.log.stop().await;
+    let Serving { directory, settings, log } = serving;
+    drop(log);
+    for _ in 0..2 {
+        let log = Log::open(&settings, &system()).unwrap();
+        log.stop().await;
+        drop(log);
+        all_there("a start");
+    }
+    fs::remove_dir_all(&settings.store).unwrap();
+    let place = Place(directory);
+    place.restore(&backup, None).unwrap();
+    all_there("a restore");
+    fs::remove_file(&settings.high_water_mark).unwrap();
+    place.accept().unwrap();
+    all_there("an acceptance");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_called_like_a_copy_of_one_is_opened_and_stays() {
+    for name in OPERATORS {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings { store: directory.path().join(name), ..settings(&directory, limits()) };
+        Log::create(&settings, &system()).unwrap();
+        for size in 1..3 {
+            let log = Log::open(&settings, &system()).unwrap();
+            assert!(settings.store.join("CURRENT").exists(), "`{name}` was removed while it is open");
+            write(&log, read_of("a")).await;
+            assert!(log.as_of() >= size);
+            log.stop().await;
+        }
+    }
 }
