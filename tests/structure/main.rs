@@ -12,6 +12,7 @@
 
 mod crates;
 mod documents;
+mod evidence;
 mod imports;
 mod packaging;
 

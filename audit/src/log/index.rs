@@ -168,7 +168,11 @@ pub(super) fn record_of(key: &[u8]) -> Option<u64> {
 /// The type word of secrets.
 pub(super) const SECRET: &str = "secret";
 /// The type word of keys.
-pub(super) const KEY: &str = "key";
+const KEY: &str = "key";
+/// The type word of roles.
+const ROLE: &str = "roleName";
+/// Every type word that a resource may have, so that what is known by its name alone is found under each.
+pub(super) const TYPES: [&str; 3] = [SECRET, KEY, ROLE];
 
 /// What an index knows of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

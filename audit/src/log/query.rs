@@ -32,7 +32,7 @@ pub struct Query {
     pub resource: Option<String>,
     /// What the name of a secret begins with, whoever created it.
     pub resource_prefix: Option<String>,
-    /// The whole name of a secret or key, whoever created it.
+    /// The whole name of a secret, key or role, whoever created it.
     pub resource_name: Option<String>,
     /// The action.
     pub action: Option<String>,
@@ -168,7 +168,7 @@ impl Search<'_> {
     /// What is called `name`: there is mostly one thing that is, which has an entry of its own.
     fn named(&mut self, name: &str, range: Range<u64>) -> Result<(), StoreError> {
         let mut found = Vec::new();
-        for kind in [index::SECRET, index::KEY] {
+        for kind in index::TYPES {
             let keys = Entry::resource(&Name { kind, name }).keys(self.id, &range);
             let mut is_there = false;
             self.rows.scan(Family::Indexes, &keys.start, &keys.end, false, &mut |_, _| {

@@ -26,6 +26,11 @@ async fn mixed(records: usize, indexed: usize) -> Rig {
             let id = if number % 2 == 0 { "k-1" } else { "top" };
             event.draft.resource = Some(format!("qcs::kms:local:uin/1:key/{id}"));
         }
+        if number % 13 == 12 {
+            // A role, and now and then one that is called as a secret is.
+            let role = if number % 2 == 0 { "reader" } else { "top" };
+            event.draft.resource = Some(format!("qcs::cam::uin/1:roleName/{role}"));
+        }
         if number % 7 == 0 {
             event.draft.action = "ssm:DescribeSecret".to_owned();
             let groups = BTreeSet::from(["group/corp/ops".to_owned()]);
@@ -63,9 +68,13 @@ fn naive(rig: &Rig, query: &Query) -> Vec<u64> {
                 draft.resource.as_deref().and_then(resource_name).is_some_and(|name| name.starts_with(prefix))
             })
             && query.resource_name.as_ref().is_none_or(|wanted| {
-                let key = |resource: &str| resource.rsplit_once(":key/").map(|(_, id)| id.to_owned());
-                let name = |resource: &String| resource_name(resource).or_else(|| key(resource));
-                draft.resource.as_ref().and_then(name).as_ref() == Some(wanted)
+                let last = |resource: &str| {
+                    let (_, name) = resource.splitn(6, ':').last()?.split_once('/')?;
+                    Some(name.to_owned())
+                };
+                let name = |resource: &str| resource_name(resource).or_else(|| last(resource));
+                let name = draft.resource.as_deref().and_then(name);
+                name.as_ref() == Some(wanted)
             });
         if wanted {
             found.push(index);
@@ -106,7 +115,7 @@ fn queries(base_us: u64) -> impl Strategy<Value = Query> {
         some(owned(&["ssm:GetSecretValue", "ssm:DescribeSecret", "keyward:Seal"])),
         some(vec![Decision::Allow, Decision::Deny]),
         some(vec![Outcome::Ok, Outcome::Denied]),
-        some(owned(&["prod/pay/a", "top", "k-1", "nothing"])),
+        some(owned(&["prod/pay/a", "top", "k-1", "reader", "nothing"])),
     );
     let bounds = (times(), times(), prop::option::of(0..70_u64), prop::option::of(0..70_u64));
     let paging = (1..20_usize, 1..40_usize, any::<bool>());
@@ -145,6 +154,18 @@ fn every_question_is_answered_as_by_reading_every_record() {
         });
         checked.unwrap();
     }
+}
+
+#[tokio::test]
+async fn i11_what_was_done_to_a_role_is_found_by_its_name_once_it_is_indexed() {
+    let mut rig = mixed(3, 0).await;
+    let mut taken = read_of("unused");
+    taken.draft.resource = Some("qcs::cam::uin/1:roleName/deployer".to_owned());
+    let index = rig.commit(taken).await.locator().index;
+    let named = Query { resource_name: Some("deployer".to_owned()), ..everything() };
+    assert_eq!(paged(&rig, &named), [index]);
+    rig.index();
+    assert_eq!(paged(&rig, &named), [index]);
 }
 
 #[tokio::test]
