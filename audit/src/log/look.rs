@@ -13,14 +13,14 @@ use crate::store::{Store, StoreError};
 /// # Errors
 /// [`OpenError`]: why it would not be opened.
 pub fn look(store: &dyn Store, origin: &str, high_water_mark: &Path, mark: Option<&Mark>) -> Result<u64, OpenError> {
-    restored::refuse(high_water_mark)?;
+    let note = restored::read(high_water_mark).map_err(OpenError::Mark)?;
     let mut size = Err(StoreError::Closed.into());
     store.snapshot(&mut |rows| {
         let examined = match mark {
             Some(mark) => start::examine(rows, origin, mark),
             None => start::load(rows, origin),
         };
-        size = examined.map(|examined| examined.head.size);
+        size = restored::refuse(note.as_ref(), examined).map(|examined| examined.head.size);
         Ok(())
     })?;
     size

@@ -174,6 +174,8 @@ pub(super) fn accept_on(
     }
     let restored = restored::read(acceptance.high_water_mark).map_err(AcceptError::Restored)?;
     let mut examined = left(store, acceptance.origin)?;
+    // It says nothing of a store that has more.
+    let restored = restored.filter(|note| note.covers(examined.head.size));
     if let (Some(mark), None, false) = (mark, &restored, is_cut) {
         match refuse_whole(store, acceptance.origin, mark) {
             // Every record is there, but nobody can sign them any more under this origin.
@@ -187,6 +189,7 @@ pub(super) fn accept_on(
     // A mark that a restored copy contains has lost nothing by it.
     let lost = mark.filter(|mark| restored.is_none() || mark.size > examined.head.size);
     let loss = statement(&examined, lost, acceptance);
+    let restored = restored.filter(|note| note.size == examined.head.size);
     examined.head = append(store, &examined, &loss, restored.as_ref(), acceptance, environment)?;
     Ok((examined, loss))
 }

@@ -48,9 +48,10 @@ impl Log {
     /// [`OpenError`]: a record below the mark is lost, or what is configured does not fit what is stored.
     pub fn open(settings: &Settings, environment: &Environment) -> Result<Self, OpenError> {
         check_key(settings)?;
-        restored::refuse(&settings.high_water_mark)?;
+        let note = restored::read(&settings.high_water_mark).map_err(OpenError::Mark)?;
         let (file, mut no_mark) = match MarkFile::open(&settings.high_water_mark) {
             Ok(file) => (Some(file), None),
+            Err(error @ MarkError::Failed { .. }) => return Err(OpenError::MarkNotRead(error)),
             Err(error) => (None, Some(error)),
         };
         let newest = file.as_ref().and_then(MarkFile::newest);
@@ -60,7 +61,7 @@ impl Log {
                 Some(mark) => start::examine(rows, &settings.origin, mark),
                 None => Err(without_mark(rows, settings, no_mark.take())),
             };
-            start::judge(&mut found, examined)
+            start::judge(&mut found, restored::refuse(note.as_ref(), examined))
         });
         let (opened, examined, file) = match (opened, found, file) {
             (Ok(opened), Some(Ok(examined)), Some(file)) => (opened, examined, file),
@@ -68,6 +69,7 @@ impl Log {
             (_, Some(Err(refusal)), _) => return Err(refusal),
             (Ok(_), ..) => return Err(StoreError::Closed.into()),
         };
+        restored::drop_stale(note.as_ref(), examined.head.size, &settings.high_water_mark)?;
         backup::clear(&settings.store);
         let workers = Workers::assemble(Arc::new(opened.store), file, examined, settings, environment)?;
         workers.note_tail(opened.tail);

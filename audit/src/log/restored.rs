@@ -2,7 +2,8 @@
 //!
 //! INVARIANT I7: a restored copy is an older log that looks whole. The note is made durable before the store comes to its
 //! place and goes only after the signed record of the acceptance; a copy that is put in place by hand, without a mark, is refused for want
-//! of that.
+//! of that. The note speaks of a store of exactly so many records. One that has more, and all that the mark and the head
+//! that was shown remember, is not the restored copy: whoever put it back has brought back what was missing, and the note goes.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::start::OpenError;
+use super::start::{Examined, OpenError};
 use crate::mark::MarkError;
 use crate::record::{Parameters, Value};
 
@@ -63,16 +64,29 @@ impl Restored {
         Value::Object(said)
     }
 
-    /// Writes the note beside the mark, durable, in place of an older one.
+    /// Whether a store of `size` records may be the restored one, or is less than what is known to have been.
+    pub(super) fn covers(&self, size: u64) -> bool {
+        size <= self.size || self.shown.as_ref().is_some_and(|shown| size < shown.size)
+    }
+
+    /// Writes the note beside the mark, durable, in place of an older one: all of it, or nothing.
     pub(super) fn write(&self, high_water_mark: &Path) -> Result<(), MarkError> {
         let path = path(high_water_mark);
+        let new = path.with_extension("restored.new");
         let write = || {
-            let mut file = File::create(&path)?;
+            let mut file = File::create(&new)?;
             file.write_all(&serde_json::to_vec(self)?)?;
             file.sync_all()?;
+            fs::rename(&new, &path)?;
             sync_around(&path)
         };
         write().map_err(|source| failed(&path, source))
+    }
+
+    fn refusal(&self) -> OpenError {
+        let newer = self.shown.as_ref().map(|shown| format!("a signed head of `{}` was shown", shown.size));
+        let newer = newer.unwrap_or_else(|| "the log it was taken from went on".to_owned());
+        OpenError::Restored { size: self.size, newer }
     }
 }
 
@@ -86,16 +100,25 @@ pub(super) fn read(high_water_mark: &Path) -> Result<Option<Restored>, MarkError
     }
 }
 
-/// Refuses a log that was restored and not accepted.
-pub(super) fn refuse(high_water_mark: &Path) -> Result<(), OpenError> {
-    match read(high_water_mark).map_err(OpenError::Mark)? {
-        None => Ok(()),
-        Some(Restored { size, shown, .. }) => {
-            let newer = shown.map(|shown| format!("a signed head of `{}` was shown", shown.size));
-            let newer = newer.unwrap_or_else(|| "the log it was taken from went on".to_owned());
-            Err(OpenError::Restored { size, newer })
-        }
+/// Refuses a log that was restored and not accepted, whatever its mark says. `examined` is what the store showed; what is wrong
+/// with the records themselves stays its answer.
+pub(super) fn refuse(note: Option<&Restored>, examined: Result<Examined, OpenError>) -> Result<Examined, OpenError> {
+    let size = match &examined {
+        Ok(examined) => examined.head.size,
+        Err(OpenError::Lost { size, .. } | OpenError::OtherHead { size, .. } | OpenError::NoMark { size, .. }) => *size,
+        Err(_) => return examined,
+    };
+    match note.filter(|note| note.covers(size)) {
+        Some(note) => Err(note.refusal()),
+        None => examined,
     }
+}
+
+/// Removes a note that does not speak of the store, which its mark has just accepted.
+pub(super) fn drop_stale(note: Option<&Restored>, size: u64, high_water_mark: &Path) -> Result<(), OpenError> {
+    let Some(stale) = note else { return Ok(()) };
+    tracing::warn!(restored = stale.size, size, "the whole store is back: the note of a restore is removed");
+    remove(high_water_mark).map_err(OpenError::Mark)
 }
 
 /// Removes the note: the restore is accepted.

@@ -54,6 +54,9 @@ pub enum OpenError {
         /// What is wrong with the mark.
         mark: MarkError,
     },
+    /// The mark is there and cannot be read: it may show that no record is lost.
+    #[error("{0}. make it readable to the gateway's user")]
+    MarkNotRead(MarkError),
     /// A file of the engine's own log is gone that was synced and closed, so records are gone, even if the mark knows of
     /// none of them.
     #[error(

@@ -336,3 +336,74 @@ async fn a_store_that_is_called_like_a_copy_of_one_is_opened_and_stays() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i07_a_whole_store_that_is_put_back_after_a_restore_has_lost_nothing_and_is_opened() {
+    let serving = Serving::with_records(3).await;
+    let (backup, _) = serving.back_up("taken").await;
+    for number in 0..3 {
+        write(&serving.log, read_of(&number.to_string())).await;
+    }
+    serving.log.stop().await;
+    let Serving { directory, settings, log } = serving;
+    drop(log);
+    let original = directory.path().join("original");
+    fs::rename(&settings.store, &original).unwrap();
+    let place = Place(directory);
+    assert!(place.restore(&backup, None).unwrap().needs_acceptance);
+    let note = place.0.path().join("hwm.restored");
+    assert!(note.exists());
+    let restored = Log::open(&settings, &system()).unwrap_err();
+    assert!(matches!(restored, OpenError::Restored { size: 3, .. }), "{restored}");
+
+    fs::remove_dir_all(&settings.store).unwrap();
+    fs::rename(&original, &settings.store).unwrap();
+    let refused = place.accept().unwrap_err();
+    assert!(matches!(refused, AcceptError::NothingLost(6..)), "{refused}");
+    let log = Log::open(&settings, &system()).unwrap();
+    assert!(log.as_of() >= 6 && !note.exists());
+    log.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i07_the_note_of_a_restore_that_never_came_into_place_does_not_speak_of_the_whole_store() {
+    let serving = Serving::with_records(6).await;
+    serving.log.stop().await;
+    let Serving { directory, settings, log } = serving;
+    drop(log);
+    let note = directory.path().join("hwm.restored");
+    let says = |size: u64| fs::write(&note, format!(r#"{{"backup":"00","size":{size},"time":1}}"#)).unwrap();
+    says(3);
+    let log = Log::open(&settings, &system()).unwrap();
+    let size = log.as_of();
+    assert!(!note.exists());
+    log.stop().await;
+    drop(log);
+    // One that was as large, or larger, may be this one: it is refused, and a loss of it may be accepted.
+    for more in [size + 9, size] {
+        says(more);
+        let refused = Log::open(&settings, &system()).unwrap_err();
+        assert!(matches!(&refused, OpenError::Restored { size, .. } if *size == more), "{refused}");
+    }
+    fs::write(&note, format!(r#"{{"backup":"00","shown":{{"root":"00","size":{}}},"size":3,"time":1}}"#, size + 1))
+        .unwrap();
+    let refused = Log::open(&settings, &system()).unwrap_err();
+    assert!(matches!(&refused, OpenError::Restored { size: 3, .. }), "a newer head was shown: {refused}");
+    says(size + 9);
+    let accepted = Place(directory).accept().unwrap();
+    assert_eq!((accepted.recovered, accepted.lost), (size, None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mark_that_cannot_be_read_is_no_lost_mark() {
+    let serving = Serving::with_records(1).await;
+    serving.log.stop().await;
+    let Serving { directory, settings, log } = serving;
+    drop(log);
+    fs::remove_file(&settings.high_water_mark).unwrap();
+    fs::create_dir(&settings.high_water_mark).unwrap();
+    let refused = Log::open(&settings, &system()).unwrap_err().to_string();
+    assert!(!refused.contains("accept-loss"), "{refused}");
+    assert!(refused.contains("make it readable to the gateway's user"), "{refused}");
+    drop(directory);
+}
