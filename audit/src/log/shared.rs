@@ -47,6 +47,8 @@ pub enum Mode {
 struct Covered {
     mode: Mode,
     durable: Durable,
+    /// Size of the published checkpoint.
+    signed: u64,
     /// By the monotonic clock: since when there have been records that no published checkpoint covers.
     uncovered_since_us: Option<u64>,
 }
@@ -107,7 +109,7 @@ pub(super) struct Parts {
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
-        let covered = Covered { mode: Mode::Serving, durable: parts.durable, uncovered_since_us: None };
+        let covered = Covered { mode: Mode::Serving, durable: parts.durable, signed: 0, uncovered_since_us: None };
         Self {
             lanes: Lanes::new(&parts.limits),
             id: ChainId::of(&parts.chain_start),
@@ -151,7 +153,10 @@ impl Shared {
         let now_us = self.environment.clock.monotonic_us();
         let mut covered = lock(&self.covered);
         covered.durable = durable;
-        covered.uncovered_since_us.get_or_insert(now_us);
+        // A store that was reopened may show what is signed already.
+        if durable.size > covered.signed {
+            covered.uncovered_since_us.get_or_insert(now_us);
+        }
         drop(covered);
         self.as_of.store(durable.size, Ordering::Release);
     }
@@ -184,6 +189,7 @@ impl Shared {
         let size = checkpoint.checkpoint().size;
         *exclusive(&self.published) = Some(checkpoint);
         let mut covered = lock(&self.covered);
+        covered.signed = size;
         covered.uncovered_since_us = (covered.durable.size > size).then_some(began_us);
     }
 

@@ -31,6 +31,21 @@ async fn i09_while_the_store_is_broken_everybody_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_reopened_store_with_nothing_new_in_it_is_covered_by_the_head_that_was_signed_before() {
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.signer.step();
+    fail(&mut rig, Fault::UnknownAbsent, read_of("b"), Changes::default()).await;
+    rig.work();
+    rig.clock.pass(11 * SECOND);
+    rig.signer.step();
+    assert_eq!(rig.log.status().uncovered_us, 0);
+    rig.commit(read_of("c")).await.into_event();
+    rig.clock.pass(SECOND);
+    assert_eq!(rig.log.status().uncovered_us, SECOND, "what is new counts");
+}
+
+#[tokio::test]
 async fn what_waits_behind_a_failed_batch_is_failed_and_never_written() {
     let mut rig = Rig::with(Limits { batch: crate::log::Room { records: 1, bytes: 1 << 20 }, ..limits() });
     let behind = rig.submit(read_of("b"), Changes::default(), ReadSet::default()).await;
