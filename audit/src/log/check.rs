@@ -14,13 +14,15 @@ use super::keys::{ChainId, number};
 use super::proofs::read_note;
 use super::row_sum::RowSum;
 use super::signers::Signers;
-use super::start::{OpenError, seal_chain};
+use super::start::OpenError;
 use crate::hash::{self, Digest};
 use crate::mark::Mark;
 use crate::note::VerifyingKey;
-use crate::record::{Kind, Record, Value};
+use crate::record::{Kind, Record};
 use crate::store::{self, Family, Snapshot, Store, StoreError};
 use crate::tree::{FullTile, decode_tile};
+
+mod stated;
 
 /// Records read in one snapshot.
 const BLOCK: u64 = 1_024;
@@ -99,11 +101,12 @@ impl Verify<'_> {
     }
 
     fn stated(&self, rows: &dyn Snapshot) -> Result<Option<Stated>, StoreError> {
-        let chain_start = hash::chain_start(&head::first_origin(rows, self.origin)?);
+        let first_origin = head::first_origin(rows, self.origin)?;
+        let chain_start = hash::chain_start(&first_origin);
         let stated = Head::stated(rows, ChainId::of(&chain_start))?;
         let Some((head, root)) = stated else { return Ok(None) };
         let indexed = followers::watermark(rows, ChainId::of(&chain_start))?;
-        Ok(Some(Stated { chain_start, head, root, indexed }))
+        Ok(Some(Stated { first_origin, chain_start, head, root, indexed }))
     }
 }
 
@@ -143,6 +146,7 @@ pub fn record_at(store: &dyn Store, origin: &str, index: u64) -> Result<Option<V
 
 /// What the state says of the log.
 struct Stated {
+    first_origin: String,
     chain_start: Digest,
     head: Head,
     root: Digest,
@@ -177,7 +181,7 @@ impl<'a> Check<'a> {
             next: 0,
             before: None,
             indexed: stated.indexed.min(stated.head.size),
-            signers: Signers::default(),
+            signers: Signers::new(stated.first_origin.clone()),
             rows: settings.indexes.map(RowSum::new),
             report,
         }
@@ -238,9 +242,7 @@ impl<'a> Check<'a> {
             self.find(self.next, format!("the record states the index `{}`", record.index()));
         }
         self.order(record);
-        if record.kind() == Kind::Seal {
-            self.seal(record);
-        }
+        self.stated(record);
         if let Err(reason) = self.signers.note(record) {
             self.find(self.next, reason);
         }
@@ -271,21 +273,6 @@ impl<'a> Check<'a> {
         }
         if time_fell {
             self.find(self.next, "the time is below that of the record before, and no clock step says so");
-        }
-    }
-
-    /// A seal states chain, root and size of the log before it.
-    fn seal(&mut self, record: &Record) {
-        let parameters = &record.draft().parameters;
-        if parameters.get("size").and_then(Value::as_integer) != Some(self.next) {
-            self.find(self.next, "the seal states another size");
-        }
-        let root = hex::encode(self.head.root());
-        if parameters.get("root").and_then(Value::as_text) != Some(&root) {
-            self.find(self.next, "the seal states another root than that of the records before it");
-        }
-        if seal_chain(record) != Some(self.head.chain) {
-            self.find(self.next, "the seal states another chain than that of the records before it");
         }
     }
 
@@ -351,6 +338,9 @@ impl<'a> Check<'a> {
         })?;
         if let Some(mark) = self.settings.mark.filter(|mark| mark.size > head.size) {
             self.find(head.size, format!("lost: the high-water mark remembers `{}` records", mark.size));
+        }
+        if let Err(reason) = self.signers.reaches(self.settings.origin) {
+            self.find(None, reason);
         }
         if self.head.chain != head.chain {
             self.find(None, "the chain over the records is not that of the head");

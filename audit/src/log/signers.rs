@@ -11,8 +11,10 @@ use crate::record::{Kind, Record};
 use crate::statement::{SignedKeyRotation, SignedLoss};
 
 /// The keys of a log, gathered from its records in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Signers {
+    /// The origin that the log began under.
+    first_origin: String,
     /// Each former key with the largest size that it signed.
     former: Vec<(u64, VerifyingKey)>,
     /// The key that the last statement brought in.
@@ -20,6 +22,11 @@ pub(super) struct Signers {
 }
 
 impl Signers {
+    /// Those of a log that began under `first_origin`.
+    pub(super) const fn new(first_origin: String) -> Self {
+        Self { first_origin, former: Vec::new(), named: None }
+    }
+
     /// Takes in the next record; says what is wrong with the statement that it carries.
     pub(super) fn note(&mut self, record: &Record) -> Result<(), String> {
         let (old, new) = match record.kind() {
@@ -33,10 +40,22 @@ impl Signers {
             }
             _ => return Ok(()),
         };
-        let follows = self.named.as_ref().is_none_or(|named| *named == old);
+        let follows = match &self.named {
+            Some(named) => *named == old,
+            None => self.first_origin == old.name(),
+        };
         self.former.push((record.index(), old));
         self.named = Some(new);
         if follows { Ok(()) } else { Err("the old key that it names is not the log's".to_owned()) }
+    }
+
+    /// No record follows: the log must have come to `origin`, by a loss if it began under another one.
+    pub(super) fn reaches(&self, origin: &str) -> Result<(), String> {
+        let at = self.named.as_ref().map_or(self.first_origin.as_str(), VerifyingKey::name);
+        if at == origin {
+            return Ok(());
+        }
+        Err(format!("the records are those of the origin `{at}`, and none says that the log goes on under `{origin}`"))
     }
 
     /// No record follows: the log must have come to `newest`.

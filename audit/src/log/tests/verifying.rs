@@ -5,9 +5,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::*;
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::hash;
+use crate::log::head::continues_row;
 use crate::log::index::Facts;
+use crate::log::keys::ChainId;
 use crate::log::open::newest_doubt;
+use crate::log::own::{self, SealFacts};
 use crate::log::{Report, Verify};
+use crate::statement::{Head as StatedHead, Loss};
 
 async fn grown() -> Rig {
     let mut rig = Rig::with(Limits { seal_records: 100, ..limits() });
@@ -91,6 +96,92 @@ async fn i07_an_outcome_repeats_request_and_action_of_the_record_that_it_answers
     rig.commit(answer).await.into_event();
     let said = "it answers `0`, which is no earlier record of its request and action";
     assert_eq!(first(&check(&rig)), (Some(2), said));
+}
+
+/// The findings on a log whose last record is `draft`.
+async fn findings_on(rig: &mut Rig, draft: Draft) -> Vec<String> {
+    rig.commit(Happened { draft, lane: Lane::Caller }).await.into_event();
+    rig.index();
+    check(rig).findings.into_iter().map(|finding| finding.reason).collect()
+}
+
+#[tokio::test]
+async fn attack_a_seal_that_names_another_seal_or_other_counts_is_found() {
+    for (previous, counts, wrong) in [
+        (None, vec![(Kind::Access, 2)], None),
+        (Some(0), vec![(Kind::Access, 2)], Some("the seal names another one before it")),
+        (
+            None,
+            vec![(Kind::Access, 1)],
+            Some("the counts of the seal are not those of the records since the one before"),
+        ),
+        (None, vec![], Some("the counts of the seal are not those of the records since the one before")),
+    ] {
+        let mut rig = Rig::new();
+        rig.commit(read_of("a")).await.into_event();
+        rig.commit(read_of("b")).await.into_event();
+        let durable = rig.log.shared.durable();
+        let facts = SealFacts { chain: durable.chain, root: durable.root, size: 2, previous, counts };
+        let draft = own::seal(&rig.environment, &facts).unwrap();
+        let found = findings_on(&mut rig, draft).await;
+        assert_eq!(found, wrong.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn attack_a_clock_step_that_states_another_time_than_its_own_is_found() {
+    let mut rig = Rig::new();
+    let step = |after_us| crate::log::clock::ClockStep { after_us, before_us: 1, source: "start" };
+    let honest = own::clock_step(&rig.environment, &step(rig.environment.clock.wall_us())).unwrap();
+    assert_eq!(findings_on(&mut rig, honest).await, Vec::<String>::new());
+    let draft = own::clock_step(&rig.environment, &step(7)).unwrap();
+    assert_eq!(findings_on(&mut rig, draft).await, ["the clock step states another time than its own"]);
+}
+
+#[tokio::test]
+async fn attack_a_loss_that_states_other_records_than_those_under_it_is_found() {
+    let said = "the loss does not go on from the records before it";
+    for wrong in ["", "size", "root", "chain"] {
+        let mut rig = Rig::new();
+        rig.commit(read_of("a")).await.into_event();
+        let durable = rig.log.shared.durable();
+        let mut recovered = StatedHead { chain: durable.chain, root: durable.root, size: durable.size };
+        match wrong {
+            "size" => recovered.size = 0,
+            "root" => recovered.root = [1; 32],
+            "chain" => recovered.chain = [1; 32],
+            _ => {}
+        }
+        let new = SigningKey::from_seed("audit.example.com/keyward-2", &[9; 32]).unwrap();
+        let loss = Loss {
+            old_origin: ORIGIN.to_owned(),
+            new_origin: new.verifying_key().name().to_owned(),
+            old: rig.settings.key.verifying_key().clone(),
+            new: new.verifying_key().clone(),
+            index: 1,
+            lost: None,
+            recovered,
+            reason: "the disk died".to_owned(),
+        };
+        let mut draft = own::loss(&rig.environment).unwrap();
+        draft.parameters = loss.sign(Some(rig.settings.key.as_ref()), &new).unwrap().parameters();
+        let found = findings_on(&mut rig, draft).await;
+        assert_eq!(found.iter().any(|reason| reason == said), !wrong.is_empty(), "{wrong}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn i07_a_log_that_began_under_another_origin_needs_the_loss_that_says_so() {
+    let mut rig = Rig::new();
+    rig.commit(read_of("a")).await.into_event();
+    rig.index();
+    let other = "audit.example.com/keyward-2";
+    rig.tamper(continues_row(ChainId::of(&hash::chain_start(other)), ORIGIN).key, Some(ORIGIN.into()));
+    let verify = Verify { origin: other, mark: None, vkey: None, indexes: None };
+    let report = verify.run(&MemoryStore::on(&rig.disk), &mut |_, _| {}).unwrap();
+    let said =
+        format!("the records are those of the origin `{ORIGIN}`, and none says that the log goes on under `{other}`");
+    assert_eq!(report.findings.iter().map(ToString::to_string).collect::<Vec<_>>(), [said]);
 }
 
 #[tokio::test]
