@@ -181,6 +181,15 @@ impl MarkFile {
         Ok(mark)
     }
 
+    /// Whether the file at `path` was made and nothing was ever written to it.
+    ///
+    /// # Errors
+    /// What the operating system answered.
+    pub(crate) fn is_blank(path: &Path) -> io::Result<bool> {
+        let bytes = std::fs::read(path)?;
+        Ok(bytes.iter().all(|byte| *byte == 0))
+    }
+
     /// The mark that counts; `None` only in a file that was just made.
     #[must_use]
     pub const fn newest(&self) -> Option<Mark> {

@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::followers;
@@ -62,10 +63,10 @@ pub(super) fn finish_on(
     loss: &Loss,
     high_water_mark: &Path,
 ) -> Result<Accepted, AcceptError> {
-    let aside = aside(high_water_mark, examined.head.epoch.saturating_sub(1));
+    let epoch = examined.head.epoch.saturating_sub(1);
     if !is_renewed(high_water_mark, &loss.new_origin)? {
         forget_derived(store, examined, loss.index)?;
-        set_aside(high_water_mark, &aside)?;
+        set_aside(high_water_mark, epoch)?;
         create_mark(high_water_mark, &loss.new_origin, &examined.head.durable())?;
     }
     restored::remove(high_water_mark)?;
@@ -75,7 +76,7 @@ pub(super) fn finish_on(
         recovered: loss.recovered.size,
         origin: loss.new_origin.clone(),
         vkey: loss.new.to_string(),
-        old_mark: aside.exists().then_some(aside),
+        old_mark: asides(high_water_mark, epoch).take_while(|aside| aside.exists()).last(),
     })
 }
 
@@ -118,17 +119,24 @@ fn lost_checkpoints(rows: &dyn Snapshot, id: ChainId, left: u64) -> Result<Vec<W
     Ok(batch)
 }
 
-/// Where the old mark, which remembers what was lost, is kept: under the number of its epoch.
-fn aside(path: &Path, epoch: u32) -> PathBuf {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".epoch-{epoch}"));
-    PathBuf::from(aside)
+/// Where old marks, which remember what was lost, are kept, in the order in which they are used: under the number of their
+/// epoch, which more than one has if a log is put back as it was before a loss.
+fn asides(path: &Path, epoch: u32) -> impl Iterator<Item = PathBuf> {
+    let first = format!(".epoch-{epoch}");
+    let later = (2..=u32::MAX).map(move |number| format!(".epoch-{epoch}-{number}"));
+    iter::once(first).chain(later).map(move |end| {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(end);
+        PathBuf::from(aside)
+    })
 }
 
-/// Moves the old mark aside. A mark that was begun but never written does not go over one that lies there.
-fn set_aside(path: &Path, aside: &Path) -> Result<(), MarkError> {
-    let unwritten = matches!(MarkFile::open(path), Err(MarkError::Unreadable { .. }));
-    let moved = if unwritten && aside.exists() { fs::remove_file(path) } else { fs::rename(path, aside) };
+/// Moves the old mark aside, over no other. A new one that was begun but never written remembers nothing.
+fn set_aside(path: &Path, epoch: u32) -> Result<(), MarkError> {
+    let moved = match MarkFile::is_blank(path) {
+        Ok(true) => fs::remove_file(path),
+        _ => asides(path, epoch).find(|aside| !aside.is_file()).map_or(Ok(()), |aside| fs::rename(path, aside)),
+    };
     match moved {
         Err(source) if source.kind() != ErrorKind::NotFound => {
             Err(MarkError::Failed { path: path.display().to_string(), source })

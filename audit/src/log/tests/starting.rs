@@ -251,6 +251,25 @@ async fn a_new_mark_that_was_never_written_does_not_replace_the_old_one() {
 }
 
 #[tokio::test]
+async fn i07_a_second_acceptance_of_the_same_epoch_keeps_what_the_first_one_remembers() {
+    let (rig, disks) = grown(8).await;
+    let mark = std::fs::read(&rig.settings.high_water_mark).unwrap();
+    let first = accept(&rig, &copy(&disks[3]), "audit.example.com/keyward-2", true).unwrap();
+    // All of it is put back as it was before, and turns out to be worse than thought.
+    std::fs::write(&rig.settings.high_water_mark, &mark).unwrap();
+    let second = accept(&rig, &copy(&disks[2]), "audit.example.com/keyward-3", true).unwrap();
+    assert_eq!(first.old_mark, Some(aside(&rig)));
+    assert_ne!(second.old_mark, first.old_mark);
+    for kept in [first.old_mark, second.old_mark] {
+        assert_eq!(MarkFile::open(&kept.unwrap()).unwrap().newest().unwrap().size, first.lost.unwrap());
+    }
+    // One that cannot be read is kept too.
+    std::fs::write(&rig.settings.high_water_mark, b"torn").unwrap();
+    let third = accept(&rig, &copy(&disks[1]), "audit.example.com/keyward-4", true).unwrap();
+    assert_eq!(std::fs::read(third.old_mark.unwrap()).unwrap(), b"torn");
+}
+
+#[tokio::test]
 async fn a_lost_mark_is_accepted_without_naming_what_was_lost() {
     let (rig, _) = grown(4).await;
     std::fs::remove_file(&rig.settings.high_water_mark).unwrap();
