@@ -3,7 +3,7 @@
 //! INVARIANT I7: a restored copy is told from the log it was taken from. It is held against the mark that is there and
 //! against the head that is shown; unless these show that it is the whole log, a note is left ([`super::restored`]) with which
 //! the gateway does not start until the restore is accepted by a signed record ([`mod@super::loss`]).
-//! Nothing is overwritten: there must be no store. A damaged backup is refused before anything is in place.
+//! Nothing is overwritten: there must be no store, or an empty folder in its place. A damaged backup is refused before anything is in place.
 //!
 //! DURABILITY: copy, judgement, note, then one rename, then away with the note of an earlier restore if nothing is missing. If the process dies before it there is no store, and the same command
 //! begins anew.
@@ -29,7 +29,7 @@ use crate::store::{Snapshot, StoreError};
 pub struct Restoration<'a> {
     /// The backup's directory.
     pub backup: &'a Path,
-    /// Where the store is to be; must not exist.
+    /// Where the store is to be; must not exist, or be an empty folder.
     pub store: &'a Path,
     /// The mark of the installation; it is not changed, and may be missing.
     pub high_water_mark: &'a Path,
@@ -61,6 +61,12 @@ pub enum RestoreError {
     /// There is a store.
     #[error("`{0}` exists; a restore never overwrites")]
     Exists(String),
+    /// There is no such folder.
+    #[error("there is no folder `{0}`")]
+    NoFolder(String),
+    /// The folder is something else.
+    #[error("`{0}` is no backup: it has no manifest")]
+    NoBackup(String),
     /// A file of the backup is missing or is not what the manifest says.
     #[error("the backup is damaged: {0}")]
     Damaged(String),
@@ -115,7 +121,8 @@ impl RestoreError {
     pub const fn is_finding(&self) -> bool {
         matches!(
             self,
-            Self::Damaged(_)
+            Self::NoBackup(_)
+                | Self::Damaged(_)
                 | Self::OtherOrigin { .. }
                 | Self::Checkpoint { .. }
                 | Self::OtherHistory { .. }
@@ -134,7 +141,7 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
 /// # Errors
 /// [`RestoreError`].
 pub fn restore(wanted: &Restoration<'_>) -> Result<Restoring, RestoreError> {
-    if wanted.store.symlink_metadata().is_ok() {
+    if !is_free(wanted.store) {
         return Err(RestoreError::Exists(wanted.store.display().to_string()));
     }
     let manifest = read_manifest(wanted)?;
@@ -160,10 +167,21 @@ pub fn restore(wanted: &Restoration<'_>) -> Result<Restoring, RestoreError> {
     moved
 }
 
+/// Whether nothing lies at `store` but, at most, an empty folder: the rename puts the copy in its place.
+fn is_free(store: &Path) -> bool {
+    match store.symlink_metadata() {
+        Ok(found) => found.is_dir() && fs::read_dir(store).is_ok_and(|mut entries| entries.next().is_none()),
+        Err(_) => true,
+    }
+}
+
 fn read_manifest(wanted: &Restoration<'_>) -> Result<Manifest, RestoreError> {
     let manifest = Manifest::load(wanted.backup).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => RestoreError::Damaged(error.to_string()),
-        io::ErrorKind::NotFound => RestoreError::Damaged("it has no manifest".to_owned()),
+        io::ErrorKind::NotFound if wanted.backup.is_dir() => {
+            RestoreError::NoBackup(wanted.backup.display().to_string())
+        }
+        io::ErrorKind::NotFound => RestoreError::NoFolder(wanted.backup.display().to_string()),
         _ => failed(wanted.backup)(error),
     })?;
     if manifest.origin != wanted.origin {

@@ -120,9 +120,7 @@ impl RocksStore {
     /// not read, [`StoreError::Refused`] if an option in force is not the one asked for, else
     /// [`StoreError::Engine`].
     pub fn open(path: &Path, recovery: Recovery) -> Result<Self, StoreError> {
-        if !path.is_dir() {
-            return Err(StoreError::Engine(format!("there is no store at `{}`", path.display())));
-        }
+        is_there(path)?;
         Self::open_with(path, &database_options(recovery), recovery)
     }
 
@@ -147,6 +145,7 @@ impl RocksStore {
     }
 
     fn open_as_it_is(path: &Path) -> Result<Self, StoreError> {
+        is_there(path)?;
         let options = database_options(Recovery::PointInTime);
         let families = descriptors().map_err(|error| failure(path, &error))?;
         let engine = DB::open_cf_descriptors_read_only(&options, path, families, false);
@@ -405,6 +404,14 @@ fn assemble(engine: &DB, writes: &[Write]) -> Result<WriteBatch, StoreError> {
         }
     }
     Ok(batch)
+}
+
+/// The engine makes the directory that it is told to open, even for reading alone.
+fn is_there(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(StoreError::Engine(format!("there is no store at `{}`", path.display())))
 }
 
 /// RocksDB's errors are texts; two of them matter by themselves.

@@ -407,3 +407,22 @@ async fn a_mark_that_cannot_be_read_is_no_lost_mark() {
     assert!(refused.contains("make it readable to the gateway's user"), "{refused}");
     drop(directory);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_folder_in_the_stores_place_is_replaced_and_a_folder_that_is_no_backup_is_told() {
+    let serving = Serving::with_records(2).await;
+    let (backup, _) = serving.back_up("taken").await;
+    serving.log.stop().await;
+    let place = Place::new();
+    fs::create_dir(place.settings().store).unwrap();
+    let nowhere = place.0.path().join("nowhere");
+    let told = place.restore(&nowhere, None).unwrap_err();
+    assert_eq!((told.to_string(), told.is_finding()), (format!("there is no folder `{}`", nowhere.display()), false));
+    fs::create_dir(&nowhere).unwrap();
+    let told = place.restore(&nowhere, None).unwrap_err();
+    let said = format!("`{}` is no backup: it has no manifest", nowhere.display());
+    assert_eq!((told.to_string(), told.is_finding()), (said, true));
+    assert_eq!(place.restore(&backup, None).unwrap().size, 2);
+    let again = place.restore(&backup, None).unwrap_err();
+    assert!(matches!(again, RestoreError::Exists(_)), "{again}");
+}

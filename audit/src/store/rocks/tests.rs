@@ -429,3 +429,11 @@ fn attack_h3_a_store_with_a_time_to_live_is_refused() {
         DB::open_cf_descriptors_with_ttl(&options, &path, descriptors().unwrap(), Duration::from_secs(60)).unwrap();
     assert_refused("compaction_filter_factory", effective::check(&path, Recovery::Absolute));
 }
+
+#[test]
+fn what_only_reads_does_not_make_a_store_that_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    assert!(matches!(RocksStore::open_read_only(&path), Err(StoreError::Engine(said)) if said.contains("no store")));
+    assert!(!path.exists());
+}
