@@ -18,6 +18,7 @@ mod instant;
 mod key;
 mod manual;
 mod output;
+mod owner;
 mod policy;
 mod prompt;
 mod run;

@@ -3,6 +3,8 @@
 mod acceptance;
 mod verification;
 
+pub(super) use verification::vkey;
+
 use super::client::Client;
 use super::instant::{self, When, when};
 use super::output::Column;

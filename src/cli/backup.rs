@@ -6,10 +6,9 @@
 //! DURABILITY: a backup is put together beside its place under an odd name, synced, checked, and moved there last. For a
 //! restore see [`mod@keyward_audit::log::restore`].
 
-use super::audit::bar;
+use super::audit::{bar, vkey};
 use super::client::Client;
-use super::{Context, Failure};
-use crate::access::setup;
+use super::{Context, Failure, output, owner};
 use crate::clock;
 use crate::config::Config;
 use anyhow::{Context as _, anyhow};
@@ -43,7 +42,7 @@ pub(super) struct Backup {
 #[command(after_help = "Examples:
   keyward --config /etc/keyward/keyward.toml restore /backup/keyward-2026-11-22 --head newest.head
 
-The configuration says where the store and the mark are; there must be no store. A restored copy is an older log: unless the mark that is \
+The configuration says where the store and the mark are; there must be no store. Run it as the gateway's user. A restored copy is an older log: unless the mark that is \
     there shows that nothing is missing, the gateway starts on it only after `keyward audit accept-loss --reason TEXT`, which records it, signed.
 
 Exit codes: 0 restored, 4 the backup is damaged or of another log; nothing is in place then.")]
@@ -67,6 +66,7 @@ impl Backup {
         let scratch = scratch_beside(&self.dir)?;
         let manifest = receive(&client, &scratch).and_then(|manifest| {
             fs::rename(&scratch, &self.dir).with_context(|| format!("cannot make `{}`", self.dir.display()))?;
+            output::sync_around(&self.dir)?;
             Ok(manifest)
         });
         if manifest.is_err() {
@@ -118,15 +118,16 @@ fn receive(client: &Client, scratch: &Path) -> Result<Manifest, Failure> {
 impl Restore {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let config = Config::load(&context.config)?;
-        let key = setup::signing_key(&config)?;
-        let shown = self.head.as_deref().map(read_note).transpose()?;
         let store = config.path(&config.storage.path);
+        owner::refuse_others(store.parent().unwrap_or(&store))?;
+        let vkey = vkey(&config)?;
+        let shown = self.head.as_deref().map(read_note).transpose()?;
         let restored = restore(&Restoration {
             backup: &self.dir,
             store: &store,
             high_water_mark: &config.path(&config.audit.high_water_mark),
             origin: &config.audit.origin,
-            vkey: key.verifying_key(),
+            vkey: &vkey,
             shown: shown.as_ref().map(String::as_bytes),
         });
         match restored {

@@ -328,6 +328,13 @@ pub(super) fn write_private_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()
     Ok(())
 }
 
+/// Makes the entry of `path` in its folder durable.
+pub(super) fn sync_around(path: &Path) -> anyhow::Result<()> {
+    let around = path.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = File::open(around).and_then(|around| around.sync_all());
+    synced.with_context(|| format!("cannot sync `{}`", around.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

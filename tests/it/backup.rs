@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// A client verb against a running gateway.
-fn client(gateway: &TestGateway, token: &str, arguments: &[&str]) -> Ran {
+pub(crate) fn client(gateway: &TestGateway, token: &str, arguments: &[&str]) -> Ran {
     let mut command = gateway.installation().command(arguments);
     command.env("KEYWARD_ADDR", format!("http://{}", gateway.address())).env("KEYWARD_TOKEN", token);
     Ran::from(command.stdin(Stdio::null()).output().unwrap())
@@ -232,13 +232,52 @@ fn a_damaged_backup_is_refused_with_exit_4_and_nothing_is_in_place() {
     for made in ["data/db", "hwm", "hwm.restored"] {
         assert!(!place.path(made).exists(), "{made}");
     }
-    let nothing = place.run(&["restore", kept.scratch.path().join("nowhere").to_str().unwrap()]);
-    assert_eq!(nothing.code, 4, "{nothing:?}");
+    let nowhere = kept.scratch.path().join("nowhere");
+    let nothing = place.run(&["restore", nowhere.to_str().unwrap()]);
+    assert_eq!((nothing.code, nothing.err.contains("there is no folder")), (1, true), "{nothing:?}");
+    fs::create_dir(&nowhere).unwrap();
+    let nothing = place.run(&["restore", nowhere.to_str().unwrap()]);
+    assert_eq!((nothing.code, nothing.err.contains("is no backup")), (4, true), "{nothing:?}");
     let other = Installation::new();
     fs::remove_dir_all(other.path("data/db")).unwrap();
     let other_log = kept.restore(&other, &[]);
     assert_eq!(other_log.code, 4, "{other_log:?}");
     assert!(other_log.err.contains("is that of the origin"), "{other_log:?}");
+}
+
+#[test]
+fn a_store_that_is_gone_with_the_logs_key_is_restored_accepted_served_and_verified() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", "value");
+    let kept = Kept::take(&gateway);
+    let old = gateway.stop();
+    fs::remove_dir_all(old.path("data/db")).unwrap();
+    fs::remove_file(old.path("keys/log.key")).unwrap();
+    let restored = kept.restore(&old, &[]);
+    assert_eq!(restored.code, 0, "{restored:?}");
+    let accepted = accept(&old);
+    assert_eq!(accepted["recovered"], json!(kept.size()));
+    let gateway = TestGateway::of(old);
+    assert_eq!(value_of(&gateway, "demo/db"), "value");
+    gateway.stop().verify();
+}
+
+#[test]
+fn what_only_looks_makes_no_store_and_a_restore_finds_its_place_free() {
+    let gateway = TestGateway::start();
+    gateway.create("demo/db", "value");
+    let kept = Kept::take(&gateway);
+    let old = gateway.stop();
+    fs::remove_dir_all(old.path("data/db")).unwrap();
+    let looks: [&[&str]; 3] = [&["doctor"], &["audit", "verify"], &["policy", "check", "--store"]];
+    for look in looks {
+        let ran = old.run(look);
+        assert!(ran.code != 0, "{look:?}: {ran:?}");
+        assert!(!old.path("data/db").exists(), "{look:?} made a store: {ran:?}");
+    }
+    fs::create_dir(old.path("data/db")).unwrap();
+    let restored = kept.restore(&old, &[]);
+    assert_eq!(restored.code, 0, "{restored:?}");
 }
 
 #[test]

@@ -190,7 +190,7 @@ const CASES: [Case; 13] = [
     (
         "a restored copy",
         |kw| {
-            let note = json!({"backup": "00", "size": 1, "time": 1});
+            let note = json!({"backup": "00", "size": 1_000_000, "time": 1});
             fs::write(kw.path("hwm.restored"), note.to_string()).unwrap();
         },
         &["log"],

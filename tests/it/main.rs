@@ -41,6 +41,7 @@ mod lifecycle;
 mod limits;
 mod load;
 mod openapi;
+mod owners;
 mod pairs;
 mod provider;
 mod replays;

@@ -1,15 +1,17 @@
 //! `keyward audit accept-loss`: the log of a stopped gateway goes on under a new origin and key.
 //!
-//! INVARIANT I7: a key that a committed record names is never removed. The key is written and told first, then the
-//! loss is recorded, then `keyward.toml` names both. If the process dies in between, the same command finishes what
-//! was begun.
+//! INVARIANT I7: a key that a committed record names is never removed. The key is written first, then the loss is
+//! recorded and the key told, then `keyward.toml` names both. If the process dies in between, the same command finishes
+//! what was begun.
 
-use super::super::{Context, Failure, output};
+use super::super::{Context, Failure, output, owner};
+use super::verification::vkey;
 use crate::access::setup::{self, SetupError};
 use crate::clock;
 use crate::config::Config;
 use anyhow::{Context as _, anyhow, bail};
 use keyward_audit::log::{AcceptError, Acceptance, Accepted, accept, begun, finish};
+use keyward_audit::mark::{MarkError, MarkFile};
 use keyward_audit::note::{SigningKey, VerifyingKey};
 use keyward_audit::statement::Loss;
 use serde_json::json;
@@ -21,6 +23,8 @@ use zeroize::Zeroizing;
 /// Accepts the loss, or finishes one that was accepted before.
 pub(super) fn accept_loss(context: &Context, reason: &str) -> Result<(), Failure> {
     let config = context.load_config()?;
+    owner::refuse_others(&config.path(&config.storage.path))?;
+    check_mark(&config.path(&config.audit.high_water_mark))?;
     let (accepted, key) = match begun(&config.path(&config.storage.path), &config.audit.origin)? {
         Some(loss) => resume(context, &config, &loss)?,
         None => begin(context, &config, reason)?,
@@ -36,6 +40,14 @@ pub(super) fn accept_loss(context: &Context, reason: &str) -> Result<(), Failure
         "old_mark": accepted.old_mark,
     }));
     Ok(())
+}
+
+/// A mark that is there and cannot be read may show that nothing is lost.
+fn check_mark(path: &Path) -> anyhow::Result<()> {
+    match MarkFile::open(path) {
+        Err(error @ MarkError::Failed { .. }) => bail!("{error}. make it readable to the gateway's user"),
+        _ => Ok(()),
+    }
 }
 
 /// The record of the loss is in the log; what is left is to be done under the key that it names.
@@ -75,13 +87,13 @@ fn key_of(config: &Config, wanted: &VerifyingKey) -> anyhow::Result<PathBuf> {
     )
 }
 
-/// Makes a key, tells it, and has the loss recorded under it.
+/// Makes a key, has the loss recorded under it, and tells both.
 fn begin(context: &Context, config: &Config, reason: &str) -> Result<(Accepted, PathBuf), Failure> {
     let environment = clock::system();
     let old_key = old_key(config)?;
     let old_vkey = match &old_key {
         Some(key) => key.verifying_key().clone(),
-        None => old_vkey(config)?,
+        None => vkey(config).context("the signing key is gone, and so is its public half")?,
     };
     let mut unique = [0; 4];
     environment.random.fill(&mut unique)?;
@@ -91,7 +103,6 @@ fn begin(context: &Context, config: &Config, reason: &str) -> Result<(Accepted, 
     environment.random.fill(&mut *seed)?;
     let new_key = SigningKey::from_seed(&origin, &seed)?;
     let file = write_new_key(config, &new_key, &unique)?;
-    context.output.say(&format!("the log is to go on under origin `{origin}`, signing key `{}`", file.display()));
     let acceptance = Acceptance {
         store: &config.path(&config.storage.path),
         high_water_mark: &config.path(&config.audit.high_water_mark),
@@ -102,7 +113,10 @@ fn begin(context: &Context, config: &Config, reason: &str) -> Result<(Accepted, 
         reason,
     };
     match accept(&acceptance, &environment) {
-        Ok(accepted) => Ok((accepted, file)),
+        Ok(accepted) => {
+            context.output.say(&format!("the log goes on under origin `{origin}`, signing key `{}`", file.display()));
+            Ok((accepted, file))
+        }
         Err(error) => Err(give_up(config, &file, error)),
     }
 }
@@ -114,14 +128,6 @@ fn old_key(config: &Config) -> anyhow::Result<Option<SigningKey>> {
         Err(SetupError::Unreadable { cause, .. }) if cause.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(anyhow::Error::new(error).context("if the signing key is lost for good, move its file away")),
     }
-}
-
-/// What is left of a key whose secret is gone.
-fn old_vkey(config: &Config) -> anyhow::Result<VerifyingKey> {
-    let file = config.path(&config.audit.signing_key).with_extension("vkey");
-    let read = || format!("the signing key is gone, and its public half cannot be read from `{}`", file.display());
-    let text = std::fs::read_to_string(&file).with_context(read)?;
-    VerifyingKey::parse(text.trim()).with_context(read)
 }
 
 /// The key goes only if nothing can name it; else it is told that it is needed.
@@ -215,5 +221,6 @@ fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
     let mode = std::fs::metadata(file)?.permissions().mode();
     new.set_permissions(std::fs::Permissions::from_mode(mode))?;
     new.sync_all()?;
-    Ok(std::fs::rename(&beside, file)?)
+    std::fs::rename(&beside, file)?;
+    output::sync_around(file)
 }

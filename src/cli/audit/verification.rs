@@ -64,7 +64,7 @@ fn mark(config: &Config) -> Result<(Option<Mark>, Option<String>), MarkError> {
 }
 
 /// The key that the log signs with: of the signing key, or, if that cannot be read, of the file beside it.
-fn vkey(config: &Config) -> anyhow::Result<VerifyingKey> {
+pub(in crate::cli) fn vkey(config: &Config) -> anyhow::Result<VerifyingKey> {
     match setup::signing_key(config) {
         Ok(key) => Ok(key.verifying_key().clone()),
         Err(error) => {

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::config::Config;
 use keyward_audit::disk::{self, Level};
 use keyward_audit::log::{self, OpenError};
-use keyward_audit::mark::{Mark, MarkFile};
+use keyward_audit::mark::{Mark, MarkError, MarkFile};
 use keyward_audit::note::VerifyingKey;
 use keyward_audit::store::rocks::RocksStore;
 use keyward_audit::store::{self, StoreError};
@@ -155,7 +155,11 @@ pub(super) fn log(config: &Config, found: &mut Findings) {
     if let Err(error) = mark
         && found.is_fine(CHECK)
     {
-        found.invalid(CHECK, error.to_string(), "restore the mark, or accept the loss");
+        let remedy = match error {
+            MarkError::Failed { .. } => "make it readable to the gateway's user",
+            _ => "restore the mark, or accept the loss",
+        };
+        found.invalid(CHECK, error.to_string(), remedy);
     }
 }
 
