@@ -403,6 +403,8 @@ def rules():
         "wrong-kind": ({"kind": "acess"}, "field `kind` has a wrong type or value"),
         "wrong-request": ({"request": "F6167BF1-4EC2-4830-A63E-D89C228D10F6"},
                           "field `request` has a wrong type or value"),
+        "empty-action": ({"action": ""}, "field `action` has a wrong type or value"),
+        "empty-door": ({"door": ""}, "field `door` has a wrong type or value"),
         "version": ({"version": 2}, "field `version` has a wrong type or value"),
         "missing": ({"door": None}, "field `door` is missing"),
         "foreign": ({"answers": 3}, "field `answers` does not belong to this kind"),
@@ -410,6 +412,44 @@ def rules():
     }
     for name, (change, said) in fields.items():
         broken(name, changed(sample[:12], 7, **change), f"index 7: {said}")
+    closed_forms(sample, broken)
+
+
+def closed_forms(sample, broken):
+    """Values that have the right type, and that the specification's section 1 does not know."""
+    layer, policy = {"effect": "deny", "layer": "identity"}, {"revision": "sha256:00", "semantics": 1}
+    wrong = {
+        "context": {"empty": {}, "unknown": {"conditions": {}, "unknown": ["foo"]}},
+        "credential": {
+            "empty": {}, "no-form": {"expires": 1, "issued": 1}, "jti-and-hash":
+            {"expires": 1, "hash": "00", "issued": 1, "jti": "1"}, "both-forms":
+            {"access_key": "AKID", "expires": 1, "issued": 1, "jti": "1"}, "key-with-kid":
+            {"access_key": "AKID", "issued": 1, "kid": "1"}, "no-issued": {"expires": 1, "jti": "1"}},
+        "policy": {
+            "empty": {}, "no-layers": policy, "empty-layer": policy | {"layers": [{}]},
+            "effect": policy | {"layers": [layer | {"effect": "maybe"}]},
+            "layer": policy | {"layers": [layer | {"layer": "moon"}]},
+            "statement": policy | {"layers": [layer | {"statement": 2**40}]},
+            "semantics": policy | {"layers": [layer], "semantics": 2**32},
+            "shadow": policy | {"layers": [layer], "shadow": {"decision": "perhaps", "revision": "sha256:00"}},
+            "empty-shadow": policy | {"layers": [layer], "shadow": {}}},
+        "source_ip": {
+            "no-address": "localhost", "leading-zero": "10.0.0.01", "not-shortened": "2001:db8:0:0:0:0:0:1",
+            "upper-case": "2001:DB8::1", "mapped": "::ffff:10.0.0.1", "mapped-in-hex": "::ffff:a00:1",
+            "zone": "fe80::1%eth0"},
+        "user_agent": {"long": "x" * 129, "long-in-bytes": "\u00e9" * 65},
+    }
+    for field, values in wrong.items():
+        for name, value in values.items():
+            broken(f"{field.replace('_', '-')}-{name}", changed(sample[:12], 7, **{field: value}),
+                   f"index 7: field `{field}` has a wrong type or value")
+    right = {
+        "credential": {"access_key": "AKID", "expires": 1, "issued": 1},
+        "policy": policy | {"layers": [layer | {"statement": 2**32 - 1}]},
+        "source_ip": "2001:db8::1:0:0:1", "user_agent": "\u001f" * 128,
+    }
+    lines = changed(sample[:12], 7, **right)
+    case("closed-forms", export(lines), valid(lines))
 
 
 def main():

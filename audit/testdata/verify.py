@@ -11,6 +11,7 @@ import argparse
 import base64
 import binascii
 import hashlib
+import ipaddress
 import json
 import re
 import sys
@@ -237,36 +238,72 @@ def some_texts(value):
     return texts(value) and value != []
 
 
-def members(**shapes):
-    return lambda value: isinstance(value, dict) and all(k in shapes and shapes[k](v) for k, v in value.items())
+def members(required="", **shapes):
+    """An object of members of these shapes, with all that are required."""
+    def check(value):
+        return (isinstance(value, dict) and all(k in shapes and shapes[k](v) for k, v in value.items())
+                and all(name in value for name in required.split()))
+    return check
 
 
 def one_of(*words):
     return lambda value: is_text(value) and value in words
 
 
+def some(value):
+    return is_text(value) and value != ""
+
+
+def is_small(value):
+    return is_integer(value) and value < 2**32
+
+
+def is_address(value):
+    """The one text that there is for an address; IPv4 never within IPv6."""
+    try:
+        address = ipaddress.ip_address(value) if is_text(value) and "%" not in value else None
+    except ValueError:
+        return False
+    return address is not None and str(address) == value and getattr(address, "ipv4_mapped", None) is None
+
+
+def is_credential(value):
+    shape = members(access_key=is_text, expires=is_integer, hash=is_text, issued=is_integer, jti=is_text, kid=is_text)
+    forms = "expires issued jti", "expires hash issued", "access_key issued", "access_key expires issued"
+    names = " ".join(sorted(value)) if shape(value) else ""
+    return names in forms or names in [form + " kid" for form in forms[:2]]
+
+
 FIELDS = dict.fromkeys(
-    "action assumed_by certificate door issuer personal principal reason resource secret_version session "
-    "session_policy source_ip user_agent value".split(), is_text)
+    "assumed_by certificate issuer personal principal reason resource secret_version session session_policy "
+    "value".split(), is_text)
+LAYER = members(
+    "effect layer", document=is_text, effect=one_of("allow", "deny"),
+    layer=one_of("identity", "boundary", "session", "trust"), statement=is_small)
 FIELDS |= {
+    "action": some,
     "answers": is_integer,
     "context": members(
-        conditions=lambda v: isinstance(v, dict) and all(texts(each) for each in v.values()),
-        groups=some_texts, roles=some_texts, unknown=some_texts),
-    "credential": members(
-        access_key=is_text, expires=is_integer, hash=is_text, issued=is_integer, jti=is_text, kid=is_text),
+        "conditions", conditions=lambda v: isinstance(v, dict) and all(texts(each) for each in v.values()),
+        groups=some_texts, roles=some_texts,
+        unknown=lambda v: some_texts(v) and all(each in ("creator", "tags") for each in v)),
+    "credential": is_credential,
     "decision": one_of("allow", "deny", "error"),
-    "epoch": lambda value: is_integer(value) and value < 2**32,
+    "door": some,
+    "epoch": is_small,
     "index": is_integer,
     "kind": one_of(*KINDS),
     "outcome": one_of("ok", "denied", "failed", "pending", "unknown"),
     "parameters": lambda value: isinstance(value, dict) and value != {},
     "policy": members(
-        layers=lambda v: isinstance(v, list) and all(
-            members(document=is_text, effect=is_text, layer=is_text, statement=is_integer)(each) for each in v),
-        revision=is_text, semantics=is_integer, shadow=members(decision=is_text, revision=is_text)),
+        "layers revision semantics",
+        layers=lambda v: isinstance(v, list) and all(LAYER(each) for each in v),
+        revision=is_text, semantics=is_small,
+        shadow=members("decision revision", decision=one_of("allow", "deny", "error"), revision=is_text)),
     "request": lambda v: is_text(v) and re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", v) is not None,
+    "source_ip": is_address,
     "time": is_integer,
+    "user_agent": lambda value: is_text(value) and len(value.encode()) <= 128,
     "version": lambda value: is_integer(value) and value == 1,
 }
 

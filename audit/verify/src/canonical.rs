@@ -23,17 +23,34 @@ pub(crate) enum Shape {
     /// Any canonical value.
     Any,
     Text,
+    /// One of these words, none of which needs an escape.
+    OneOf(&'static [&'static str]),
     Integer,
+    /// An integer below 2^32.
+    SmallInteger,
     /// An object of any members, of one at least.
     Object,
-    /// An object of these members, in order, each optional.
-    Members(&'static [(&'static str, Shape)]),
+    /// An object of these members, in order, in one of these forms.
+    Members(&'static [(&'static str, Shape)], &'static [Form]),
     /// An object whose every value has the shape.
     EveryMember(&'static Shape),
     /// An array whose every element has the shape.
     EveryElement(&'static Shape),
     /// The same, of one element at least.
     SomeElements(&'static Shape),
+}
+
+/// Which members of a list an object has, as bits: the lowest is the first of the list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) always: u32,
+    pub(crate) optional: u32,
+}
+
+impl Form {
+    const fn fits(self, there: u32) -> bool {
+        there & self.always == self.always && there & !(self.always | self.optional) == 0
+    }
 }
 
 /// A member that a schema names. Its name needs no escapes.
@@ -99,7 +116,7 @@ impl<'a> Pass<'a> {
     pub(crate) fn value(&mut self, shape: &Shape, depth: u32) -> Result<(bool, &'a [u8]), NotCanonical> {
         let before = self.rest;
         let fits = match self.rest.first() {
-            Some(b'"') => self.string().map(|_| matches!(shape, Shape::Text | Shape::Any))?,
+            Some(b'"') => self.string().map(|inside| inside.fits(shape))?,
             _ => self.other_value(shape, depth)?,
         };
         let taken = before.len().saturating_sub(self.rest.len());
@@ -108,7 +125,11 @@ impl<'a> Pass<'a> {
 
     fn other_value(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
         match self.rest.first() {
-            Some(b'0'..=b'9') => self.integer().map(|()| matches!(shape, Shape::Integer | Shape::Any)),
+            Some(b'0'..=b'9') => self.integer().map(|value| match shape {
+                Shape::Integer | Shape::Any => true,
+                Shape::SmallInteger => value <= u64::from(u32::MAX),
+                _ => false,
+            }),
             Some(b'{') => self.object(shape, depth),
             Some(b'[') => self.array(shape, depth),
             Some(b't') => self.literal(b"true").map(|()| matches!(shape, Shape::Any)),
@@ -120,12 +141,16 @@ impl<'a> Pass<'a> {
     fn object(&mut self, shape: &Shape, depth: u32) -> Result<bool, NotCanonical> {
         let deeper = depth.checked_add(1).filter(|depth| *depth <= DEPTH_MAX).ok_or(NotCanonical)?;
         self.expect(b'{')?;
-        let mut fits = !matches!(shape, Shape::Text | Shape::Integer | Shape::EveryElement(_) | Shape::SomeElements(_));
-        let mut known = if let Shape::Members(known) = shape { known.iter() } else { [].iter() };
-        let mut last = None;
+        let mut fits = matches!(shape, Shape::Any | Shape::Object | Shape::Members(..) | Shape::EveryMember(_));
+        let none: (&'static [(&'static str, Shape)], &'static [Form]) = (&[], &[]);
+        let (all, forms) = if let Shape::Members(all, forms) = shape { (*all, *forms) } else { none };
+        let (mut known, mut there, mut last) = (all.iter(), 0_u32, None);
         while let Some(member) = self.next_member(&mut known, &mut last)? {
             let of_member = match (member, shape) {
-                (Member::Known((_, shape)), _) => shape,
+                (Member::Known((_, shape)), _) => {
+                    there |= place(all.len().saturating_sub(known.len()));
+                    shape
+                }
                 (Member::Other(_), Shape::EveryMember(each)) => each,
                 (Member::Other(_), _) => &Shape::Any,
             };
@@ -135,7 +160,8 @@ impl<'a> Pass<'a> {
             );
             fits &= self.value(of_member, deeper)?.0;
         }
-        Ok(fits && (last.is_some() || !matches!(shape, Shape::Object)))
+        let in_form = forms.is_empty() || forms.iter().any(|form| form.fits(there));
+        Ok(fits && in_form && (last.is_some() || !matches!(shape, Shape::Object)))
     }
 
     /// The next key of an object whose `{` is behind, its colon too; nothing at the `}`. `known` are the names that
@@ -211,12 +237,12 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn integer(&mut self) -> Result<(), NotCanonical> {
+    fn integer(&mut self) -> Result<u64, NotCanonical> {
         let digits = self.rest.iter().take(17).take_while(|byte| byte.is_ascii_digit()).count();
         let (text, rest) = self.rest.split_at_checked(digits).ok_or(NotCanonical)?;
         self.rest = rest;
         let short = text == b"0" || !text.starts_with(b"0");
-        integer(text).filter(|_| short).map(|_| ()).ok_or(NotCanonical)
+        integer(text).filter(|_| short).ok_or(NotCanonical)
     }
 
     /// Steps over a string; the bytes between its quotes, escapes as they stand.
@@ -249,6 +275,16 @@ pub(crate) struct Inside<'a> {
 }
 
 impl Inside<'_> {
+    /// Whether this string has the shape.
+    #[inline]
+    fn fits(self, shape: &Shape) -> bool {
+        match shape {
+            Shape::Text | Shape::Any => true,
+            Shape::OneOf(words) => words.iter().any(|word| word.as_bytes() == self.bytes),
+            _ => false,
+        }
+    }
+
     /// Whether this key may follow that one: by the characters that they stand for.
     #[inline]
     fn follows(self, before: Self) -> bool {
@@ -257,6 +293,11 @@ impl Inside<'_> {
         }
         before.bytes < self.bytes
     }
+}
+
+/// The bit of the member of a list up to which `taken` were taken off.
+fn place(taken: usize) -> u32 {
+    u32::try_from(taken).ok().and_then(|taken| 1_u32.checked_shl(taken.saturating_sub(1))).unwrap_or(0)
 }
 
 /// What is left behind the bytes that stand for themselves in a string; looks at eight at a time.

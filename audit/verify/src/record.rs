@@ -1,49 +1,71 @@
 //! What one record says, by itself: canonical form, the fields of schema version 1, and the few values that the
 //! rules between records need ([`crate::walk`]).
 //!
-//! Not checked: what stands inside `parameters` beyond canonical form, the order of lists, and whether fields
-//! that depend on the case (the specification's section 1) are there.
+//! Not checked, as the specification's section 8 says: what stands inside `parameters` beyond canonical form, the order of
+//! lists, whether fields that depend on the case are there, and the form of texts that are no closed words.
 
-use crate::canonical::{Member, Named, NotCanonical, Pass, Shape, integer, member};
+use crate::canonical::{Form, Member, Named, NotCanonical, Pass, Shape, integer, member, unescape};
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A record has at most this many bytes.
 pub(crate) const RECORD_BYTES_MAX: usize = 8192;
+
+/// A user agent has at most this many bytes.
+const USER_AGENT_BYTES_MAX: usize = 128;
 
 const TEXT: Shape = Shape::Text;
 const INTEGER: Shape = Shape::Integer;
 const TEXTS: Shape = Shape::EveryElement(&TEXT);
 /// Lists that are left out when they are empty.
 const SOME_TEXTS: Shape = Shape::SomeElements(&TEXT);
-const CONTEXT: Shape = Shape::Members(&[
-    ("conditions", Shape::EveryMember(&TEXTS)),
-    ("groups", SOME_TEXTS),
-    ("roles", SOME_TEXTS),
-    ("unknown", SOME_TEXTS),
-]);
-const CREDENTIAL: Shape = Shape::Members(&[
-    ("access_key", TEXT),
-    ("expires", INTEGER),
-    ("hash", TEXT),
-    ("issued", INTEGER),
-    ("jti", TEXT),
-    ("kid", TEXT),
-]);
-const LAYER: Shape = Shape::Members(&[("document", TEXT), ("effect", TEXT), ("layer", TEXT), ("statement", INTEGER)]);
-const POLICY: Shape = Shape::Members(&[
-    ("layers", Shape::EveryElement(&LAYER)),
-    ("revision", TEXT),
-    ("semantics", INTEGER),
-    ("shadow", Shape::Members(&[("decision", TEXT), ("revision", TEXT)])),
-]);
+const DECISION: Shape = Shape::OneOf(&["allow", "deny", "error"]);
+const CONTEXT: Shape = Shape::Members(
+    &[
+        ("conditions", Shape::EveryMember(&TEXTS)),
+        ("groups", SOME_TEXTS),
+        ("roles", SOME_TEXTS),
+        ("unknown", Shape::SomeElements(&Shape::OneOf(&["creator", "tags"]))),
+    ],
+    &[Form { always: 0b0001, optional: 0b1110 }],
+);
+const CREDENTIAL: Shape = Shape::Members(
+    &[("access_key", TEXT), ("expires", INTEGER), ("hash", TEXT), ("issued", INTEGER), ("jti", TEXT), ("kid", TEXT)],
+    &[
+        // A bearer token with `jti`, and one with `hash`; an access key, without and with an end.
+        Form { always: 0b01_1010, optional: 0b10_0000 },
+        Form { always: 0b00_1110, optional: 0b10_0000 },
+        Form { always: 0b00_1001, optional: 0b00_0010 },
+    ],
+);
+const LAYER: Shape = Shape::Members(
+    &[
+        ("document", TEXT),
+        ("effect", Shape::OneOf(&["allow", "deny"])),
+        ("layer", Shape::OneOf(&["identity", "boundary", "session", "trust"])),
+        ("statement", Shape::SmallInteger),
+    ],
+    &[Form { always: 0b0110, optional: 0b1001 }],
+);
+const SHADOW: Shape =
+    Shape::Members(&[("decision", DECISION), ("revision", TEXT)], &[Form { always: 0b11, optional: 0 }]);
+const POLICY: Shape = Shape::Members(
+    &[
+        ("layers", Shape::EveryElement(&LAYER)),
+        ("revision", TEXT),
+        ("semantics", Shape::SmallInteger),
+        ("shadow", SHADOW),
+    ],
+    &[Form { always: 0b0111, optional: 0b1000 }],
+);
 
 /// What is done with a field's value beyond its shape.
 #[derive(Clone, Copy, Debug)]
 enum Use {
     Free,
     Action,
+    Address,
     Answers,
-    Decision,
     Door,
     Epoch,
     Index,
@@ -52,6 +74,7 @@ enum Use {
     Parameters,
     Request,
     Time,
+    UserAgent,
     Version,
 }
 
@@ -69,7 +92,7 @@ static FIELDS: [(&str, Shape, Use); 28] = [
     ("certificate", TEXT, Use::Free),
     ("context", CONTEXT, Use::Free),
     ("credential", CREDENTIAL, Use::Free),
-    ("decision", TEXT, Use::Decision),
+    ("decision", DECISION, Use::Free),
     ("door", TEXT, Use::Door),
     ("epoch", INTEGER, Use::Epoch),
     ("index", INTEGER, Use::Index),
@@ -86,9 +109,9 @@ static FIELDS: [(&str, Shape, Use); 28] = [
     ("secret_version", TEXT, Use::Free),
     ("session", TEXT, Use::Free),
     ("session_policy", TEXT, Use::Free),
-    ("source_ip", TEXT, Use::Free),
+    ("source_ip", TEXT, Use::Address),
     ("time", INTEGER, Use::Time),
-    ("user_agent", TEXT, Use::Free),
+    ("user_agent", TEXT, Use::UserAgent),
     ("value", TEXT, Use::Free),
     ("version", INTEGER, Use::Version),
 ];
@@ -248,9 +271,10 @@ impl Gathered {
     fn take(&mut self, purpose: Use, value: &[u8]) -> Option<()> {
         match purpose {
             Use::Free => {}
-            Use::Action => self.action = true,
-            Use::Door => self.door = true,
-            Use::Decision => matches!(inside(value)?, b"allow" | b"deny" | b"error").then_some(())?,
+            Use::Action => self.action = (!inside(value)?.is_empty()).then_some(true)?,
+            Use::Address => is_address(inside(value)?).then_some(())?,
+            Use::Door => self.door = (!inside(value)?.is_empty()).then_some(true)?,
+            Use::UserAgent => is_short(inside(value)?).then_some(())?,
             Use::Outcome => {
                 matches!(inside(value)?, b"ok" | b"denied" | b"failed" | b"pending" | b"unknown").then_some(())?;
                 self.outcome = true;
@@ -295,6 +319,21 @@ fn belongs(there: bool, wanted: bool, name: &'static str) -> Result<(), RecordFa
 
 fn inside(quoted: &[u8]) -> Option<&[u8]> {
     quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")
+}
+
+/// Whether a text is an address as it is written: the one text that there is for it, and never IPv4 within IPv6.
+fn is_address(inside: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(inside) else { return false };
+    // There is one way to write what parses as IPv4.
+    text.parse::<Ipv4Addr>().is_ok()
+        || text
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|address| address.to_ipv4_mapped().is_none() && address.to_string() == text)
+}
+
+/// Whether a user agent, whose escapes are longer than what they stand for, keeps its cap.
+fn is_short(inside: &[u8]) -> bool {
+    inside.len() <= USER_AGENT_BYTES_MAX || unescape(inside).len() <= USER_AGENT_BYTES_MAX
 }
 
 /// A field's name, if it is one that does no harm on a terminal.
