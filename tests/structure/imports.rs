@@ -1,6 +1,6 @@
 //! Who may know whom: `http, cli → access → {authn, authz, secret, audit}`, one file per engine, one clock.
 
-use super::rust_files;
+use super::production::production;
 use std::collections::BTreeMap;
 
 /// For each part of `src/`, the parts it may name by `crate::`.
@@ -67,28 +67,6 @@ const MAY_USE: [(&str, &[&str]); 23] = [
     ("telemetry", &[]),
     ("traces", &["config"]),
 ];
-
-/// Files that are compiled into the program or the library, tests aside.
-fn production() -> Vec<(String, String)> {
-    let is_test = |path: &str| {
-        path.contains("/tests/")
-            || path.contains("test")
-            || path.contains("/benches/")
-            || path.ends_with("golden.rs")
-            || path.ends_with("fixture.rs")
-    };
-    let in_program =
-        |path: &str| ["src/", "audit/src/", "audit/verify/src/"].iter().any(|start| path.starts_with(start));
-    let files: Vec<_> = rust_files().into_iter().filter(|(path, _)| in_program(path) && !is_test(path)).collect();
-    files.into_iter().map(|(path, text)| (path, code(&text))).collect()
-}
-
-/// The code of a file without comments and without the test module at its end.
-fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod ").next().expect("a first part");
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
-}
 
 /// The first names after `crate::` in a file, braces included.
 fn named(code: &str) -> Vec<&str> {

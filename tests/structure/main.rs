@@ -15,6 +15,7 @@ mod documents;
 mod evidence;
 mod imports;
 mod packaging;
+mod production;
 
 use std::path::{Path, PathBuf};
 
