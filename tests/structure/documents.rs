@@ -3,30 +3,34 @@
 
 use super::{read, root, rust_files};
 use std::collections::BTreeSet;
+use std::process::Command;
 
 /// Longest document that people are asked to read in one go.
 const ARCHITECTURE_LINES_MAX: usize = 200;
 /// The groups of attack rows.
 const GROUPS: &str = "abcdefghjkls";
 const FILE_LINES_MAX: usize = 600;
-/// Documents with relative links and with names of tests.
-const DOCUMENTS: [&str; 15] = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "CHANGELOG.md",
-    "docs/ARCHITECTURE.md",
-    "docs/CLI.md",
-    "docs/COMPATIBILITY.md",
-    "docs/THREATS.md",
-    "docs/DEPENDENCIES.md",
-    "docs/OPERATIONS.md",
-    "docs/POLICY-WALKTHROUGH.md",
-    "docs/adr/0001-log-format.md",
-    "docs/adr/0003-one-optimistic-check.md",
-    "docs/adr/0004-casbin-fence.md",
-    "docs/adr/0009-exact-diff.md",
-];
+/// What makes the next function a test.
+const TEST_ATTRIBUTES: [&str; 3] = ["#[test]", "#[tokio::test", "#[actix_web::test"];
+
+/// What begins the list of functions that are tests of every store.
+const SUITE: &str = "\nevery_engine![";
+
+/// The files of the repository.
+fn tracked() -> Vec<String> {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    listed.split_terminator('\0').map(str::to_owned).collect()
+}
+
+/// Every document, whose links and names of tests are held against what there is.
+fn documents() -> Vec<String> {
+    let documents: Vec<String> = tracked().into_iter().filter(|path| path.ends_with(".md")).collect();
+    for one in ["README.md", "audit/SPEC.md", "policies/README.md", "docs/adr/0002-sealing.md"] {
+        assert!(documents.iter().any(|path| path == one), "{one} is not looked at");
+    }
+    documents
+}
 
 /// The texts between backticks, outside of fenced blocks.
 fn quoted(text: &str) -> Vec<&str> {
@@ -36,17 +40,34 @@ fn quoted(text: &str) -> Vec<&str> {
 
 /// The names of all tests.
 fn tests() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (_, text) in rust_files() {
-        for rest in text.split("\n").map(str::trim_start) {
-            let rest = rest.strip_prefix("async ").unwrap_or(rest);
-            if let Some(rest) = rest.strip_prefix("fn ") {
-                let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-                names.insert(name.to_owned());
+    rust_files().iter().flat_map(|(_, text)| tests_of(text)).map(str::to_owned).collect()
+}
+
+/// The functions of a file that a test attribute stands before, those of `proptest!` included, and those that the suite of the
+/// stores runs on each of them.
+fn tests_of(text: &str) -> Vec<&str> {
+    let suite = text.split(SUITE).nth(1).and_then(|list| list.split(']').next()).unwrap_or("");
+    let mut names: Vec<&str> = suite.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let mut is_test = false;
+    for line in text.lines().map(str::trim_start) {
+        is_test |= TEST_ATTRIBUTES.iter().any(|attribute| line.starts_with(attribute));
+        let line = line.strip_prefix("async ").unwrap_or(line);
+        if let Some(rest) = line.strip_prefix("fn ") {
+            if is_test {
+                names.push(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());
             }
+            is_test = false;
         }
     }
     names
+}
+
+#[test]
+fn only_functions_that_run_as_tests_are_tests() {
+    let text = "#[test]\n#[ignore = \"slow\"]\nfn a() {}\nfn helper() {}\nproptest! {\n    #[test]\n    fn b(c in 0..9_u8) {}\n}\n\
+                #[tokio::test(flavor = \"multi_thread\")]\nasync fn d() {}\nasync fn another() {}";
+    assert_eq!(tests_of(text), ["a", "b", "d"]);
+    assert_eq!(tests_of(&format!("{SUITE}\n    e,\n    f,\n];")), ["e", "f"]);
 }
 
 fn is_word(text: &str) -> bool {
@@ -64,14 +85,16 @@ fn names_a_test(word: &str) -> bool {
 
 #[test]
 fn every_test_that_a_document_names_exists() {
-    let tests = tests();
-    let mut named = 0_usize;
-    for document in DOCUMENTS {
-        for word in quoted(&read(document)).into_iter().filter(|word| names_a_test(word)) {
-            assert!(tests.contains(word), "{document} names `{word}`, which is no test");
+    let (tests, mut named, mut missing) = (tests(), 0_usize, Vec::new());
+    for document in documents() {
+        for word in quoted(&read(&document)).into_iter().filter(|word| names_a_test(word)) {
+            if !tests.contains(word) {
+                missing.push(format!("{document}: `{word}`"));
+            }
             named += 1;
         }
     }
+    assert!(missing.is_empty(), "no tests: {missing:#?}");
     assert!(named > 60, "only {named} tests are named");
 }
 
@@ -134,9 +157,9 @@ fn the_map_is_the_tree() {
 
 #[test]
 fn links_lead_somewhere() {
-    for document in DOCUMENTS {
-        let path = root().join(document);
-        for link in read(document).split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
+    for document in documents() {
+        let path = root().join(&document);
+        for link in read(&document).split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
             if !link.is_empty() && !link.starts_with("http") {
                 assert!(path.parent().unwrap().join(link).exists(), "{document} links to `{link}`");
             }
@@ -286,10 +309,8 @@ fn no_file_is_too_long_to_read() {
 #[test]
 fn attack_s05_nothing_that_looks_like_a_real_credential_is_committed() {
     let kept = [".rs", ".md", ".json", ".toml", ".py", ".sh", ".txt", ".pem", ".key"];
-    let listed =
-        std::process::Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
-    let listed = String::from_utf8(listed.stdout).unwrap();
-    let files: Vec<&str> = listed.split('\0').filter(|path| kept.iter().any(|end| path.ends_with(end))).collect();
+    let files = tracked();
+    let files: Vec<&String> = files.iter().filter(|path| kept.iter().any(|end| path.ends_with(end))).collect();
     assert!(files.len() > 200, "only {} files", files.len());
     for path in files {
         let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
