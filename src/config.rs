@@ -104,9 +104,9 @@ macro_rules! section {
 section! {
     /// `[server]`
     Server {
-        /// Address and port of the native door; plain HTTP on loopback only.
+        /// Address and port that the doors are served on; plain HTTP on loopback only.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8743)),
-        /// A Unix socket on which the native door is served besides; empty: none.
+        /// A Unix socket on which they are served besides; empty: none.
         unix_socket: PathBuf = PathBuf::new(),
         /// Its mode, in octal digits.
         unix_socket_mode: String = "660".to_owned(),

@@ -82,7 +82,7 @@ pub struct Draft {
     pub session: Option<String>,
     /// `sha256:` digest of the role session's policy.
     pub session_policy: Option<String>,
-    /// The caller's address, after trusted-proxy handling; an IPv4 address mapped into IPv6 is written as IPv4.
+    /// The peer's address, whoever it forwards for; an IPv4 address mapped into IPv6 is written as IPv4.
     pub source_ip: Option<IpAddr>,
     /// The caller's program, shortened.
     pub user_agent: Option<UserAgent>,

@@ -388,6 +388,7 @@ impl Gateway {
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
     }
+    /// Whose turn it is to compare the trail with a set that is not live.
 
     /// How many secrets there may be.
     pub(super) fn held(&self) -> &Held {
@@ -410,7 +411,7 @@ impl Gateway {
     }
 
     /// Whose turn it is to make a key pair.
-    pub(crate) fn pairs(&self) -> &PairTurns {
+    pub(super) fn pairs(&self) -> &PairTurns {
         &self.pairs
     }
 

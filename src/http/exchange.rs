@@ -19,8 +19,6 @@ use zeroize::Zeroizing;
 
 /// Most bytes of request line, header names and values together.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// Longest user agent that is recorded, in bytes.
-const USER_AGENT_BYTES_MAX: usize = 128;
 
 // Names of headers that replies carry, read once and not for each reply.
 static REQUEST_ID: HeaderName = HeaderName::from_static("keyward-request-id");
@@ -186,9 +184,9 @@ pub(super) fn user_agent(headers: &HeaderMap, names: &[HeaderName]) -> Option<St
     program(names.iter().find_map(|name| headers.get(name)?.to_str().ok())?)
 }
 
-/// A program's name as it is recorded: shortened, without control characters.
+/// A program's name without control characters. Its record shortens it.
 pub(super) fn program(text: &str) -> Option<String> {
-    let kept: String = text.chars().filter(|c| !c.is_control()).take(USER_AGENT_BYTES_MAX).collect();
+    let kept: String = text.chars().filter(|c| !c.is_control()).collect();
     (!kept.is_empty()).then_some(kept)
 }
 

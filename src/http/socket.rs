@@ -1,4 +1,5 @@
-//! The Unix socket of the native door: who may open its file may connect; tokens are asked for all the same.
+//! The Unix socket that every door is served on besides: who may open its file may connect; credentials are asked for all the
+//! same.
 //!
 //! If the process dies here, the file stays; the next start removes a socket that nobody answers on, and nothing else.
 

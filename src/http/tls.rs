@@ -1,4 +1,5 @@
-//! TLS of the native door: certificates from files, read again when they change; clients limited by certificate.
+//! TLS of the listener, whichever door a request is for: certificates from files, read again when they change; clients limited
+//! by certificate.
 //!
 //! - TLS 1.2 and 1.3, no early data, no resumption: every connection shows its certificate, and none outlives a change of
 //!   the authorities by a ticket.

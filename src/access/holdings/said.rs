@@ -213,11 +213,12 @@ impl Said {
         self.secrets.iter().map(|(name, life)| (name.as_str(), life.newest()))
     }
 
-    /// What was said of keys.
+    /// What was said of access keys.
     pub(super) fn access_keys(&self) -> &AccessKeysSaid {
         &self.access_keys
     }
 
+    /// What was said of the keys that values are sealed with.
     pub(super) fn keys(&self) -> &KeysSaid {
         &self.keys
     }

@@ -123,7 +123,7 @@ impl Gateway {
     /// elsewhere is.
     ///
     /// # Errors
-    /// [`OpenError::Keys`] naming the issuer whose discovery is not to be followed.
+    /// [`OpenError::Discovery`] naming the issuer whose discovery is not to be followed.
     pub(in crate::access) async fn first_keys(self: &Arc<Self>) -> Result<(), OpenError> {
         let fetches: Vec<_> = self
             .issuers()
