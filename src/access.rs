@@ -83,7 +83,7 @@ mod trail;
 
 pub use crate::authn::signed::SignedRequest;
 pub use crate::authn::{tc3, v1};
-pub use call::{Answer, Body, Call, Dialect, Fault, Presented, Unrecorded, Witness, leaf_text};
+pub use call::{Answer, Body, Call, Dialect, Fault, Presented, Reply, Unrecorded, Witness, leaf_text};
 pub use export::{Blocks, ExportStream};
 pub use gateway::{BodyLimits, Gateway, OpenError};
 pub use grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};

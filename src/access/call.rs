@@ -3,23 +3,20 @@
 //! INVARIANT I1, I3: an answer that carries anything is built from a `Committed<_>`; what is not has no other
 //! content than "not now" ([`Unrecorded`]) or stands in a count ([`Counted`]).
 
-mod items;
+mod body;
 
-use super::access_keys::{Issued, status};
+use super::access_keys::Issued;
 use super::export::{Blocks, ExportStream};
 use super::grant::{Denial, Done, Exported, Failure, Generated, Grant, Read};
-use super::recording;
 use super::sessions::Begun;
 use super::signed::{Checked, Rejected, Signed, no_credential};
 use crate::authn::Authenticated;
 use crate::error::{ApiError, Code};
 use crate::floods::Counted;
-use crate::secret::row::SshKeyPair;
-use crate::secret::{Form, Plaintext, Servable, ssh_key};
+use crate::secret::{Plaintext, Servable};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyward_audit::{Committed, Locator, Refused};
-use serde::Serialize;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,6 +26,7 @@ use zeroize::Zeroizing;
 const BAD_TOKEN: &str = "the token is not accepted";
 
 /// What the caller shows as its credential.
+#[derive(Clone)]
 pub enum Presented {
     /// No Authorization header.
     Nothing,
@@ -115,16 +113,7 @@ impl Call {
             request: self.request.clone(),
             door: self.door,
             operation: self.operation.clone(),
-            presented: match &self.presented {
-                Presented::Nothing => Presented::Nothing,
-                Presented::Malformed => Presented::Malformed,
-                Presented::Bearer(token) => Presented::Bearer(token.clone()),
-                Presented::Signed(request) => Presented::Signed(request.clone()),
-                Presented::InBody => Presented::InBody,
-                Presented::WebIdentity(token) => Presented::WebIdentity(token.clone()),
-                Presented::Checked(checked) => Presented::Checked(checked.clone()),
-                Presented::Rejected(rejected) => Presented::Rejected(rejected.clone()),
-            },
+            presented: self.presented.clone(),
             known: self.known.clone(),
             body: None,
             fault: None,
@@ -190,6 +179,18 @@ pub struct Answer {
     locator: Option<Locator>,
     checkpoint: Option<String>,
     content: Content,
+}
+
+/// An answer in the form of a door.
+pub struct Reply {
+    /// Where the record is; none for what was only counted or could not be recorded.
+    pub locator: Option<Locator>,
+    /// The checkpoint asked for.
+    pub checkpoint: Option<String>,
+    /// The error's code, as the door says it, if it is one.
+    pub error: Option<Code>,
+    /// What follows the head.
+    pub body: Body,
 }
 
 /// An answer's body.
@@ -312,223 +313,29 @@ impl Answer {
         self.locator
     }
 
-    /// The checkpoint asked for.
+    /// The answer as the callers of a door read it; `say` is how that door says an error, by another code or in another
+    /// language. A file is on its way from now on: to be called on a runtime.
+    ///
+    /// What cannot be written is 500, though its record says that it was done.
     #[must_use]
-    pub fn checkpoint(&self) -> Option<&str> {
-        self.checkpoint.as_deref()
-    }
-
-    /// The same answer with another error, if it is one: a door may know it by another code or in another language.
-    #[must_use]
-    pub fn with_error(mut self, say: impl FnOnce(ApiError) -> ApiError) -> Self {
-        if let Content::Error(error) = self.content {
-            self.content = Content::Error(say(error));
-        }
-        self
-    }
-
-    /// The body as the callers of a door read it. A file is on its way from now on: to be called on a runtime.
-    #[must_use]
-    pub fn into_body(self, request: &str, dialect: Dialect) -> Body {
-        let bytes = match self.content {
-            Content::Object(mut object) => {
-                if dialect == Dialect::Tencent {
-                    without_added(&mut object);
-                }
-                object.insert("RequestId".to_owned(), Value::from(request));
-                to_bytes(&object, 256, dialect)
-            }
-            Content::Secret { servable, value } => match servable.row.pair() {
-                Some(pair) => pair_body(&servable, pair, &value, request, dialect),
-                None => secret_body(&servable, &value, request, dialect),
-            },
-            Content::Error(error) => error_body(&error, request, dialect),
-            Content::Password(password) => password_body(&password, request, dialect),
-            Content::AccessKey(issued) => access_key_body(&issued, request, dialect),
-            Content::Session(begun) => session_body(&begun, request, dialect),
-            Content::Items(answers) => items::body(&answers, request, dialect),
-            Content::File(blocks) => return Body::Stream(Box::new(blocks.stream())),
+    pub fn into_reply(self, request: &str, dialect: Dialect, say: impl Fn(ApiError) -> ApiError) -> Reply {
+        let content = match self.content {
+            Content::Error(error) => Content::Error(say(error)),
+            content => content,
         };
-        Body::Json(bytes)
-    }
-}
-
-/// Fields that keyward added to answers of the vendor's: who reads those does not know them.
-const ADDED_FIELDS: [&str; 6] = ["Current", "CurrentVersionId", "ExpiresAt", "Principal", "Staged", "Tags"];
-
-/// Leaves out what keyward added, in the answer itself and in the objects that it lists.
-fn without_added(object: &mut Map<String, Value>) {
-    object.retain(|name, _| !ADDED_FIELDS.contains(&name.as_str()));
-    let listed = object.values_mut().filter_map(Value::as_array_mut).flatten();
-    listed.filter_map(Value::as_object_mut).for_each(without_added);
-}
-
-/// A value as replies write it: text, or base64, the other field empty.
-struct Written<'a> {
-    text: &'a str,
-    binary: Zeroizing<String>,
-}
-
-impl<'a> Written<'a> {
-    fn of(value: &'a Plaintext) -> Self {
-        let bytes = value.expose();
-        match (value.form(), std::str::from_utf8(bytes)) {
-            (Form::Text, Ok(text)) => Self { text, binary: Zeroizing::default() },
-            _ => Self { text: "", binary: Zeroizing::new(STANDARD.encode(bytes)) },
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.text.len().saturating_add(self.binary.len())
-    }
-}
-
-/// `{…fields…}` of a value's reply. SECURITY: here, and where the items of a call are written, opened values are written
-/// into answers, and nowhere else.
-fn secret_body(servable: &Servable, value: &Plaintext, request: &str, dialect: Dialect) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Reply<'a> {
-        secret_name: &'a str,
-        version_id: &'a str,
-        secret_binary: &'a str,
-        secret_string: &'a str,
-        request_id: &'a str,
-    }
-    let value = Written::of(value);
-    let reply = Reply {
-        secret_name: servable.row.name.as_str(),
-        version_id: servable.version.id.as_str(),
-        secret_binary: &value.binary,
-        secret_string: value.text,
-        request_id: request,
-    };
-    to_bytes(&reply, value.bytes().saturating_add(512), dialect)
-}
-
-/// The reply of GetSSHKeyPairValue. The public key is read out of the private one, which holds it.
-fn pair_body(servable: &Servable, pair: &SshKeyPair, private: &Plaintext, request: &str, dialect: Dialect) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Reply<'a> {
-        #[serde(rename = "SSHKeyID")]
-        id: &'a str,
-        #[serde(rename = "PublicKey")]
-        public_key: &'a str,
-        #[serde(rename = "PrivateKey")]
-        private_key: &'a str,
-        #[serde(rename = "ProjectID")]
-        project: u64,
-        #[serde(rename = "SSHKeyDescription")]
-        description: &'a str,
-        #[serde(rename = "SSHKeyName")]
-        name: &'a str,
-        #[serde(rename = "RequestId")]
-        request: &'a str,
-    }
-    let value = Written::of(private);
-    let public_key = ssh_key::public_line(private, &pair.name).unwrap_or_default();
-    let reply = Reply {
-        id: pair.id.as_str(),
-        public_key: &public_key,
-        private_key: value.text,
-        project: pair.project,
-        description: servable.row.description.as_str(),
-        name: &pair.name,
-        request,
-    };
-    // Line feeds take two bytes of JSON.
-    to_bytes(&reply, value.bytes().saturating_mul(2).saturating_add(8_192), dialect)
-}
-
-fn password_body(password: &Plaintext, request: &str, dialect: Dialect) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Reply<'a> {
-        random_password: &'a str,
-        request_id: &'a str,
-    }
-    let value = Written::of(password);
-    to_bytes(
-        &Reply { random_password: value.text, request_id: request },
-        value.bytes().saturating_mul(2).saturating_add(512),
-        dialect,
-    )
-}
-
-/// The reply of CreateAccessKey.
-fn access_key_body(issued: &Issued, request: &str, dialect: Dialect) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Key<'a> {
-        access_key_id: &'a str,
-        secret_access_key: &'a str,
-        status: &'a str,
-        create_time: &'a str,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Reply<'a> {
-        access_key: Key<'a>,
-        request_id: &'a str,
-    }
-    let secret = issued.secret.expose();
-    let access_key = Key {
-        access_key_id: issued.id.as_str(),
-        secret_access_key: &secret,
-        status: status(true),
-        create_time: &issued.created,
-    };
-    to_bytes(&Reply { access_key, request_id: request }, 512, dialect)
-}
-
-/// The reply of AssumeRole and its like.
-fn session_body(begun: &Begun, request: &str, dialect: Dialect) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Credentials<'a> {
-        token: &'a str,
-        tmp_secret_id: &'a str,
-        tmp_secret_key: &'a str,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Reply<'a> {
-        credentials: Credentials<'a>,
-        expired_time: u64,
-        expiration: String,
-        request_id: &'a str,
-    }
-    let secret = begun.key.secret.expose();
-    let credentials =
-        Credentials { token: &begun.key.token, tmp_secret_id: begun.key.id.as_str(), tmp_secret_key: &secret };
-    let expiration = recording::time_text(begun.expires_s);
-    let reply = Reply { credentials, expired_time: begun.expires_s, expiration, request_id: request };
-    to_bytes(&reply, 4_096, dialect)
-}
-
-fn error_body(error: &ApiError, request: &str, dialect: Dialect) -> Vec<u8> {
-    let object = serde_json::json!({
-        "Error": { "Code": error.code.as_str(), "Message": error.message },
-        "RequestId": request,
-    });
-    to_bytes(&object, 256, dialect)
-}
-
-/// Writes JSON into a buffer large enough never to move, so that no copy of a value stays behind.
-fn to_bytes(value: &impl Serialize, capacity: usize, dialect: Dialect) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Wrapped<'a, T> {
-        response: &'a T,
-    }
-    let mut bytes = Vec::with_capacity(capacity.saturating_add(16));
-    let written = match dialect {
-        Dialect::Native => serde_json::to_writer(&mut bytes, value),
-        Dialect::Tencent => serde_json::to_writer(&mut bytes, &Wrapped { response: value }),
-    };
-    match written {
-        Ok(()) => bytes,
-        Err(_) => Vec::new(),
+        let error = match &content {
+            Content::Error(error) => Some(error.code),
+            _ => None,
+        };
+        let (error, body) = match body::of(content, request, dialect) {
+            Ok(body) => (error, body),
+            Err(unwritten) => {
+                tracing::error!(request, error = %unwritten, "an answer could not be written");
+                let error = say(ApiError::new(Code::InternalError, "the answer could not be written"));
+                (Some(error.code), Body::Json(body::of_error(&error, request, dialect).unwrap_or_default()))
+            }
+        };
+        Reply { locator: self.locator, checkpoint: self.checkpoint, error, body }
     }
 }
 

@@ -411,7 +411,7 @@ impl Gateway {
     }
 
     /// Whose turn it is to make a key pair.
-    pub(super) fn pairs(&self) -> &PairTurns {
+    pub(crate) fn pairs(&self) -> &PairTurns {
         &self.pairs
     }
 

@@ -39,12 +39,15 @@ pub(super) fn create(
         Ok(private) => private,
         Err(error) => return Ok(Carried::Failed(internal(&error.to_string()))),
     };
+    let Some(public_key) = ssh_key::public_line(&private, &pair.name) else {
+        return Ok(Carried::Failed(internal("the public key of the pair cannot be read out of the private one")));
+    };
     draft.parameters.insert("ssh_key".to_owned(), RecordValue::from(pair.id.as_str()));
     let answer = json!({
         "SecretName": create.name.as_str(),
         "SSHKeyID": pair.id.as_str(),
         "SSHKeyName": pair.name,
-        "PublicKey": ssh_key::public_line(&private, &pair.name).unwrap_or_default(),
+        "PublicKey": public_key,
         "TagCode": 0,
         "TagMsg": "ok",
     });

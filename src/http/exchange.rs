@@ -3,7 +3,7 @@
 
 use super::problem;
 use super::unstoppable::Unstoppable;
-use crate::access::{self, Answer, Call, Fault, Gateway, Presented, Unrecorded};
+use crate::access::{self, Answer, Call, Fault, Gateway, Presented, Reply, Unrecorded};
 use crate::actions::{self, Action};
 use crate::error::{ApiError, Code};
 use crate::traces::{Arrival, Outcome};
@@ -214,11 +214,11 @@ pub(super) async fn body(
 }
 
 /// The headers of every answer: that nobody keeps it, its request id, and where its record is.
-pub(super) fn say_where(response: &mut HttpResponseBuilder, answer: &Answer, request: &str) {
+pub(super) fn say_where(response: &mut HttpResponseBuilder, reply: &Reply, request: &str) {
     response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
     response.insert_header((&REQUEST_ID, request));
-    if let Some(locator) = answer.locator() {
+    if let Some(locator) = &reply.locator {
         response.insert_header((&AUDIT_INDEX, locator.index.to_string()));
-        response.insert_header((&AUDIT_LEAF, access::leaf_text(&locator)));
+        response.insert_header((&AUDIT_LEAF, access::leaf_text(locator)));
     }
 }

@@ -112,10 +112,11 @@ fn wants_checkpoint(headers: &HeaderMap) -> bool {
 
 /// Writes an answer in this door's form.
 fn write(answer: Answer, request: &str) -> HttpResponse {
-    let status = answer.error().map_or(StatusCode::OK, |error| problem::status(error.code));
+    let reply = answer.into_reply(request, Dialect::Native, |error| error);
+    let status = reply.error.map_or(StatusCode::OK, problem::status);
     let mut response = HttpResponseBuilder::new(status);
-    exchange::say_where(&mut response, &answer, request);
-    if let Some(checkpoint) = answer.checkpoint() {
+    exchange::say_where(&mut response, &reply, request);
+    if let Some(checkpoint) = reply.checkpoint {
         response.insert_header((&AUDIT_CHECKPOINT, checkpoint));
         response.insert_header((&PREFERENCE_APPLIED, "audit-checkpoint"));
     }
@@ -125,7 +126,7 @@ fn write(answer: Answer, request: &str) -> HttpResponse {
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
     }
-    match answer.into_body(request, Dialect::Native) {
+    match reply.body {
         Body::Json(bytes) => {
             response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
             response.body(bytes)

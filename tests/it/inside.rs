@@ -140,7 +140,7 @@ impl Inside {
         let answer = access::answer(Arc::clone(&self.gateway), call).await;
         let code = answer.error().map_or("ok", |error| error.code.as_str()).to_owned();
         let index = answer.locator().map(|locator| locator.index);
-        let body = match answer.into_body(&request, Dialect::Native) {
+        let body = match answer.into_reply(&request, Dialect::Native, |error| error).body {
             Body::Json(bytes) => serde_json::from_slice(&bytes).unwrap(),
             Body::Stream(_) => Value::Null,
         };

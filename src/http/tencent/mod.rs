@@ -269,9 +269,10 @@ fn trace(headers: &HeaderMap) -> Option<String> {
 
 /// Writes an answer in this door's form: 200, whatever it is.
 fn write(answer: Answer, request: &str, language: Language) -> HttpResponse {
+    let reply = answer.into_reply(request, Dialect::Tencent, |error| language.say(error));
     let mut response = HttpResponseBuilder::new(StatusCode::OK);
-    exchange::say_where(&mut response, &answer, request);
-    match answer.with_error(|error| language.say(error)).into_body(request, Dialect::Tencent) {
+    exchange::say_where(&mut response, &reply, request);
+    match reply.body {
         Body::Json(bytes) => {
             response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
             response.body(bytes)

@@ -1,7 +1,7 @@
 //! The body of an answer to a call of several items: those that were served, and those that were not, each with its place
 //! in the call and in the log.
 
-use super::{Answer, Content, Dialect, Written, leaf_text, to_bytes};
+use super::{Answer, Bytes, Content, Dialect, Written, leaf_text, to_bytes};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -40,7 +40,7 @@ struct Refused<'a> {
 }
 
 /// Writes the answers in their order.
-pub(super) fn body(answers: &[Answer], request: &str, dialect: Dialect) -> Vec<u8> {
+pub(super) fn body(answers: &[Answer], request: &str, dialect: Dialect) -> Bytes {
     let written: Vec<Option<Written<'_>>> = answers.iter().map(written).collect();
     let mut reply = Reply { secret_values: Vec::new(), errors: Vec::new(), request_id: request };
     for (item, (answer, value)) in answers.iter().zip(&written).enumerate() {
