@@ -99,13 +99,15 @@ use attempt::{Ask, Attempt};
 use charges::Refusals;
 use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
-use pair_turns::NoPairTurn;
+use pair_turns::{NoPairTurn, PairTurn};
+use shadow::Candidate;
 use standing::Standing;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::MutexGuard;
 
-/// How often a request is decided before it is given up.
-const ATTEMPTS_MAX: usize = 5;
+/// How often a request is decided again before it is given up.
+const AGAIN_MAX: usize = 5;
 
 /// Answers one call. Whoever drops it half-way loses the answer, and the record if it was not queued yet: doors see to it
 /// that nothing does.
@@ -182,76 +184,96 @@ fn second_pair(gateway: &Gateway, caller: &Authenticated) -> Answer {
 
 /// Decides on a snapshot and commits, again if what it was decided on has changed meanwhile.
 async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
-    let log = gateway.log();
-    let _turn = match ask.is_creation() {
-        true => match gateway.held().turn(log.as_of(), &gateway.secret_limits(), log.deadline()).await {
-            Ok(turn) => turn,
-            Err(NoTurn) => return unrecorded(Unrecorded::Turn),
-        },
-        false => None,
+    let _turns = match turns(gateway, ask).await {
+        Ok(turns) => turns,
+        Err(answer) => return answer,
     };
-    let _pair = match ask.call.known.as_ref().filter(|_| ask.makes_pair()) {
-        Some(caller) => match gateway.pairs().take(caller.asker().as_str()).await {
-            Ok(turn) => Some(turn),
-            Err(NoPairTurn::Late) => return unrecorded(Unrecorded::Turn),
-            Err(NoPairTurn::Second) => return second_pair(gateway, caller),
-        },
-        None => None,
-    };
-    let (mut last, mut attempts, mut candidate) = (None, 0, gateway.shadow().candidate());
+    let (mut sent_back, mut candidate) = (0_usize, gateway.shadow().candidate());
     let mut refusals = Refusals::default();
-    while attempts < ATTEMPTS_MAX {
-        attempts = attempts.saturating_add(1);
-        let attempt = attempt::run(gateway, ask, candidate.clone());
-        let committed = match traces::during(Stage::Decide, attempt).await {
-            Attempt::Value(grant, reads) => release(gateway, ask, grant, reads).await,
-            Attempt::Done(grant, changes, reads) => {
-                commit_change(gateway, grant, changes, reads).await.map(Answer::done)
-            }
-            Attempt::Issued(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::issued),
-            Attempt::Begun(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::begun),
-            Attempt::Generated(grant, reads) => {
-                commit(gateway, grant, Changes::default(), reads).await.map(Answer::generated)
-            }
-            Attempt::Items(items) => return Answer::items(each(gateway, items).await),
-            Attempt::Export(grant, reads) => {
-                let grant = grant.watched(Standing::new(gateway, ask, &reads));
-                commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
-            }
-            Attempt::Denied(denial, reads) => {
-                refusals.pay(gateway, denial.draft());
-                commit(gateway, denial, Changes::default(), reads).await.map(Answer::denied)
-            }
-            Attempt::Failed(failure, reads) => {
-                refusals.pay(gateway, failure.draft());
-                commit(gateway, failure, Changes::default(), reads).await.map(Answer::failed)
-            }
-            Attempt::Refused(refusal) => return refuse(gateway, ask, refusal).await,
-            Attempt::Unrecorded(cause) => Err(Stopped::Unrecorded(cause)),
-            Attempt::Panicked => return record_fault(gateway, ask.witness()).await,
-        };
-        match committed {
+    loop {
+        match attempted(gateway, ask, candidate.clone(), &mut refusals).await {
             Ok(answer) => return answer,
             Err(Stopped::Conflict(draft)) => {
                 attempt::forget(gateway, ask);
-                last = Some(draft);
+                if sent_back == AGAIN_MAX {
+                    return give_up(gateway, *draft, recording::CONTENTION).await;
+                }
+                sent_back = sent_back.saturating_add(1);
             }
             // The record has no room for what the set in the shadow says: it is asked no more.
-            Err(Stopped::TooLarge(draft)) if shadow::said(&draft).next().is_some() => {
-                (attempts, candidate) = (attempts.saturating_sub(1), None);
-            }
+            Err(Stopped::TooLarge(draft)) if shadow::said(&draft).next().is_some() => candidate = None,
             Err(Stopped::TooLarge(draft)) => return give_up(gateway, *draft, recording::TOO_LARGE).await,
             Err(Stopped::Unrecorded(cause)) => return unrecorded(cause),
         }
-        // A revision that is in the log is about to be swapped in; anything else is read anew at once.
-        gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await;
-        gateway.issuers().catch_up(gateway.log().generation(issuers::ISSUERS)).await;
-        gateway.catch_up_keys();
+        catch_up(gateway).await;
     }
-    match last {
-        Some(draft) => give_up(gateway, *draft, recording::CONTENTION).await,
-        None => unrecorded(Unrecorded::Store),
+}
+
+/// What a call waits for before it is decided, and holds until it is answered: its turn among creations near the limit of
+/// secrets, and among key pairs.
+async fn turns<'a>(
+    gateway: &'a Gateway,
+    ask: &Ask,
+) -> Result<(Option<MutexGuard<'a, ()>>, Option<PairTurn<'a>>), Answer> {
+    let log = gateway.log();
+    let creation = match ask.is_creation() {
+        true => match gateway.held().turn(log.as_of(), &gateway.secret_limits(), log.deadline()).await {
+            Ok(turn) => turn,
+            Err(NoTurn) => return Err(unrecorded(Unrecorded::Turn)),
+        },
+        false => None,
+    };
+    let pair = match ask.call.known.as_ref().filter(|_| ask.makes_pair()) {
+        Some(caller) => match gateway.pairs().take(caller.asker().as_str()).await {
+            Ok(turn) => Some(turn),
+            Err(NoPairTurn::Late) => return Err(unrecorded(Unrecorded::Turn)),
+            Err(NoPairTurn::Second) => return Err(second_pair(gateway, caller)),
+        },
+        None => None,
+    };
+    Ok((creation, pair))
+}
+
+/// One attempt, and its commit if it comes to one.
+async fn attempted(
+    gateway: &Arc<Gateway>,
+    ask: &Arc<Ask>,
+    candidate: Option<Arc<Candidate>>,
+    refusals: &mut Refusals,
+) -> Result<Answer, Stopped> {
+    let attempt = attempt::run(gateway, ask, candidate);
+    match traces::during(Stage::Decide, attempt).await {
+        Attempt::Value(grant, reads) => release(gateway, ask, grant, reads).await,
+        Attempt::Done(grant, changes, reads) => commit_change(gateway, grant, changes, reads).await.map(Answer::done),
+        Attempt::Issued(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::issued),
+        Attempt::Begun(grant, changes, reads) => commit(gateway, grant, changes, reads).await.map(Answer::begun),
+        Attempt::Generated(grant, reads) => {
+            commit(gateway, grant, Changes::default(), reads).await.map(Answer::generated)
+        }
+        Attempt::Items(items) => Ok(Answer::items(each(gateway, items).await)),
+        Attempt::Export(grant, reads) => {
+            let grant = grant.watched(Standing::new(gateway, ask, &reads));
+            commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
+        }
+        Attempt::Denied(denial, reads) => {
+            refusals.pay(gateway, denial.draft());
+            commit(gateway, denial, Changes::default(), reads).await.map(Answer::denied)
+        }
+        Attempt::Failed(failure, reads) => {
+            refusals.pay(gateway, failure.draft());
+            commit(gateway, failure, Changes::default(), reads).await.map(Answer::failed)
+        }
+        Attempt::Refused(refusal) => Ok(refuse(gateway, ask, refusal).await),
+        Attempt::Unrecorded(cause) => Err(Stopped::Unrecorded(cause)),
+        Attempt::Panicked => Ok(record_fault(gateway, ask.witness()).await),
     }
+}
+
+/// A revision that is in the log is about to be swapped in; anything else is read anew at once.
+async fn catch_up(gateway: &Gateway) {
+    gateway.policies().catch_up(gateway.log().generation(policies::POLICY)).await;
+    gateway.issuers().catch_up(gateway.log().generation(issuers::ISSUERS)).await;
+    gateway.catch_up_keys();
 }
 
 /// The answers to the items of a call, in their order. Each is decided, recorded and answered by itself; they go together, so

@@ -116,7 +116,7 @@ codes! {
     InternalError = "InternalError";
     /// The trail cannot be read.
     SearchError = "InternalError.SearchError";
-    /// Not serving, or decided five times against a state that kept changing.
+    /// Not serving, or decided again and again against a state that kept changing.
     ServiceUnavailable = "ServiceUnavailable";
     /// The record cannot be made durable: no effect, no value.
     AuditUnavailable = "AuditUnavailable";
