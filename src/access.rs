@@ -56,6 +56,7 @@ mod issuers;
 mod key_use;
 mod keys;
 mod listing;
+mod own;
 mod pair_turns;
 mod pairs;
 pub mod policies;
@@ -63,6 +64,7 @@ mod proposal;
 mod purger;
 mod question;
 mod recording;
+mod refused_file;
 pub mod replay;
 mod request;
 mod request_ids;
@@ -100,6 +102,7 @@ use charges::Refusals;
 use keyward_audit::record::Draft;
 use keyward_audit::{Changes, CommitError, Committed, Event, ReadSet};
 use pair_turns::{NoPairTurn, PairTurn};
+use purger::Deletes;
 use shadow::Candidate;
 use standing::Standing;
 use std::pin::Pin;
@@ -334,17 +337,13 @@ async fn commit_change(
     changes: Changes,
     reads: ReadSet,
 ) -> Result<Committed<Grant<Done>>, Stopped> {
-    let deleted = purger::deletes(&changes);
-    let (deletes_keys, moves_keys) = (purger::deletes_keys(&changes), changes.bumps.contains(&keys::KEYS));
+    let (deleted, moves_keys) = (Deletes::of(&changes), changes.bumps.contains(&keys::KEYS));
     let sends_back = charges::sends_back(&changes);
-    let _under_way = (deletes_keys || !deleted.is_empty()).then(|| gateway.leftovers().under_way());
+    let _under_way = (!deleted.is_empty()).then(|| gateway.leftovers().under_way());
     let committed = commit(gateway, grant, changes, reads).await;
     let may_be_done = !matches!(committed, Err(Stopped::Conflict(_) | Stopped::TooLarge(_)));
-    if may_be_done && !deleted.is_empty() {
+    if may_be_done {
         gateway.leftovers().add(deleted);
-    }
-    if may_be_done && deletes_keys {
-        gateway.leftovers().add_keys();
     }
     if let Some(committed) = committed.as_ref().ok().filter(|_| sends_back) {
         charges::pay(gateway, committed.event().draft());

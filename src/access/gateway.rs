@@ -6,9 +6,11 @@ use super::issuers::{self, Issuers, IssuersError, Loaded};
 use super::key_use::KeyUser;
 use super::keys::{KEYS, Keys};
 use super::listing::Listings;
+use super::own;
 use super::pair_turns::PairTurns;
 use super::policies::{Policies, ReloadError};
 use super::purger::Leftovers;
+use super::refused_file::RefusedFile;
 use super::request::Rules;
 use super::request_ids::RequestIds;
 use super::seen::Seen;
@@ -30,9 +32,9 @@ use crate::resource::{CreatorNumber, Place};
 use crate::secret::{self, Engine, Held, Servables};
 use keyward_audit::disk::Level;
 use keyward_audit::log::{Mode, Status};
-use keyward_audit::record::{Draft, Kind, Outcome, Value};
+use keyward_audit::record::{Draft, Kind, Value};
 use keyward_audit::store::StoreError;
-use keyward_audit::{Changes, Clock, CommitError, Environment, Event, Lane, Log, RandomError, ReadSet, Refused};
+use keyward_audit::{Changes, Clock, CommitError, Environment, Log, RandomError, ReadSet, Refused};
 use moka::sync::Cache;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
@@ -100,7 +102,7 @@ pub struct Gateway {
     floods: Floods,
     rates: Rates,
     doubtful: Mutex<Vec<Doubtful>>,
-    certificates_refused: Mutex<Option<String>>,
+    certificates_refused: RefusedFile,
     cursors: CursorKey,
     steady_clock: SteadyClock,
     leftovers: Leftovers,
@@ -125,28 +127,6 @@ struct Doubtful {
     summary: Summary,
     request: String,
     since: u64,
-}
-
-/// A record of the gateway's own life.
-pub(super) struct Own {
-    draft: Draft,
-    lane: Lane,
-}
-
-impl Own {
-    pub(super) fn new(draft: Draft, lane: Lane) -> Self {
-        Self { draft, lane }
-    }
-}
-
-impl Event for Own {
-    fn draft(&self) -> &Draft {
-        &self.draft
-    }
-
-    fn lane(&self) -> Lane {
-        self.lane
-    }
 }
 
 impl Gateway {
@@ -184,7 +164,7 @@ impl Gateway {
             }),
             rates: rates(&config.limits),
             doubtful: Mutex::new(Vec::new()),
-            certificates_refused: Mutex::new(None),
+            certificates_refused: RefusedFile::new(|value| metrics::gauge!("keyward_tls_refused").set(value)),
             request_ids: RequestIds::default(),
             servables: Servables::default(),
             held: Held::default(),
@@ -223,19 +203,11 @@ impl Gateway {
         draft.parameters.insert("config".to_owned(), Value::from(config.digest.as_str()));
         draft.parameters.insert("policy".to_owned(), Value::from(self.policies.live().set.revision()));
         draft.parameters.insert("program".to_owned(), Value::from(crate::PROGRAM));
-        self.record(draft).await.then_some(()).ok_or(OpenError::Unrecorded)
+        own::record(&self.log, draft).await.then_some(()).ok_or(OpenError::Unrecorded)
     }
 
-    pub(super) fn system(&self, event: &str) -> Result<Draft, RandomError> {
-        let mut draft = Draft::new(Kind::System, "keyward:System", "internal", self.environment.request_id()?);
-        draft.outcome = Some(Outcome::Ok);
-        draft.principal = Some("service/gateway".to_owned());
-        draft.parameters.insert("event".to_owned(), Value::from(event));
-        Ok(draft)
-    }
-
-    async fn record(&self, draft: Draft) -> bool {
-        self.log.commit_unhurried(Own::new(draft, Lane::Reserve), Changes::default(), ReadSet::default()).await.is_ok()
+    fn system(&self, event: &str) -> Result<Draft, RandomError> {
+        own::draft(&self.environment, "service/gateway", event)
     }
 
     /// Writes the summary of what was only counted since the last one. Counts stay exact (invariant I3): a summary of
@@ -290,7 +262,7 @@ impl Gateway {
     pub async fn stop(&self) {
         self.summarise().await;
         if let Ok(draft) = self.system("stop") {
-            self.record(draft).await;
+            own::record(&self.log, draft).await;
         }
         self.log.stop().await;
     }
@@ -306,23 +278,25 @@ impl Gateway {
     /// Says that certificates of the listener are live, or once for each new cause that they are not: structured log, metric,
     /// record.
     pub async fn say_of_certificates(&self, live: Option<String>, refused: Option<String>) {
-        let known = {
-            let mut known = self.certificates_refused.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *known, refused.clone())
+        let is_new = match &refused {
+            Some(cause) => self.certificates_refused.is_new(cause),
+            None => {
+                self.certificates_refused.clear();
+                false
+            }
         };
-        metrics::gauge!("keyward_tls_refused").set(f64::from(u8::from(refused.is_some())));
         let (event, reason, name, said) = match (live, refused) {
             (Some(live), _) => {
                 tracing::info!(certificate = live, "the certificates of the listener were read again and are live");
-                ("certificates_changed", None, "certificate", live)
+                ("certificates_changed", None, "certificate", Value::from(live))
             }
-            (None, Some(cause)) if known.as_ref() != Some(&cause) => {
+            (None, Some(cause)) if is_new => {
                 tracing::error!(cause, "the certificates of the listener are refused; those before them serve on");
-                ("certificates_refused", Some("certificates_refused"), "cause", cause.chars().take(512).collect())
+                ("certificates_refused", Some("certificates_refused"), "cause", own::cause(&cause))
             }
             (None, _) => return,
         };
-        self.say("service/gateway", event, reason, vec![(name, Value::from(said.as_str()))]).await;
+        self.say("service/gateway", event, reason, vec![(name, said)]).await;
     }
 
     /// Why the gateway is not ready, if it is not: one text for each reason, none naming a secret or caller.
@@ -335,7 +309,7 @@ impl Gateway {
         if self.issuers.refused().is_some() {
             reasons.push("issuers_refused".to_owned());
         }
-        if self.certificates_refused.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self.certificates_refused.cause().is_some() {
             reasons.push("certificates_refused".to_owned());
         }
         if self.issuers.authenticator().is_blind(self.now_us() / 1_000_000) {
@@ -388,7 +362,6 @@ impl Gateway {
     pub(super) fn servables(&self) -> &Servables {
         &self.servables
     }
-    /// Whose turn it is to compare the trail with a set that is not live.
 
     /// How many secrets there may be.
     pub(super) fn held(&self) -> &Held {

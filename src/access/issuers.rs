@@ -11,16 +11,18 @@
 
 pub(super) mod key_set;
 
-use super::gateway::{Gateway, Own};
+use super::gateway::Gateway;
+use super::own::{self, Own};
 use super::policies::ReloadError;
+use super::refused_file::RefusedFile;
 use super::setup::{self, SetupError};
 use crate::authn::{Authenticator, FetchedSet, IssuerError, Prepared};
 use crate::authz;
 use crate::config::{Config, ConfigError};
 use arc_swap::ArcSwap;
 use key_set::KeySet;
-use keyward_audit::record::{Draft, Kind, Outcome, Parameters, Value};
-use keyward_audit::{Changes, CommitError, Environment, Generation, Lane, ReadSet, Refused};
+use keyward_audit::record::{Draft, Kind, Value};
+use keyward_audit::{Changes, CommitError, Generation, ReadSet, Refused};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +65,7 @@ pub struct Issuers {
     live: watch::Sender<u64>,
     changing: tokio::sync::Mutex<()>,
     pending: Mutex<Option<Pending>>,
-    refused: Mutex<Option<String>>,
+    refused: RefusedFile,
     tables: Mutex<Tables>,
     file: PathBuf,
 }
@@ -161,7 +163,7 @@ impl Issuers {
             live: watch::Sender::new(generation),
             changing: tokio::sync::Mutex::new(()),
             pending: Mutex::new(None),
-            refused: Mutex::new(None),
+            refused: RefusedFile::new(|value| metrics::gauge!("keyward_issuers_refused").set(value)),
             tables: Mutex::new(loaded.tables),
             file: config.file.clone(),
         }
@@ -181,7 +183,7 @@ impl Issuers {
     /// Why keyward.toml as it was last read is not live, if it is not.
     #[must_use]
     pub fn refused(&self) -> Option<String> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.refused.cause()
     }
 
     /// Waits until the change that the log says is live is swapped in here.
@@ -203,15 +205,6 @@ impl Issuers {
     fn is_live(&self, digest: &[u8; 32]) -> bool {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).digest == *digest
     }
-}
-
-/// A record of keyward's own about its issuers.
-pub(super) fn draft(environment: &Environment, event: &str) -> Option<Draft> {
-    let mut draft = Draft::new(Kind::System, "keyward:System", "internal", environment.request_id().ok()?);
-    draft.outcome = Some(Outcome::Ok);
-    draft.principal = Some(SERVICE.to_owned());
-    draft.parameters.insert("event".to_owned(), Value::from(event));
-    Some(draft)
 }
 
 /// At most [`NAMED_MAX`] names; what is left out is one more entry that counts it.
@@ -236,10 +229,7 @@ impl Gateway {
         }
         let result = self.load_issuers(trigger).await;
         match &result {
-            Ok(()) => {
-                *self.issuers().refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                metrics::gauge!("keyward_issuers_refused").set(0.0);
-            }
+            Ok(()) => self.issuers().refused.clear(),
             Err(IssuersError::Unrecorded) => {}
             Err(error) => self.refuse_issuers(error.to_string()).await,
         }
@@ -260,7 +250,8 @@ impl Gateway {
             self.policies().serves_under(&loaded.policy_settings)?;
         }
         loaded.keep_keys(issuers);
-        let mut draft = draft(self.environment(), "issuers_changed").ok_or(IssuersError::Unrecorded)?;
+        let mut draft =
+            own::draft(self.environment(), SERVICE, "issuers_changed").map_err(|_| IssuersError::Unrecorded)?;
         let before = issuers.tables.lock().unwrap_or_else(PoisonError::into_inner).names.clone();
         let said = [
             ("config", Value::from(loaded.config_digest.as_str())),
@@ -291,7 +282,7 @@ impl Gateway {
     async fn change_issuers(&self, draft: Draft, change: Change) -> bool {
         let (request, since) = (draft.request.clone(), self.log().as_of());
         let changes = Changes { bumps: vec![ISSUERS], ..Changes::default() };
-        let event = Own::new(draft, Lane::Reserve);
+        let event = Own::new(draft);
         match self.log().commit_unhurried(event, changes, ReadSet::default()).await {
             Ok(committed) => {
                 self.apply(change, committed.locator().index.saturating_add(1)).await;
@@ -343,39 +334,11 @@ impl Gateway {
 
     /// Says once for each new cause that keyward.toml is not live: structured log, metric, record.
     async fn refuse_issuers(&self, text: String) {
-        let known = self.issuers().refused.lock().unwrap_or_else(PoisonError::into_inner).replace(text.clone());
-        metrics::gauge!("keyward_issuers_refused").set(1.0);
-        if known.as_ref() == Some(&text) {
+        if !self.issuers().refused.is_new(&text) {
             return;
         }
         tracing::error!(cause = text, "the issuers of keyward.toml are refused; those before them stand");
-        let cause: String = text.chars().take(512).collect();
-        let said = vec![("cause", Value::from(cause))];
+        let said = vec![("cause", own::cause(&text))];
         self.say(SERVICE, "issuers_refused", Some("issuers_refused"), said).await;
-    }
-
-    /// A record of keyward's own that changes nothing.
-    pub(super) async fn say(
-        &self,
-        principal: &str,
-        event: &str,
-        reason: Option<&str>,
-        said: Vec<(&str, Value)>,
-    ) -> bool {
-        let Some(mut draft) = draft(self.environment(), event) else {
-            return false;
-        };
-        draft.principal = Some(principal.to_owned());
-        if let Some(reason) = reason {
-            draft.outcome = Some(Outcome::Failed);
-            draft.reason = Some(reason.to_owned());
-        }
-        draft.parameters.extend(said.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Parameters>());
-        let recorded = Own::new(draft, Lane::Reserve);
-        let recorded = self.log().commit_unhurried(recorded, Changes::default(), ReadSet::default()).await.is_ok();
-        if !recorded {
-            tracing::error!(event, "an event of the gateway's own could not be recorded");
-        }
-        recorded
     }
 }

@@ -10,19 +10,25 @@ pub(super) mod actions;
 mod explained;
 
 use super::key_use::KeyGrants;
+use super::own::{self, Own};
+use super::refused_file::RefusedFile;
 use super::{history, replay};
 use crate::authz::{self, Finding, Owners, PolicySet, Settings};
 use arc_swap::ArcSwap;
-use keyward_audit::record::{Draft, Kind, Outcome, Parameters, Value};
+use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::{Family, Key, Write};
-use keyward_audit::{Changes, CommitError, Environment, Event, Generation, Lane, Log, ReadSet};
+use keyward_audit::{Changes, CommitError, Environment, Generation, Log, ReadSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Moved by every record that makes a revision live.
 pub const POLICY: Generation = Generation("policy");
+/// Who makes revisions live.
+const SERVICE: &str = "service/policy";
+/// What is said of a folder that is not live.
+const REFUSED: &str = "policy_refused";
 /// The row that names the live revision.
 pub(super) const LIVE: &[u8] = b"live";
 /// How long a request waits for a set that is already in the log to be swapped in.
@@ -83,23 +89,10 @@ pub struct Policies {
     live: ArcSwap<Live>,
     generation: watch::Sender<u64>,
     reloading: tokio::sync::Mutex<()>,
-    refused: Mutex<Option<String>>,
+    refused: RefusedFile,
     folder: PathBuf,
     settings: ArcSwap<Settings>,
     environment: Environment,
-}
-
-/// `policy_change`, with the texts that ride with it.
-struct PolicyChange(Draft);
-
-impl Event for PolicyChange {
-    fn draft(&self) -> &Draft {
-        &self.0
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Reserve
-    }
 }
 
 impl Policies {
@@ -138,7 +131,7 @@ impl Policies {
             live: ArcSwap::from_pointee(Live::new(set, generation)),
             generation: watch::Sender::new(generation),
             reloading: tokio::sync::Mutex::new(()),
-            refused: Mutex::new(None),
+            refused: RefusedFile::new(|value| metrics::gauge!("keyward_policy_refused").set(value)),
             folder,
             settings: ArcSwap::from_pointee(settings),
             environment,
@@ -158,7 +151,7 @@ impl Policies {
     /// Why the folder as it is now is not live, if it is not.
     #[must_use]
     pub fn refused(&self) -> Option<String> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.refused.cause()
     }
 
     /// The folder that is watched.
@@ -225,8 +218,7 @@ impl Policies {
             tracing::info!(revision = new.set.revision(), trigger, "a policy revision went live");
             self.swap_in(new.set, generation);
         }
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        metrics::gauge!("keyward_policy_refused").set(0.0);
+        self.refused.clear();
         Ok(())
     }
 
@@ -257,26 +249,17 @@ impl Policies {
 
     /// Says once for each new cause that the folder is not live: structured log, metric, record.
     async fn refuse(&self, log: &Log, text: String) {
-        let known = self.refused.lock().unwrap_or_else(PoisonError::into_inner).replace(text.clone());
-        metrics::gauge!("keyward_policy_refused").set(1.0);
-        if known.as_ref() == Some(&text) {
+        if !self.refused.is_new(&text) {
             return;
         }
         tracing::error!(cause = text, "the policy folder is refused; the set before it serves on");
-        let Ok(request) = self.environment.request_id() else {
+        let Ok(draft) = own::draft(&self.environment, SERVICE, REFUSED) else {
             return;
         };
-        let mut draft = Draft::new(Kind::System, "keyward:System", "internal", request);
-        draft.outcome = Some(Outcome::Failed);
-        draft.principal = Some("service/policy".to_owned());
-        draft.reason = Some("policy_refused".to_owned());
-        let cause: String = text.chars().take(512).collect();
-        draft.parameters = Parameters::from([
-            ("cause".to_owned(), Value::from(cause)),
-            ("event".to_owned(), Value::from("policy_refused")),
-            ("policy".to_owned(), Value::from(self.live().set.revision())),
-        ]);
-        if log.commit(PolicyChange(draft), Changes::default(), ReadSet::default()).await.is_err() {
+        let mut draft = own::failed(draft, REFUSED);
+        draft.parameters.insert("cause".to_owned(), own::cause(&text));
+        draft.parameters.insert("policy".to_owned(), Value::from(self.live().set.revision()));
+        if !own::record(log, draft).await {
             tracing::error!("that the policy folder is refused could not be recorded");
         }
     }
@@ -320,7 +303,7 @@ async fn go_live(
     let request = environment.request_id().map_err(|_| ReloadError::Unrecorded)?;
     let mut draft = Draft::new(Kind::PolicyChange, history::ACTION, "internal", request);
     draft.outcome = Some(Outcome::Ok);
-    draft.principal = Some("service/policy".to_owned());
+    draft.principal = Some(SERVICE.to_owned());
     let changes = history::changes(old.map_or(&[], PolicySet::files), set.files(), &new.owners);
     draft.parameters.insert("changes".to_owned(), changes);
     draft.parameters.insert("new".to_owned(), Value::from(set.revision()));
@@ -331,10 +314,8 @@ async fn go_live(
     let mut writes = replay::revision_rows(set, old);
     writes.push(Write { key: Key::new(Family::Texts, LIVE), value: Some(set.revision().as_bytes().to_vec()) });
     let reads = ReadSet { as_of: log.as_of(), rows: Vec::new(), generations: vec![(POLICY, generation)] };
-    match log
-        .commit_unhurried(PolicyChange(draft), Changes { writes, bumps: vec![POLICY], ..Changes::default() }, reads)
-        .await
-    {
+    let changes = Changes { writes, bumps: vec![POLICY], ..Changes::default() };
+    match log.commit_unhurried(Own::new(draft), changes, reads).await {
         Ok(committed) => Ok(committed.locator().index.saturating_add(1)),
         Err(CommitError::Conflict(_) | CommitError::TooLarge(_) | CommitError::Unavailable(..)) => {
             Err(ReloadError::Unrecorded)

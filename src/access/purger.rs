@@ -8,15 +8,16 @@
 //! If the process dies after a deletion was committed, the next one finds by a watermark that its bytes may still be there,
 //! and rewrites all values.
 
-use super::gateway::{Gateway, Own};
+use super::gateway::Gateway;
 use super::listing;
+use super::own::Own;
 use crate::secret::change::ending;
 use crate::secret::lookup::{self, Due};
 use crate::secret::row::SecretRow;
 use crate::secret::{SecretId, address};
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::{Family, Key, Snapshot, StoreError, Write};
-use keyward_audit::{Changes, CommitError, Generation, Lane, Log, ReadSet};
+use keyward_audit::{Changes, CommitError, Generation, Log, ReadSet};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -73,14 +74,11 @@ impl Leftovers {
         (std::mem::replace(&mut *deleted, Deleted { under_way, ..Deleted::default() }), under_way == 0)
     }
 
-    /// Notes of which secrets values were deleted.
-    pub(super) fn add(&self, secrets: impl IntoIterator<Item = SecretId>) {
-        self.locked().secrets.extend(secrets);
-    }
-
-    /// Notes that keys were deleted, or generations of them.
-    pub(super) fn add_keys(&self) {
-        self.locked().keys = true;
+    /// Notes what was deleted.
+    pub(super) fn add(&self, deletes: Deletes) {
+        let mut deleted = self.locked();
+        deleted.secrets.extend(deletes.secrets);
+        deleted.keys |= deletes.keys;
     }
 }
 
@@ -95,21 +93,31 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// The secrets of which `changes` deletes values.
-pub(super) fn deletes(changes: &Changes) -> Vec<SecretId> {
-    let deleted = changes.writes.iter().filter(|write| write.value.is_none() && write.key.family == Family::Secrets);
-    deleted.filter_map(|write| address::secret_of_value(&write.key.bytes)).collect()
+/// What a change deletes whose bytes are to leave the files.
+pub(super) struct Deletes {
+    /// Of which secrets values.
+    secrets: Vec<SecretId>,
+    /// Whether keys, or generations of them.
+    keys: bool,
 }
 
-/// Whether `changes` deletes keys, or generations of them.
-pub(super) fn deletes_keys(changes: &Changes) -> bool {
-    changes.writes.iter().any(|write| write.value.is_none() && write.key.family == Family::Keys)
+impl Deletes {
+    pub(super) fn of(changes: &Changes) -> Self {
+        let gone =
+            |family| changes.writes.iter().filter(move |write| write.value.is_none() && write.key.family == family);
+        let secrets = gone(Family::Secrets).filter_map(|write| address::secret_of_value(&write.key.bytes)).collect();
+        Self { secrets, keys: gone(Family::Keys).next().is_some() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.secrets.is_empty() && !self.keys
+    }
 }
 
 /// Writes on secrets and keys as they ride with a record.
 pub(super) fn changes(writes: Vec<Write>, indexed: Option<Key>) -> Changes {
     let mut changes = Changes { writes, bumps: Vec::new(), indexed: indexed.into_iter().collect() };
-    if deletes_keys(&changes) || !deletes(&changes).is_empty() {
+    if !Deletes::of(&changes).is_empty() {
         changes.bumps.push(DELETED);
     }
     if listing::moves_names(&changes) {
@@ -132,10 +140,10 @@ pub(super) fn draft(gateway: &Gateway, snapshot: &dyn Snapshot, row: &SecretRow)
 }
 
 /// A purge that is to be committed.
-struct Purge {
-    draft: Draft,
-    changes: Changes,
-    reads: ReadSet,
+pub(super) struct Purge {
+    pub(super) draft: Draft,
+    pub(super) changes: Changes,
+    pub(super) reads: ReadSet,
 }
 
 impl Gateway {
@@ -158,7 +166,7 @@ impl Gateway {
             };
             let before = purged;
             for due in &due {
-                purged += usize::from(self.purge_one(due).await);
+                purged += usize::from(self.carry_out(self.prepare(due)).await);
             }
             if due.len() < DUE_MAX || purged == before {
                 return purged;
@@ -166,8 +174,9 @@ impl Gateway {
         }
     }
 
-    async fn purge_one(&self, due: &Due) -> bool {
-        let purge = match self.prepare(due) {
+    /// Commits what a purge came to; whether it is done.
+    pub(super) async fn carry_out(&self, prepared: Result<Option<Purge>, StoreError>) -> bool {
+        let purge = match prepared {
             Ok(Some(purge)) => purge,
             Ok(None) => return false,
             Err(error) => {
@@ -176,21 +185,16 @@ impl Gateway {
                 return false;
             }
         };
-        let deleted = deletes(&purge.changes);
-        let own = Own::new(purge.draft, Lane::Reserve);
+        let deleted = Deletes::of(&purge.changes);
         let _under_way = self.leftovers().under_way();
-        match self.log().commit_unhurried(own, purge.changes, purge.reads).await {
-            Ok(_) => {
-                metrics::counter!("keyward_purged_total").increment(1);
-                self.leftovers().add(deleted);
-                true
-            }
-            Err(CommitError::Conflict(_) | CommitError::TooLarge(_)) => false,
-            Err(CommitError::Unavailable(..)) => {
-                self.leftovers().add(deleted);
-                false
-            }
+        let committed = self.log().commit_unhurried(Own::new(purge.draft), purge.changes, purge.reads).await;
+        if !matches!(committed, Err(CommitError::Conflict(_) | CommitError::TooLarge(_))) {
+            self.leftovers().add(deleted);
         }
+        if committed.is_ok() {
+            metrics::counter!("keyward_purged_total").increment(1);
+        }
+        committed.is_ok()
     }
 
     /// What a purge comes to on a snapshot; none if the secret does not wait for this deletion any more, or the clock is not
@@ -265,11 +269,11 @@ mod tests {
         let leftovers = Leftovers(Mutex::default());
         let under_way = leftovers.under_way();
         let another = leftovers.under_way();
-        leftovers.add_keys();
+        leftovers.add(Deletes { secrets: Vec::new(), keys: true });
         drop(another);
         let (deleted, is_all) = leftovers.take();
         assert!(deleted.keys && !is_all, "one was committed perhaps and is not among these");
-        leftovers.add_keys();
+        leftovers.add(Deletes { secrets: Vec::new(), keys: true });
         drop(under_way);
         let (deleted, is_all) = leftovers.take();
         assert!(deleted.keys && is_all);

@@ -4,8 +4,8 @@
 
 use super::attempt::{Ask, Refusal};
 use super::call::{Presented, Witness};
-use super::gateway::Own;
 use super::grant::{Denial, Failure};
+use super::own::Own;
 use crate::actions::{self, Action};
 use crate::authn::Authenticated;
 use crate::authz;
@@ -254,5 +254,5 @@ pub(super) fn summary(summary: &Summary, request: String) -> Own {
         ),
         ("rows".to_owned(), Value::List(summary.rows.iter().map(row).collect())),
     ]);
-    Own::new(draft, Lane::Nameless)
+    Own::nameless(draft)
 }

@@ -13,7 +13,7 @@ use super::gateway::Gateway;
 use super::question::Asked;
 use super::replay::text_key;
 use super::request::{Begin, SessionRequest};
-use super::secrets::internal;
+use super::secrets::{fields_of, internal};
 use crate::authn::{Authenticated, Parent};
 use crate::authz::{Code as Finding, SessionPolicy};
 use crate::error::{ApiError, Code};
@@ -22,7 +22,7 @@ use crate::principal::{Kind, Principal};
 use keyward_audit::Changes;
 use keyward_audit::record::{Draft, Value as RecordValue};
 use keyward_audit::store::{Family, Key, StoreError, Write};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 /// How long a session of a role lasts if nobody says, in seconds.
@@ -208,9 +208,5 @@ fn identity(gateway: &Gateway, asked: &Asked<'_>) -> Carried {
         "Arn": arn, "AccountId": account, "UserId": user, "PrincipalId": number, "Type": kind,
         "Principal": caller.principal.as_str(),
     });
-    let fields = match fields {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    };
-    Carried::Done(fields, Changes::default())
+    Carried::Done(fields_of(fields), Changes::default())
 }

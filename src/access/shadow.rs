@@ -12,15 +12,17 @@ mod decisions;
 
 pub(super) use decisions::list;
 
-use super::gateway::{Gateway, Own};
+use super::gateway::Gateway;
 use super::key_use::{self, KeyGrants};
+use super::own::{self, Own};
 use super::policies::{self, ReloadError, Trace};
+use super::refused_file::RefusedFile;
 use super::replay;
 use crate::authz::{self, Decision, Fault, PolicySet, Question, Settings, Verdict};
 use crate::config::Config;
 use arc_swap::ArcSwapOption;
 use keyward_audit::record::{self, Draft, Parameters, Value};
-use keyward_audit::{Changes, Lane, ReadSet};
+use keyward_audit::{Changes, ReadSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,8 +30,6 @@ use std::time::Duration;
 
 /// keyward at work on the set in the shadow, in records.
 const SERVICE: &str = "service/policy";
-/// Most characters of a cause in a record.
-const CAUSE_MAX: usize = 512;
 /// How long a start waits for the folder.
 const START_WAIT: Duration = Duration::from_secs(5);
 
@@ -88,7 +88,7 @@ pub(super) fn count(said: &[(&'static str, record::Decision)]) {
 pub struct Shadow {
     folder: Mutex<Option<PathBuf>>,
     candidate: ArcSwapOption<Candidate>,
-    refused: Mutex<Option<String>>,
+    refused: RefusedFile,
     reloading: tokio::sync::Mutex<()>,
 }
 
@@ -97,7 +97,7 @@ impl Shadow {
         Self {
             folder: Mutex::new(folder_of(config)),
             candidate: ArcSwapOption::empty(),
-            refused: Mutex::new(None),
+            refused: RefusedFile::new(|value| metrics::gauge!("keyward_policy_shadow_refused").set(value)),
             reloading: tokio::sync::Mutex::new(()),
         }
     }
@@ -179,8 +179,7 @@ impl Gateway {
                 if !shadow.is_live(set.revision()) {
                     self.begin_shadow(set, trigger).await?;
                 }
-                *shadow.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                metrics::gauge!("keyward_policy_shadow_refused").set(0.0);
+                shadow.refused.clear();
                 Ok(())
             }
             Err(findings) => {
@@ -204,8 +203,7 @@ impl Gateway {
 
     async fn end_shadow(&self, trigger: &'static str) -> Result<(), ReloadError> {
         let shadow = self.shadow();
-        *shadow.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        metrics::gauge!("keyward_policy_shadow_refused").set(0.0);
+        shadow.refused.clear();
         let Some(before) = shadow.candidate() else { return Ok(()) };
         let said = [("shadow", Value::from(before.set.revision())), ("trigger", Value::from(trigger))];
         self.record_shadow("shadow_ended", said.into(), Changes::default()).await?;
@@ -216,17 +214,11 @@ impl Gateway {
 
     /// Says once for each new cause that the folder in the shadow is refused: structured log, metric, record.
     async fn refuse_shadow(&self, text: String) {
-        let known = {
-            let mut refused = self.shadow().refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.replace(text.clone())
-        };
-        metrics::gauge!("keyward_policy_shadow_refused").set(1.0);
-        if known.as_ref() == Some(&text) {
+        if !self.shadow().refused.is_new(&text) {
             return;
         }
         tracing::error!(cause = text, "the policy folder in the shadow is refused; what was there before stays");
-        let cause: String = text.chars().take(CAUSE_MAX).collect();
-        let said = vec![("cause", Value::from(cause))];
+        let said = vec![("cause", own::cause(&text))];
         if self.record_shadow("shadow_refused", said, Changes::default()).await.is_err() {
             tracing::error!("that the policy folder in the shadow is refused could not be recorded");
         }
@@ -238,16 +230,14 @@ impl Gateway {
         said: Vec<(&str, Value)>,
         changes: Changes,
     ) -> Result<(), ReloadError> {
-        let mut draft = self.system(event).map_err(|_| ReloadError::Unrecorded)?;
-        draft.principal = Some(SERVICE.to_owned());
+        let mut draft = own::draft(self.environment(), SERVICE, event).map_err(|_| ReloadError::Unrecorded)?;
         if event == "shadow_refused" {
-            draft.outcome = Some(record::Outcome::Failed);
-            draft.reason = Some(event.to_owned());
+            draft = own::failed(draft, event);
         }
         let said = said.into_iter().map(|(name, value)| (name.to_owned(), value));
         draft.parameters.extend(said.collect::<Parameters>());
         draft.parameters.insert("policy".to_owned(), Value::from(self.policies().live().set.revision()));
-        let committed = self.log().commit_unhurried(Own::new(draft, Lane::Reserve), changes, ReadSet::default()).await;
+        let committed = self.log().commit_unhurried(Own::new(draft), changes, ReadSet::default()).await;
         committed.map(drop).map_err(|_| ReloadError::Unrecorded)
     }
 }

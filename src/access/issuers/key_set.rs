@@ -11,6 +11,7 @@
 use super::{SERVICE, named};
 use crate::access::call::Presented;
 use crate::access::gateway::{Gateway, OpenError};
+use crate::access::own;
 use crate::authn::remote::{FetchError, Remote};
 use crate::authn::{AuthenticateError, Authenticated, Cause};
 use crate::config;
@@ -266,7 +267,7 @@ async fn take(gateway: &Gateway, set: &KeySet, bytes: &[u8]) -> Result<(), Probl
     let only = |in_these: &[String], not_in: &[String]| -> Vec<String> {
         in_these.iter().filter(|kid| !not_in.contains(kid)).cloned().collect()
     };
-    let mut draft = super::draft(gateway.environment(), "issuer_keys").ok_or(Problem::Unrecorded)?;
+    let mut draft = own::draft(gateway.environment(), SERVICE, "issuer_keys").map_err(|_| Problem::Unrecorded)?;
     let digest = format!("sha256:{}", hex::encode(fetched.fingerprint().unwrap_or_default()));
     let said = [
         ("added", named(&only(&after, &before))),

@@ -7,7 +7,7 @@ use crate::access::gateway::Gateway;
 use crate::access::purger;
 use crate::access::question::Asked;
 use crate::access::request::KeyRequest;
-use crate::access::secrets::internal;
+use crate::access::secrets::{fields_of, internal};
 use crate::error::{ApiError, Code};
 use crate::keys::change::{KeyError, Maker};
 use crate::keys::rewrap::Rewrap;
@@ -16,7 +16,7 @@ use crate::secret::DataKeys;
 use keyward_audit::Changes;
 use keyward_audit::record::{Draft, INTEGER_MAX, Value as RecordValue};
 use keyward_audit::store::{Key, Snapshot, StoreError, Write};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 const DAY_S: u64 = 86_400;
 
@@ -75,7 +75,7 @@ impl Made {
         if changed {
             changes.bumps.push(KEYS);
         }
-        Carried::Done(fields(self.answer), changes)
+        Carried::Done(fields_of(self.answer), changes)
     }
 }
 
@@ -107,7 +107,7 @@ impl OnKeys<'_> {
         let counted = if page.is_empty() { DataKeys::default() } else { self.data_keys(None)? };
         let shown: Vec<Value> = page.iter().map(|key| shown(key, &counted)).collect();
         let answer = json!({"TotalCount": self.keyring.keys().count(), "Keys": shown});
-        Ok(Carried::Done(fields(answer), Changes::default()))
+        Ok(Carried::Done(fields_of(answer), Changes::default()))
     }
 
     /// DescribeKey
@@ -116,7 +116,7 @@ impl OnKeys<'_> {
             return Ok(Carried::Failed(error_of(&KeyError::NotFound)));
         };
         let counted = self.data_keys(Some(id))?;
-        Ok(Carried::Done(fields(shown(&key, &counted)), Changes::default()))
+        Ok(Carried::Done(fields_of(shown(&key, &counted)), Changes::default()))
     }
 
     /// CreateKey
@@ -174,7 +174,7 @@ impl OnKeys<'_> {
             "Remaining": rewrap.remaining,
             "Running": is_running,
         });
-        Ok(Carried::Done(fields(answer), changes))
+        Ok(Carried::Done(fields_of(answer), changes))
     }
 
     /// ScheduleKeyDeletion: the record says when the key is gone.
@@ -213,13 +213,6 @@ fn shown(key: &KeyInfo<'_>, counted: &DataKeys) -> Value {
         "Generation": key.newest.get(),
         "Generations": generations.collect::<Vec<Value>>(),
     })
-}
-
-fn fields(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
 }
 
 /// The one table from what a key refuses to error codes.

@@ -8,21 +8,14 @@
 //! since. It is asked again all the same: no value is ever lost with its key.
 
 use super::KEYS;
-use crate::access::gateway::{Gateway, Own};
-use crate::access::purger;
+use crate::access::gateway::Gateway;
+use crate::access::purger::{self, Purge};
 use crate::keys::{KeyId, deletion_row};
 use crate::secret::DataKeys;
 use crate::state::State;
+use keyward_audit::ReadSet;
 use keyward_audit::record::{Draft, Kind, Outcome, Value};
 use keyward_audit::store::{Family, StoreError};
-use keyward_audit::{Changes, CommitError, Lane, ReadSet};
-
-/// A purge that is to be committed.
-struct Purge {
-    draft: Draft,
-    changes: Changes,
-    reads: ReadSet,
-}
 
 impl Gateway {
     /// Carries out the deletions of keys that are due; answers how many.
@@ -40,30 +33,11 @@ impl Gateway {
 
     async fn purge_key(&self, id: &KeyId) -> bool {
         self.catch_up_keys();
-        let purge = match self.prepare_purge(id) {
-            Ok(Some(purge)) => purge,
-            Ok(None) => return false,
-            Err(error) => {
-                tracing::error!(%error, "the deletion of a key that is due cannot be carried out");
-                metrics::counter!("keyward_store_errors_total").increment(1);
-                return false;
-            }
-        };
-        let own = Own::new(purge.draft, Lane::Reserve);
-        let _under_way = self.leftovers().under_way();
-        match self.log().commit_unhurried(own, purge.changes, purge.reads).await {
-            Ok(_) => {
-                metrics::counter!("keyward_purged_total").increment(1);
-                self.leftovers().add_keys();
-                self.catch_up_keys();
-                true
-            }
-            Err(CommitError::Conflict(_) | CommitError::TooLarge(_)) => false,
-            Err(CommitError::Unavailable(..)) => {
-                self.leftovers().add_keys();
-                false
-            }
+        let purged = self.carry_out(self.prepare_purge(id)).await;
+        if purged {
+            self.catch_up_keys();
         }
+        purged
     }
 
     /// What the purge of a key comes to; none if it does not wait for its deletion any more, or the clock is not trusted any

@@ -8,16 +8,16 @@
 //! replaced or deleted meanwhile is not brought back, and nothing is wrapped under a key that an earlier record disabled.
 
 use super::KEYS;
-use crate::access::gateway::{Gateway, Own};
-use crate::access::issuers;
+use crate::access::gateway::Gateway;
+use crate::access::own::{self, Own};
 use crate::keys::rewrap::Rewrap;
 use crate::keys::{KeyGeneration, KeyId, Keyring};
 use crate::resource::SecretName;
 use crate::secret::row::SecretRow;
 use crate::secret::{DataKeys, address, lookup};
-use keyward_audit::record::{Draft, INTEGER_MAX, Outcome, Value};
+use keyward_audit::record::{Draft, INTEGER_MAX, Value};
 use keyward_audit::store::{Snapshot, StoreError, Write};
-use keyward_audit::{Changes, CommitError, Lane, ReadSet};
+use keyward_audit::{Changes, CommitError, ReadSet};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -164,7 +164,7 @@ impl Gateway {
             // Before its row is gone: nobody finds neither.
             self.keys().incomplete().note(&part.rewrap);
         }
-        match self.log().commit_unhurried(Own::new(draft, Lane::Reserve), changes, part.reads).await {
+        match self.log().commit_unhurried(Own::new(draft), changes, part.reads).await {
             Ok(_) => {
                 metrics::counter!("keyward_rewrapped_total").increment(done as u64);
                 if is_last { Went::Out } else { Went::On }
@@ -277,8 +277,7 @@ impl Part {
     /// The record: how many data keys of how many secrets it covers, from which to which, and what remains.
     fn draft(&self, gateway: &Gateway) -> Option<Draft> {
         let event = if self.is_last { "rewrap_done" } else { "rewrapped" };
-        let mut draft = issuers::draft(gateway.environment(), event)?;
-        draft.principal = Some(SERVICE.to_owned());
+        let mut draft = own::draft(gateway.environment(), SERVICE, event).ok()?;
         let number = |number: u64| Value::from(number.min(INTEGER_MAX));
         let rewrap = &self.rewrap;
         let said = [
@@ -294,8 +293,7 @@ impl Part {
         let said = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         draft.parameters.extend(said);
         if self.is_last && rewrap.failed > 0 {
-            draft.outcome = Some(Outcome::Failed);
-            draft.reason = Some("rewrap_incomplete".to_owned());
+            draft = own::failed(draft, "rewrap_incomplete");
         }
         Some(draft)
     }
