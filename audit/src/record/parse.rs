@@ -74,12 +74,6 @@ impl Record {
         &self.draft
     }
 
-    /// Gives up the record for its draft.
-    #[must_use]
-    pub fn into_draft(self) -> Draft {
-        self.draft
-    }
-
     /// Raised by every accepted loss.
     #[must_use]
     pub const fn epoch(&self) -> u32 {
