@@ -1,6 +1,7 @@
 //! F4: who is slow on purpose is ended, and holds up nobody else. A small count here; `KEYWARD_IDLE_CONNECTIONS` sets another.
 
 use super::read;
+use crate::backup::{copy_of, stalled};
 use crate::gateway::{TestGateway, wait_for};
 use crate::wire::Connection;
 use serde_json::json;
@@ -228,24 +229,17 @@ fn attack_f04_readers_that_read_nothing_and_idle_connections_delay_nobody() {
 
 #[test]
 fn attack_f04_who_stops_reading_a_file_holds_neither_its_copy_nor_the_stop() {
-    let gateway = gateway();
-    for number in 0..60 {
-        gateway.create(&format!("demo/large-{number}"), &"x".repeat(60_000));
-    }
-    let request = format!(
-        "POST /v1/CreateBackup HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}",
-        gateway.admin()
-    );
-    let mut stream = TcpStream::connect(gateway.address()).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.read_exact(&mut [0; 1024]).unwrap();
-    let copy = gateway.installation().path("data/.db.keyward-backup");
-    // It reads nothing any more, and goes after a while.
-    let leaving = thread::spawn(move || {
-        thread::park_timeout(Duration::from_millis(500));
-        drop(stream);
-    });
+    let gateway = TestGateway::builder().set("limits.answer_timeout_s", 1).start();
+    let (stream, copy) = (stalled(&gateway), copy_of(&gateway));
+    assert!(copy.exists(), "the file was sent as a whole");
     wait_for("the copy to be given up", || (!copy.exists()).then_some(()));
-    leaving.join().unwrap();
+    drop(stream);
     gateway.finish();
+    // Whom nothing else ends by then is ended by the stop.
+    let gateway = TestGateway::builder().set("server.stop_timeout_s", 1).start();
+    let (stream, copy) = (stalled(&gateway), copy_of(&gateway));
+    assert!(copy.exists(), "the file was sent as a whole");
+    gateway.finish();
+    assert!(!copy.exists(), "the copy was left behind");
+    drop(stream);
 }

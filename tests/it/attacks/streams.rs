@@ -1,6 +1,7 @@
 //! E4: a file that is on its way when its caller loses the right to it.
 
 use super::read;
+use crate::backup::copy_of;
 use crate::gateway::{TestGateway, wait_for};
 use crate::installation::Policies;
 use serde_json::json;
@@ -44,7 +45,7 @@ fn attack_e04_a_stream_ends_when_its_caller_is_revoked_or_loses_its_grant() {
         gateway.create(&format!("demo/large-{number}"), &"x".repeat(60_000));
     }
     let keeper = || gateway.token("keeper", &[], &[], 600);
-    let copy = gateway.installation().path("data/.db.keyward-backup");
+    let copy = copy_of(&gateway);
     // The copy is there while the file is on its way.
     let begun = || {
         let begun = Begun::new(&gateway, &keeper());
