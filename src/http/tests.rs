@@ -16,13 +16,14 @@ use actix_web::test::TestRequest;
 use actix_web::{FromRequest as _, HttpResponse, web};
 use futures_util::stream::pending;
 use keyward_audit::record::Value::Integer;
-use keyward_audit::record::{Decision, Kind, Outcome, Record};
-use keyward_audit::{Clock, Environment, Random, RandomError};
+use keyward_audit::record::{Decision, Draft, Kind, Outcome, Record};
+use keyward_audit::{Changes, Clock, Environment, Event, Lane, Random, RandomError, ReadSet};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::native;
+use crate::access::policies::POLICY;
 use crate::access::{Gateway, setup};
 use crate::authn::{DevIssuer, TokenRequest};
 use crate::authz::{PolicySet, read_folder};
@@ -30,15 +31,23 @@ use crate::cli::installed;
 use crate::clock::{self, SystemRandom};
 use crate::config::Config;
 
+/// How long keys are.
+const KEY_BYTES: usize = 32;
+
 /// The system's random source, which panics at the n-th time from now that it is asked, if it was told so.
 #[derive(Debug, Default)]
-struct Trap(AtomicUsize);
+struct Trap {
+    snaps: AtomicUsize,
+    /// Keys that were drawn.
+    keys: AtomicUsize,
+}
 
 impl Random for Trap {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        if self.0.load(Ordering::SeqCst) > 0 {
-            assert!(self.0.fetch_sub(1, Ordering::SeqCst) > 1, "the trap snaps");
+        if self.snaps.load(Ordering::SeqCst) > 0 {
+            assert!(self.snaps.fetch_sub(1, Ordering::SeqCst) > 1, "the trap snaps");
         }
+        self.keys.fetch_add(usize::from(bytes.len() == KEY_BYTES), Ordering::SeqCst);
         SystemRandom.fill(bytes)
     }
 }
@@ -63,6 +72,19 @@ impl Clock for TrapClock {
 
     fn monotonic_us(&self) -> u64 {
         self.0.monotonic_us()
+    }
+}
+
+/// A record that moves the generation of the live policies, which stay those that they are.
+struct Moved(Draft);
+
+impl Event for Moved {
+    fn draft(&self) -> &Draft {
+        &self.0
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Reserve
     }
 }
 
@@ -205,9 +227,9 @@ fn attack_f07_a_panic_in_a_handler_is_answered_500_and_recorded_and_the_worker_l
         // Ids of requests are drawn for many at a time; from now on it is the id of the secret: within the call.
         assert_eq!(scene.call("ListSecrets", &json!({})).await.status, 200);
         for (panics, name) in [(1, "demo/one"), (2, "demo/two")] {
-            scene.trap.0.store(1, Ordering::SeqCst);
+            scene.trap.snaps.store(1, Ordering::SeqCst);
             let reply = scene.call("CreateSecret", &secret(name)).await;
-            assert_eq!(scene.trap.0.load(Ordering::SeqCst), 0, "it did not panic");
+            assert_eq!(scene.trap.snaps.load(Ordering::SeqCst), 0, "it did not panic");
             assert_eq!((reply.status, reply.code()), (500, "InternalError"));
             assert_eq!(reply.body["Error"]["Message"], "the request could not be served");
             let record = reply.record.unwrap();
@@ -220,6 +242,27 @@ fn attack_f07_a_panic_in_a_handler_is_answered_500_and_recorded_and_the_worker_l
             assert_eq!((missing.status, missing.code()), (404, "ResourceNotFound"), "nothing was made");
             assert_eq!(scene.call("CreateSecret", &secret(name)).await.status, 200, "the next call is served");
         }
+    });
+}
+
+#[test]
+fn i13_what_is_sent_back_each_time_is_decided_again_five_times_and_then_given_up() {
+    scene(async |scene| {
+        let drawn = || scene.trap.keys.load(Ordering::SeqCst);
+        let before = drawn();
+        assert_eq!(scene.call("CreateSecret", &secret("demo/one")).await.status, 200);
+        assert_eq!(drawn() - before, 1, "a decision on a creation draws one key");
+        let mut draft = Draft::new(Kind::System, "keyward:System", "internal", scene.gateway.request_id().unwrap());
+        draft.outcome = Some(Outcome::Ok);
+        draft.principal = Some("service/policy".to_owned());
+        let changes = Changes { bumps: vec![POLICY], ..Changes::default() };
+        let moved = scene.gateway.log().commit(Moved(draft), changes, ReadSet::default()).await;
+        assert!(moved.is_ok());
+        let before = drawn();
+        let reply = scene.call("CreateSecret", &secret("demo/two")).await;
+        assert_eq!((reply.status, reply.code()), (503, "ServiceUnavailable"));
+        assert_eq!(reply.record.unwrap().reason(), Some("contention"));
+        assert_eq!(drawn() - before, 1 + 5);
     });
 }
 
