@@ -165,7 +165,7 @@ fn free_port() -> SocketAddr {
 
 /// What `keyward serve` runs.
 fn serve(config: &Config) {
-    telemetry::start_logs();
+    telemetry::start_logs().expect("a filter of logs");
     let metrics = telemetry::start_metrics().expect("a recorder");
     let served = actix_web::rt::System::new().block_on(async {
         let gateway = Gateway::open(config, clock::system()).await.expect("a gateway");

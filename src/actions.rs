@@ -337,6 +337,19 @@ pub fn bundle(name: &str) -> Option<&'static Bundle> {
     BUNDLES.iter().find(|bundle| bundle.name == name)
 }
 
+/// What records of keyward's own doing have as their action, and those of a call whose action nobody knows. No policy is asked
+/// about them.
+pub const OWN: [&str; 8] = [
+    "keyward:System",
+    "keyward:PolicyChange",
+    "keyward:Purge",
+    "keyward:Summary",
+    "keyward:Seal",
+    "keyward:ClockStep",
+    "keyward:Loss",
+    "keyward:Unknown",
+];
+
 /// The action that a door's operation name stands for.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Action> {

@@ -10,6 +10,7 @@ mod backup;
 mod client;
 mod core_dumps;
 mod doctor;
+mod help;
 #[cfg(test)]
 mod help_tests;
 mod import;
@@ -24,17 +25,20 @@ mod prompt;
 mod run;
 mod secret;
 mod serve;
+mod space;
+mod stdout;
 mod token;
 
 use crate::access::setup;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::keys::Candidates;
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(test)]
 pub(crate) use init::installed;
 use output::{Format, Output};
 use serde_json::json;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,7 +47,7 @@ use std::process::ExitCode;
 /// A service shows its token and asks for a secret. What it may have is written in policy files; every access, allowed or
 /// not, leaves a record in a log that nobody can change unseen.
 #[derive(Parser)]
-#[command(name = "keyward", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "keyward", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "First steps:
   keyward init --dir try --dev
   export KEYWARD_CONFIG=try/keyward.toml
@@ -99,7 +103,7 @@ It stays in the foreground and logs JSON lines to standard error.")]
   keyward doctor --ready      # for health checks
 
 Changes nothing and prints no secret. A running gateway is looked at as it lies there, and asked for /readyz: by its Unix socket if it has one, \
-        else at its address.")]
+        else at its address. With --ready a configuration that cannot be used is a warning, and the gateway is asked at KEYWARD_ADDR.")]
     Doctor {
         /// Only ask the running gateway whether it is ready
         #[arg(long)]
@@ -171,39 +175,58 @@ impl Context {
     /// # Errors
     /// There is none where it was sought, or it is not understood.
     fn load_config(&self) -> anyhow::Result<Config> {
-        if !self.config.exists() {
-            anyhow::bail!(
+        Config::load(&self.config).map_err(|error| match error {
+            ConfigError::Unreadable { cause, .. } if cause.kind() == ErrorKind::NotFound => anyhow::anyhow!(
                 "there is no `{}`: name the configuration by --config FILE or KEYWARD_CONFIG, or make one by \
                  `keyward init --dir DIR`",
                 self.config.display()
-            );
-        }
-        Ok(Config::load(&self.config)?)
+            ),
+            other => other.into(),
+        })
     }
 }
 
 /// Reads the arguments, does what they say, and answers the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match arguments() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and versions go to standard output and are no failure.
-            let code = if error.use_stderr() { 2 } else { 0 };
-            let _closed_pipe = error.print();
-            return ExitCode::from(code);
+            let written = error.print();
+            if error.use_stderr() {
+                return ExitCode::from(2);
+            }
+            // Help and versions are no failure.
+            stdout::note(written);
+            return ExitCode::from(written_or(&Output::new(Format::Table), 0));
         }
     };
     let config = client::given(cli.config.as_deref(), "KEYWARD_CONFIG");
     let config = config.unwrap_or_else(|| Path::new("keyward.toml").to_owned());
     let context = Context { config, server: cli.server, output: Output::new(cli.output) };
-    match run(cli.verb, &context) {
-        Ok(code) => code,
-        Err(failure) => report(&context.output, failure),
+    let code = run(cli.verb, &context).map_or_else(|failure| report(&context.output, failure), |()| 0);
+    ExitCode::from(written_or(&context.output, code))
+}
+
+/// What this program was started with.
+fn arguments() -> Result<Cli, clap::Error> {
+    let mut command = help::flowing(Cli::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// The exit code of a verb that ended with `code`, unless what it had to say could not be written.
+fn written_or(output: &Output, code: u8) -> u8 {
+    match stdout::failure() {
+        None => code,
+        Some(error) => {
+            output.error(&json!({ "error": format!("cannot write the output: {error}") }), None);
+            if code == 0 { 1 } else { code }
+        }
     }
 }
 
-fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
+fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
     match verb {
         Verb::Init(init) => init.run(context)?,
         Verb::Serve => serve::run(context)?,
@@ -221,7 +244,7 @@ fn run(verb: Verb, context: &Context) -> Result<ExitCode, Failure> {
         Verb::Completions(completions) => completions.run()?,
         Verb::Man(pages) => pages.run(&context.output)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The root keys that a configuration names. From here on the process leaves no core dump.
@@ -230,7 +253,7 @@ fn root_keys(config: &Config) -> anyhow::Result<Candidates> {
     Ok(setup::root_keys(config)?)
 }
 
-fn report(output: &Output, failure: Failure) -> ExitCode {
+fn report(output: &Output, failure: Failure) -> u8 {
     let (code, text) = match failure {
         Failure::Failed(error) => (1, format!("{error:#}")),
         Failure::Usage(text) => (2, text),
@@ -239,15 +262,10 @@ fn report(output: &Output, failure: Failure) -> ExitCode {
         Failure::Refused(refused) => return report_refusal(output, &refused),
     };
     output.error(&json!({ "error": text }), None);
-    ExitCode::from(code)
+    code
 }
 
-fn report_refusal(output: &Output, refused: &client::Refused) -> ExitCode {
-    let hint = advice::on(refused);
-    let error = json!({
-        "error": refused.to_string(), "code": refused.code, "message": refused.message,
-        "status": refused.status, "request": refused.request, "hint": hint,
-    });
-    output.error(&error, hint.as_deref());
-    ExitCode::from(if matches!(refused.status, 401 | 403) { 3 } else { 1 })
+fn report_refusal(output: &Output, refused: &client::Refused) -> u8 {
+    output.refusal(&refused.to_string(), refused);
+    if refused.is_denial() { 3 } else { 1 }
 }

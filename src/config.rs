@@ -16,6 +16,8 @@ pub const DEV_ISSUER: &str = include_str!("config/dev-issuer.toml");
 
 /// The `iss` of that table.
 pub const DEV_ISS: &str = "https://keyward.local/dev";
+/// Characters of a line of the file that an error shows.
+const LINE_SHOWN: usize = 80;
 
 /// Why a configuration is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -273,6 +275,17 @@ section! {
     }
 }
 
+/// Where and what, without the lines and arrows that TOML's reader draws.
+fn in_one_line(text: &str, error: &toml::de::Error) -> String {
+    let what = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((before, after)) = error.span().and_then(|span| text.split_at_checked(span.start)) else { return what };
+    let number = before.matches('\n').count().saturating_add(1);
+    let begun = before.rsplit('\n').next().unwrap_or_default();
+    let line = format!("{begun}{}", after.lines().next().unwrap_or_default());
+    let shown: String = line.trim().chars().take(LINE_SHOWN).collect();
+    format!("line {number}, column {}, `{shown}`: {what}", begun.chars().count().saturating_add(1))
+}
+
 impl Config {
     /// Reads and checks a configuration file.
     ///
@@ -281,10 +294,8 @@ impl Config {
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable { path: file.to_owned(), cause })?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
-            path: file.to_owned(),
-            text: error.to_string().trim().to_owned(),
-        })?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Syntax { path: file.to_owned(), text: in_one_line(&text, &error) })?;
         config.file = file.to_owned();
         config.digest = format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())));
         config.check()?;

@@ -1,6 +1,7 @@
 //! `keyward accesskey ...`: the access keys of a principal, for clients that sign their requests.
 
 use super::client::Client;
+use super::output::Column;
 use super::{Context, Failure, output};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -110,6 +111,10 @@ fn create(context: &Context, answer: &Value) {
 
 fn list(context: &Context, answer: &Value) {
     let rows = answer.get("AccessKeys").and_then(Value::as_array).cloned().unwrap_or_default();
-    let columns = [("access key", "/AccessKeyId"), ("status", "/Status"), ("created", "/CreateTime")];
+    let columns = [
+        Column::name("access key", "/AccessKeyId"),
+        Column::whole("status", "/Status"),
+        Column::whole("created", "/CreateTime"),
+    ];
     context.output.rows(&columns, &rows);
 }

@@ -1,19 +1,16 @@
 //! `keyward audit ...`: the trail of a running gateway, and the log of a stopped one.
 
 mod acceptance;
+mod query;
 mod verification;
 
 pub(super) use verification::vkey;
 
 use super::client::Client;
-use super::instant::{self, When, when};
-use super::output::Column;
 use super::prompt::Sure;
 use super::{Context, Failure, output};
-use crate::actions::{self, Action};
-use crate::clock;
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use std::io::Write as _;
@@ -27,7 +24,7 @@ pub(super) enum Audit {
   keyward audit query --principal user/corp/alice --decision deny
   keyward audit query --resource prod/db --start-time 7d
   keyward --output json audit query --start-time 2027-01-31 --all >records.jsonl      # whole records")]
-    Query(Box<Query>),
+    Query(Box<query::Query>),
     /// Write the whole log to a file that keyward-audit-verify checks offline
     #[command(after_help = "Examples:
   keyward audit export --out log.export
@@ -82,53 +79,6 @@ terminal it asks first.")]
     },
 }
 
-/// Filters, ANDed.
-#[derive(Args)]
-pub(super) struct Query {
-    /// Who: user/<issuer>/<sub>, service/<name>, ...
-    #[arg(long, value_name = "PRINCIPAL")]
-    principal: Option<String>,
-    /// An issuer's exact `iss`
-    #[arg(long, value_name = "ISS")]
-    issuer: Option<String>,
-    /// A qualified group, group/<issuer>/<group>
-    #[arg(long, value_name = "GROUP")]
-    group: Option<String>,
-    /// One secret, by name or as six segments
-    #[arg(long, value_name = "NAME", conflicts_with = "resource_prefix")]
-    resource: Option<String>,
-    /// Secrets whose names start so
-    #[arg(long, value_name = "PREFIX")]
-    resource_prefix: Option<String>,
-    /// An action, as GetSecretValue or ssm:GetSecretValue
-    #[arg(long, value_name = "ACTION")]
-    action: Option<String>,
-    /// allow, deny or error
-    #[arg(long, value_name = "DECISION", value_parser = ["allow", "deny", "error"])]
-    decision: Option<String>,
-    /// ok, denied, failed, pending or unknown
-    #[arg(long, value_name = "OUTCOME", value_parser = ["ok", "denied", "failed", "pending", "unknown"])]
-    outcome: Option<String>,
-    /// From this time on, as 2027-01-31 or 2027-01-31T12:00:00Z, or so long ago as 2h or 7d
-    #[arg(long, value_name = "TIME", value_parser = when)]
-    start_time: Option<When>,
-    /// Before this time
-    #[arg(long, value_name = "TIME", value_parser = when)]
-    end_time: Option<When>,
-    /// From this index on
-    #[arg(long, value_name = "INDEX")]
-    start_index: Option<u64>,
-    /// Before this index
-    #[arg(long, value_name = "INDEX")]
-    end_index: Option<u64>,
-    /// Records of one page (1 to 200)
-    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
-    limit: u64,
-    /// Follow the pages to the end
-    #[arg(long)]
-    all: bool,
-}
-
 impl Audit {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
@@ -142,93 +92,6 @@ impl Audit {
                 acceptance::accept_loss(context, &reason)
             }
         }
-    }
-}
-
-impl Query {
-    fn run(self, context: &Context) -> Result<(), Failure> {
-        let client = Client::new(context)?;
-        let mut parameters = self.parameters();
-        let mut shown = 0_usize;
-        loop {
-            let page = client.call("SearchRecords", &Value::Object(parameters.clone()))?;
-            let records = page.get("Records").and_then(Value::as_array).cloned().unwrap_or_default();
-            shown = shown.saturating_add(records.len());
-            show(context, records);
-            let next = page.get("NextCursor").and_then(Value::as_str).unwrap_or_default().to_owned();
-            if next.is_empty() || !self.all {
-                let more = if next.is_empty() { "" } else { "; more with --all or a larger --limit" };
-                context.output.say(&format!("{shown} records{more}"));
-                return Ok(());
-            }
-            parameters.insert("Cursor".to_owned(), Value::from(next));
-        }
-    }
-
-    fn parameters(&self) -> Map<String, Value> {
-        let full_name = |action: &String| actions::by_name(action).map_or_else(|| action.clone(), Action::full_name);
-        let action = self.action.as_ref().map(full_name);
-        let texts = [
-            ("Principal", &self.principal),
-            ("Issuer", &self.issuer),
-            ("Group", &self.group),
-            ("Resource", &self.resource),
-            ("ResourcePrefix", &self.resource_prefix),
-            ("Action", &action),
-            ("Decision", &self.decision),
-            ("Outcome", &self.outcome),
-        ];
-        let now_s = clock::system().clock.wall_us() / 1_000_000;
-        let time = |when: Option<When>| when.map(|when| when.at_s(now_s));
-        let numbers = [
-            ("StartTime", time(self.start_time)),
-            ("EndTime", time(self.end_time)),
-            ("StartIndex", self.start_index),
-            ("EndIndex", self.end_index),
-            ("Limit", Some(self.limit)),
-        ];
-        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::from(text.as_deref()?))));
-        let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), Value::from(number?))));
-        texts.chain(numbers).collect()
-    }
-}
-
-/// Whole records for programs; for people what happened, in a line each.
-fn show(context: &Context, mut records: Vec<Value>) {
-    if !context.output.is_json() {
-        records.iter_mut().for_each(make_readable);
-    }
-    let columns = [
-        Column::whole("index", "/index"),
-        Column::whole("time", "/shown_time"),
-        Column::name("principal", "/principal"),
-        Column::name("action", "/shown_action"),
-        Column::name("secret", "/shown_name"),
-        Column::spare("version", "/secret_version"),
-        ("result", "/shown_result").into(),
-    ];
-    context.output.rows(&columns, &records);
-}
-
-fn make_readable(record: &mut Value) {
-    let time = record.get("time").and_then(Value::as_u64).map(|time| instant::utc(time / 1_000_000));
-    let word = |field: &str| record.get(field).and_then(Value::as_str).unwrap_or_default();
-    // Operations have one name across services.
-    let action = word("action").rsplit(':').next().map(str::to_owned);
-    // The name alone: the five segments before it are the same for every secret of this gateway.
-    let name = word("resource").splitn(5, '/').nth(4).map(str::to_owned);
-    let result = match (word("decision"), word("outcome"), word("reason")) {
-        ("allow", "ok", "") => "allow".to_owned(),
-        ("", outcome, "") => outcome.to_owned(),
-        ("", outcome, reason) => format!("{outcome} ({reason})"),
-        (decision, outcome, "") => format!("{decision} ({outcome})"),
-        (decision, _, reason) => format!("{decision} ({reason})"),
-    };
-    if let Some(object) = record.as_object_mut() {
-        object.insert("shown_time".to_owned(), Value::from(time));
-        object.insert("shown_action".to_owned(), Value::from(action));
-        object.insert("shown_name".to_owned(), Value::from(name));
-        object.insert("shown_result".to_owned(), Value::from(result));
     }
 }
 

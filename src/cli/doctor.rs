@@ -6,6 +6,7 @@
 mod files;
 mod inside;
 mod process;
+mod remedy;
 mod validity;
 
 use super::{Context, Failure};
@@ -97,8 +98,13 @@ impl Findings {
 pub(super) fn run(context: &Context, ready: bool) -> Result<(), Failure> {
     let mut found = Findings::default();
     match Config::load(&context.config) {
-        Ok(config) if ready => process::readiness(context, &config, &mut found),
+        Ok(config) if ready => process::readiness(context, &process::place(&context.server, &config), &mut found),
         Ok(config) => look(context, &config, &mut found),
+        Err(error) if ready => {
+            // A gateway that runs has read the file as it was.
+            found.warn("configuration", error.to_string(), "correct it before the next start");
+            process::readiness(context, &context.server.addr(), &mut found);
+        }
         Err(error @ ConfigError::Unreadable { .. }) => found.unchecked(
             "configuration",
             error.to_string(),
@@ -126,7 +132,7 @@ fn look(context: &Context, config: &Config, found: &mut Findings) {
     inside::policies(config, found);
     validity::look(config, found);
     if running.is_some() {
-        process::readiness(context, config, found);
+        process::readiness(context, &process::place(&context.server, config), found);
     }
 }
 

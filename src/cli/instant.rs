@@ -3,6 +3,9 @@
 /// What a value of `--…-at`, `--…-before` and `--…-time` may look like.
 const FORMS: &str = "it is no time such as 2027-01-31, 2027-01-31T12:00:00Z or 1801353600 (epoch seconds)";
 
+/// The last second of the year 9999.
+const LATEST_S: u64 = 253_402_300_799;
+
 /// A time that may be told by how long ago it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
@@ -31,7 +34,8 @@ pub(super) fn time(text: &str) -> Result<u64, String> {
     let day = || text.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|day| day.and_utc().timestamp());
     let seconds = || text.parse::<i64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     let found = instant.ok().or_else(day).or_else(seconds).and_then(|seconds| u64::try_from(seconds).ok());
-    found.ok_or_else(|| FORMS.to_owned())
+    // Whoever writes more means milliseconds, or the microseconds of records.
+    found.filter(|seconds| *seconds <= LATEST_S).ok_or_else(|| FORMS.to_owned())
 }
 
 /// A time, or how long ago it was: `90s`, `15m`, `2h`, `7d`.
@@ -67,7 +71,7 @@ pub(in crate::cli) fn utc(seconds: u64) -> String {
 
 /// Whether a field of an answer holds epoch seconds, by its name.
 pub(super) fn is_time(field: &str) -> bool {
-    let ends = ["Time", "At", "Date", "_at", "_time", "IssuedBefore", "taken"];
+    let ends = ["Time", "At", "Date", "_at", "_time", "IssuedBefore", "taken", "last"];
     ends.iter().any(|end| field.ends_with(end))
 }
 
@@ -94,7 +98,7 @@ mod tests {
         assert_eq!(time("2027-01-31"), Ok(noon - 43_200));
         assert_eq!(time(&noon.to_string()), Ok(noon));
         assert_eq!(utc(noon), "2027-01-31 12:00:00Z");
-        for wrong in ["tomorrow", "2027-02-30", "1960-01-01", "-5", "+5", "", "2027-01-31 12:00:00"] {
+        for wrong in ["tomorrow", "2027-02-30", "1960-01-01", "1795313400000", "-5", "+5", "", "2027-01-31 12:00:00"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }
     }

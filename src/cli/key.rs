@@ -1,6 +1,7 @@
 //! `keyward key ...`: the key-encryption keys of a running gateway.
 
 use super::client::Client;
+use super::output::Column;
 use super::{Context, Failure, instant, output};
 use anyhow::bail;
 use clap::Subcommand;
@@ -210,12 +211,12 @@ fn list(context: &Context, client: &Client, offset: u64, limit: u64) -> Result<(
     let rows = answer.get("Keys").and_then(Value::as_array).cloned().unwrap_or_default();
     let rows: Vec<Value> = rows.into_iter().map(|row| with_data_keys(context, row)).collect();
     let columns = [
-        ("key", "/KeyId"),
-        ("status", "/Status"),
-        ("created", "/CreateTime"),
-        ("generation", "/Generation"),
-        ("data keys", "/DataKeys"),
-        ("deleted", "/DeletionDate"),
+        Column::name("key", "/KeyId"),
+        Column::whole("status", "/Status"),
+        Column::whole("created", "/CreateTime"),
+        Column::spare("generation", "/Generation"),
+        Column::spare("data keys", "/DataKeys"),
+        Column::whole("deleted", "/DeletionDate"),
     ];
     context.output.rows(&columns, &rows);
     let total = answer.get("TotalCount").and_then(Value::as_u64).unwrap_or_default();
@@ -235,7 +236,11 @@ fn describe(context: &Context, answer: &Value) -> Result<(), Failure> {
         fields.remove("Generations");
     }
     context.output.object(&head);
-    let columns = [("generation", "/Generation"), ("created", "/CreateTime"), ("data keys", "/DataKeys")];
+    let columns = [
+        Column::whole("generation", "/Generation"),
+        Column::whole("created", "/CreateTime"),
+        Column::whole("data keys", "/DataKeys"),
+    ];
     context.output.rows(&columns, &generations);
     Ok(())
 }

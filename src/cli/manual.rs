@@ -1,14 +1,13 @@
 //! Completions for shells, and man pages: both from the same definition of the verbs that `--help` shows.
 
 use super::output::Output;
-use super::{Cli, Failure};
+use super::{Cli, Failure, stdout};
 use anyhow::Context as _;
 use clap::{Args, Command, CommandFactory as _, ValueEnum};
 use clap_complete::aot::{Bash, Fish, Zsh, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What the program is called.
@@ -48,7 +47,8 @@ pub(super) struct Pages {
 
 impl Completions {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        Ok(std::io::stdout().lock().write_all(&script(self.shell))?)
+        stdout::bytes(&script(self.shell));
+        Ok(())
     }
 }
 

@@ -1,7 +1,9 @@
 //! How verbs speak: tables for people, JSON lines for programs; errors on standard error. What programs get is the answer as
 //! it came: nothing in it is shortened, renamed or made readable.
 
-use super::instant;
+use super::client::Refused;
+pub(super) use super::stdout::line;
+use super::{advice, instant};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, presets};
@@ -195,6 +197,16 @@ impl Output {
         };
     }
 
+    /// What a gateway refused: `text` for people, and everything about it for programs.
+    pub(super) fn refusal(&self, text: &str, refused: &Refused) {
+        let hint = advice::on(refused);
+        let error = serde_json::json!({
+            "error": text, "code": refused.code, "message": refused.message,
+            "status": refused.status, "request": refused.request, "hint": hint,
+        });
+        self.error(&error, hint.as_deref());
+    }
+
     /// An error, in one line on standard error, and what to do about it in another.
     pub(super) fn error(&self, error: &Value, hint: Option<&str>) {
         let mut to = std::io::stderr().lock();
@@ -265,11 +277,6 @@ fn flowing(fields: impl Iterator<Item = String>, width: usize) -> String {
         }
     }
     shown
-}
-
-/// Writes a line; a reader that has left is no failure.
-pub(super) fn line(text: &str) {
-    let _closed_pipe = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 /// A field's value as a table shows it: times are told from other numbers by the field's name.

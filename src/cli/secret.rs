@@ -414,7 +414,11 @@ impl Secret {
                 ("TagResource", with_tags(json!({"SecretName": name}), &tags)?, sentence)
             }
             Self::Untag { name, keys } => {
-                let sentence = format!("took {} off `{name}`", keys.join(", "));
+                if let Some(pair) = keys.iter().find(|key| key.contains('=')) {
+                    return Err(Failure::Usage(format!("`{pair}` is no key: give only the key of the tag")));
+                }
+                // Whether they were there is not answered.
+                let sentence = format!("`{name}` has no tag `{}` any more", keys.join("`, `"));
                 ("UntagResource", json!({"SecretName": name, "TagKeys": keys}), sentence)
             }
             Self::Enable { name } => {

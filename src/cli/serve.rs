@@ -3,7 +3,7 @@
 //! SECURITY: before anything secret is read, the process gives up core dumps: no file, nothing handed to a collector, and no
 //! other process of the same user may read its memory.
 
-use super::{Context, Failure, core_dumps};
+use super::{Context, Failure, core_dumps, space};
 use crate::access::Gateway;
 use crate::clock;
 use crate::{authn, http, telemetry, traces};
@@ -14,14 +14,15 @@ use std::sync::Arc;
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     core_dumps::forbid().context("cannot switch core dumps off")?;
     let config = context.load_config()?;
-    telemetry::start_logs();
+    telemetry::start_logs()?;
     allow_open_files();
     let metrics = telemetry::start_metrics()?;
     authn::self_test()?;
     // Outlives the threads that serve: what is left is sent when it is dropped.
     let _traces = traces::start(&config)?;
     actix_web::rt::System::new().block_on(async {
-        let gateway = Gateway::open(&config, clock::system()).await?;
+        let gateway =
+            Gateway::open(&config, clock::system()).await.map_err(|error| space::named(error.into(), &config))?;
         let listen = config.server.listen;
         let served = http::server::serve(Arc::clone(&gateway), &config, metrics).await;
         if served.is_err() {

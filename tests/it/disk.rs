@@ -147,3 +147,15 @@ fn i09_attack_g02_each_level_of_free_space_refuses_what_it_must_and_ends_by_itse
     let (_, trail) = scene.end();
     assert!(trail.events("audit_stopped") == 1, "{}", trail.events("audit_stopped"));
 }
+
+#[test]
+fn a_start_that_fails_on_a_full_disk_names_the_disk() {
+    let Some(disk) = SmallDisk::mount(640) else { return };
+    let installation = installation_on(&disk);
+    let _filler = disk.fill();
+    let Err(refused) = TestGateway::try_of(installation) else { panic!("it started") };
+    assert_eq!(refused.code, 1, "{}", refused.text);
+    let last = refused.text.lines().last().unwrap();
+    assert!(last.starts_with("error: ") && last.contains(&disk.path().display().to_string()), "{}", refused.text);
+    assert!(last.contains("MiB free"), "{}", refused.text);
+}

@@ -113,6 +113,15 @@ fn a_running_gateway_is_looked_at_and_asked() {
         Ran::from(command.output().unwrap()).code
     };
     assert_eq!(ready(&["doctor", "--ready"]), 0);
+    // What the file says by now is for the next start.
+    let file = gateway.installation().path("keyward.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "[server\n").unwrap();
+    assert_eq!(ready(&["doctor", "--ready"]), 0);
+    assert_eq!(ready(&["doctor"]), 4);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(ready(&["doctor", "--ready"]), 0);
+    fs::write(&file, text).unwrap();
     let said = ask();
     assert_eq!(said.code, 0, "{}", said.out);
     assert!(said.says(&format!("process {} has the store open", gateway.pid())), "{}", said.out);
@@ -284,4 +293,62 @@ fn what_cannot_be_looked_at_is_said_with_exit_1() {
     fs::remove_file(installation.path("keyward.toml")).unwrap();
     let said = ask(&installation);
     assert_eq!((said.code, said.checks("unchecked")), (1, vec!["configuration"]), "{}", said.out);
+}
+
+/// What was found in that state by a check, with what to do about it.
+fn advice(said: &Said, check: &str) -> String {
+    let of = said.findings.iter().filter(|finding| finding["check"] == check && finding["state"] != "ok");
+    of.map(|finding| format!("{} -> {}\n", finding["what"], finding["advice"])).collect()
+}
+
+#[test]
+fn the_advice_is_for_the_fault_that_was_found() {
+    let whole = used();
+    let damaged = |damage: fn(&Installation)| {
+        let broken = whole.copy();
+        damage(&broken);
+        ask(&broken)
+    };
+    let open = damaged(|kw| chmod(&kw.path("keys/root.key"), 0o644));
+    assert!(advice(&open, "keys").contains("chmod 600") && !advice(&open, "keys").contains("restore"), "{}", open.out);
+    let gone = damaged(|kw| fs::remove_file(kw.path("keys/root.key")).unwrap());
+    assert!(advice(&gone, "keys").contains("restore the root key"), "{}", gone.out);
+    for emptied in [
+        damaged(|kw| fs::remove_dir_all(kw.path("data/db")).unwrap()),
+        damaged(|kw| fs::remove_file(kw.path("data/db/CURRENT")).unwrap()),
+    ] {
+        assert_eq!(emptied.code, 4, "{}", emptied.out);
+        let log = advice(&emptied, "log");
+        assert!(log.contains("there is no store") && log.contains("keyward restore"), "{}", emptied.out);
+        assert!(!emptied.out.contains("run this as the gateway's user"), "{}", emptied.out);
+    }
+    let refused = |kw: &Installation| {
+        fs::write(kw.path("policies/documents/x.json"), b"[]").unwrap();
+        advice(&ask(kw), "policies")
+    };
+    assert!(refused(&whole.copy()).contains("the last good revision serves meanwhile"));
+    let said = refused(&Installation::new());
+    assert!(said.contains("does not start") && !said.contains("serves meanwhile"), "{said}");
+}
+
+#[test]
+fn files_of_the_store_that_are_anothers_are_found_whoever_looks() {
+    let whole = used();
+    let gateway = 12_345;
+    let given = |path: &Path, user: u32| std::os::unix::fs::chown(path, Some(user), Some(user)).is_ok();
+    let all: Vec<PathBuf> = tree(whole.dir()).into_keys().collect();
+    if !all.iter().all(|path| given(path, gateway)) {
+        assert!(std::env::var_os("CI").is_none(), "no file can be given away: the CI must run this test as root");
+        println!("NOT RUN: no file can be given away here; run it as root");
+        return;
+    }
+    let said = ask(&whole);
+    assert!(!said.says("12345"), "{}", said.out);
+    for below in ["data/db", "data/db/CURRENT", "hwm"] {
+        let broken = whole.copy();
+        given(&broken.path(below), 0);
+        let said = ask(&broken);
+        assert!(said.says(&broken.path(below).display().to_string()) && said.says("not user 12345's"), "{}", said.out);
+        assert!(advice(&said, "files").contains("chown"), "{}", said.out);
+    }
 }

@@ -5,6 +5,7 @@ use crate::token::{Introduction, Issuer};
 use crate::wire::{Connection, Raw, Reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use keyward::actions;
 use keyward_audit_verify::{Options, Vkey};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -362,6 +363,11 @@ impl Export {
             .map(|line| serde_json::from_slice(line).unwrap())
             .collect();
         assert_eq!(report.head.unwrap().0, records.len() as u64);
+        for record in &records {
+            let action = record["action"].as_str().unwrap();
+            let is_of_catalogue = action.split_once(':').and_then(|(_, name)| actions::by_name(name));
+            assert!(actions::OWN.contains(&action) || is_of_catalogue.is_some(), "nobody can search for `{action}`");
+        }
         Self { bytes, records }
     }
 

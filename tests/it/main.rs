@@ -58,6 +58,7 @@ mod tencent;
 mod terminal;
 mod tls;
 mod token;
+mod told;
 mod trail;
 mod transcripts;
 mod upgrade;

@@ -263,6 +263,8 @@ fn the_command_shows_flips_takes_those_that_are_meant_and_writes_a_report() {
     for field in ["principal", "action", "resource", "was", "would", "count", "last"] {
         assert!(first.get(field).is_some(), "{field}: {first}");
     }
+    assert!(first["last"].is_u64(), "epoch seconds, as everywhere: {first}");
+    assert!(table.contains("Z"), "{table}");
     let file = gateway.installation().path("flips.jsonl");
     std::fs::write(&file, &flips).unwrap();
     let page = gateway.installation().path("report.html");

@@ -50,6 +50,14 @@ fn tables_fit_the_terminal_and_json_is_never_cut() {
     assert!(wide.contains(&name) && wide.contains("DESCRIPTION"), "{wide}");
     let (narrow, _) = on_terminal(&gateway, 60, "NO_COLOR=1 keyward secret list", "");
     assert!(!narrow.contains("DESCRIPTION"), "{narrow}");
+    let (keys, _) = on_terminal(&gateway, 60, "NO_COLOR=1 keyward key list", "");
+    let created = gateway.call(gateway.admin(), "ListKeys", &json!({})).ok().body["Keys"][0]["CreateTime"].as_i64();
+    let created =
+        chrono::DateTime::from_timestamp(created.unwrap(), 0).unwrap().format("%Y-%m-%d %H:%M:%SZ").to_string();
+    assert!(keys.contains(&created), "a time is broken:\n{keys}");
+    let (help, _) = on_terminal(&gateway, 80, "keyward accesskey create --help", "");
+    let notes: Vec<&str> = help.lines().skip_while(|line| !line.starts_with("A principal has")).collect();
+    assert!(notes.len() > 2 && notes.iter().rev().skip(1).all(|line| line.len() > 60), "ragged:\n{help}");
     let (json, _) = on_terminal(&gateway, 60, "keyward --output json secret list | cat", "");
     let row: Value = serde_json::from_str(json.lines().find(|row| row.contains(&name)).unwrap()).unwrap();
     assert_eq!(row["SecretName"], json!(name));

@@ -39,6 +39,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "authz",
             "clock",
             "config",
+            "error",
             "http",
             "keys",
             "principal",

@@ -25,12 +25,15 @@ enum For {
 pub(super) fn look(config: &Config, found: &mut Findings) {
     let before = found.0.len();
     let named = named(config);
-    let owner = fs::metadata(config.path(&config.storage.path)).ok().map(|store| store.uid());
+    let owner = owner(&config.path(&config.storage.path));
     for (setting, path, kind) in &named {
         match fs::metadata(path) {
             Ok(metadata) => {
                 mode(setting, path, &metadata, *kind, found);
-                owned(setting, path, &metadata, owner, found);
+                // The store is looked at with what is in it.
+                if setting != "storage.path" {
+                    owned(setting, path, &metadata, owner, found);
+                }
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 found.invalid(
@@ -46,6 +49,7 @@ pub(super) fn look(config: &Config, found: &mut Findings) {
             ),
         }
     }
+    written(config, owner, found);
     policy_files(&config.path(&config.policy.path), found);
     if found.0.len() == before {
         found.fine(CHECK, format!("{} files and folders, each open to whom it must be", named.len()));
@@ -113,11 +117,40 @@ fn mode(setting: &str, path: &Path, metadata: &Metadata, kind: For, found: &mut 
     }
 }
 
+/// The gateway's user, as far as files tell: whose the folder is that the store lies in. In one of root's, whose the store is.
+fn owner(store: &Path) -> Option<u32> {
+    let of = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.uid());
+    store.parent().and_then(of).filter(|uid| *uid != 0).or_else(|| of(store))
+}
+
+/// What the gateway writes is its user's own; root's, after a restore or an `accept-loss` by root, it cannot write.
+fn written(config: &Config, owner: Option<u32>, found: &mut Findings) {
+    let Some(owner) = owner else { return };
+    let store = config.path(&config.storage.path);
+    let inside = fs::read_dir(&store).into_iter().flatten().flatten().map(|entry| entry.path());
+    let all = [config.path(&config.audit.high_water_mark), store.clone()].into_iter().chain(inside);
+    let others = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.uid() != owner);
+    let strange: Vec<PathBuf> = all.filter(others).collect();
+    if let Some(first) = strange.first() {
+        let more = strange.len().saturating_sub(1);
+        let what = format!("`{}` and {more} other file(s) of store and mark are not user {owner}'s", first.display());
+        let around = store.parent().unwrap_or(&store).display();
+        found.warn(
+            CHECK,
+            format!("{what}, whose the folder `{around}` is"),
+            format!("chown them to user {owner}, or the gateway cannot write them"),
+        );
+    }
+}
+
 /// Everything is the gateway's own user's, or root's.
 fn owned(setting: &str, path: &Path, metadata: &Metadata, owner: Option<u32>, found: &mut Findings) {
     if owner.is_some_and(|owner| metadata.uid() != owner && metadata.uid() != 0) {
-        let what =
-            format!("`{setting}`: `{}` belongs to user {}, the store to another", path.display(), metadata.uid());
+        let what = format!(
+            "`{setting}`: `{}` belongs to user {}, the store lies with another's",
+            path.display(),
+            metadata.uid()
+        );
         found.warn(CHECK, what, "chown it to the gateway's user, or to root");
     }
 }

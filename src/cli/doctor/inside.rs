@@ -1,16 +1,18 @@
 //! Disk, keys, issuers, clock, log and policies: what the start of a gateway would look at, without starting one.
 
-use super::Findings;
-use crate::access::setup;
+use super::{Findings, remedy};
+use crate::access::{history, setup};
 use crate::authz::{self, PolicySet};
+use crate::cli::space::{self, Room};
 use crate::clock;
 use crate::config::Config;
-use keyward_audit::disk::{self, Level};
+use keyward_audit::disk::Level;
 use keyward_audit::log::{self, OpenError};
 use keyward_audit::mark::{Mark, MarkError, MarkFile};
 use keyward_audit::note::VerifyingKey;
 use keyward_audit::store::rocks::RocksStore;
 use keyward_audit::store::{self, StoreError};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -24,21 +26,15 @@ const SECOND_US: u64 = 1_000_000;
 pub(super) fn disk(config: &Config, found: &mut Findings) {
     const CHECK: &str = "disk";
     let store = config.path(&config.storage.path);
-    let settings = setup::disk_settings(config);
-    match disk::space(&store) {
-        Ok(space) => {
-            let mib = space.free / (1024 * 1024);
-            let counted = space.free.saturating_sub(settings.wal_bytes_max.saturating_add(settings.compaction_bytes));
-            let level = disk::level(&settings.thresholds, disk::Space { free: counted, ..space }, None);
-            let what = format!("{mib} MiB free under `{}`", store.display());
-            match level {
-                Level::Ample => found.fine(CHECK, what),
-                Level::Soft => {
-                    found.warn(CHECK, format!("{what}: below the soft level"), "make room, or a larger disk")
-                }
-                Level::Hard => found.invalid(CHECK, format!("{what}: secrets are not served"), "make room at once"),
-                Level::Critical => found.invalid(CHECK, format!("{what}: nothing is served"), "make room at once"),
-            }
+    match space::of_store(config) {
+        Ok(Room { level, what, .. }) => match level {
+            Level::Ample => found.fine(CHECK, what),
+            Level::Soft => found.warn(CHECK, format!("{what}: below the soft level"), "make room, or a larger disk"),
+            Level::Hard => found.invalid(CHECK, format!("{what}: secrets are not served"), "make room at once"),
+            Level::Critical => found.invalid(CHECK, format!("{what}: nothing is served"), "make room at once"),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            found.unchecked(CHECK, format!("`{}`: {error}", store.display()), "see `log`")
         }
         Err(error) => {
             found.unchecked(CHECK, format!("`{}`: {error}", store.display()), "run this as the gateway's user")
@@ -72,7 +68,8 @@ pub(super) fn keys(config: &Config, found: &mut Findings) {
             }
         }
         Err(error) => {
-            found.invalid(CHECK, error.to_string(), "restore the key of this log's origin from where it is kept")
+            let (state, advice) = remedy::of_signing_key(&error);
+            found.add(CHECK, state, error.to_string(), advice);
         }
     }
     if config.keys.provider != "file" {
@@ -85,7 +82,8 @@ pub(super) fn keys(config: &Config, found: &mut Findings) {
     let roots = match setup::root_keys(config) {
         Ok(roots) => roots,
         Err(error) => {
-            return found.invalid(CHECK, error.to_string(), "restore the root key: without it no value can be read");
+            let (state, advice) = remedy::of_root_key(&error);
+            return found.add(CHECK, state, error.to_string(), advice);
         }
     };
     match with_store(config, |rows| store::read(rows, |snapshot| Ok(roots.open(snapshot)))) {
@@ -133,6 +131,14 @@ pub(super) fn clock(config: &Config, found: &mut Findings) {
 /// The mark and the store, as a start would judge them.
 pub(super) fn log(config: &Config, found: &mut Findings) {
     const CHECK: &str = "log";
+    if is_gone(&config.path(&config.storage.path)) {
+        let what = format!(
+            "there is no store at `{}`, or its file CURRENT is gone",
+            config.path(&config.storage.path).display()
+        );
+        let advice = "is `storage.path` right? then put a backup in its place: `keyward restore DIR`";
+        return found.invalid(CHECK, what, advice);
+    }
     let path = config.path(&config.audit.high_water_mark);
     // Before the store, so that it cannot be ahead of what is read there.
     let mark = MarkFile::peek(&path);
@@ -165,6 +171,11 @@ pub(super) fn log(config: &Config, found: &mut Findings) {
 
 fn judged(rows: &RocksStore, config: &Config, path: &Path, mark: Option<&Mark>) -> Result<u64, OpenError> {
     log::look(rows, &config.audit.origin, path, mark)
+}
+
+/// Whether there is no store, or what is left of one that nothing opens.
+fn is_gone(store: &Path) -> bool {
+    store.join("CURRENT").symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Reads the store as it is; a gateway that has it open goes on.
@@ -210,11 +221,16 @@ pub(super) fn policies(config: &Config, found: &mut Findings) {
         Err(findings) => {
             let first = findings.first().map(ToString::to_string).unwrap_or_default();
             let what = format!("`{}` is refused, {} error(s): {first}", folder.display(), findings.len());
-            found.invalid(
-                CHECK,
-                what,
-                "`keyward policy check` names every error; the last good revision serves meanwhile",
-            );
+            found.invalid(CHECK, what, format!("`keyward policy check` names every error; {}", meanwhile(config)));
         }
+    }
+}
+
+/// What is live while the folder is refused.
+fn meanwhile(config: &Config) -> &'static str {
+    match with_store(config, |rows| history::newest(rows, &config.audit.origin, 1)) {
+        Ok(revisions) if revisions.is_empty() => "none was good yet, and the gateway does not start without one",
+        Ok(_) => "the last good revision serves meanwhile",
+        Err(_) => "whether an earlier revision could serve meanwhile is not known: see `log`",
     }
 }

@@ -86,12 +86,10 @@ fn open_files(text: &str) -> Option<u64> {
     }
 }
 
-/// `GET /readyz` of the running gateway.
-pub(super) fn readiness(context: &Context, config: &Config, found: &mut Findings) {
+/// `GET /readyz` of the gateway at `place`.
+pub(super) fn readiness(context: &Context, place: &str, found: &mut Findings) {
     const CHECK: &str = "readiness";
-    let options = &context.server;
-    let place = place(options, config);
-    match options.ask(&place, "/readyz") {
+    match context.server.ask(place, "/readyz") {
         Ok((200, _)) => found.fine(CHECK, format!("ready, by {place}/readyz")),
         Ok((_, body)) => {
             let body: Value = serde_json::from_str(&body).unwrap_or_default();
@@ -108,7 +106,7 @@ pub(super) fn readiness(context: &Context, config: &Config, found: &mut Findings
 }
 
 /// Where to ask: as the options say, else as the configuration does.
-fn place(options: &ServerOptions, config: &Config) -> String {
+pub(super) fn place(options: &ServerOptions, config: &Config) -> String {
     if let Some(addr) = options.chosen() {
         return addr;
     }

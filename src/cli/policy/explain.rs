@@ -9,7 +9,9 @@ use crate::cli::output::{self, Column};
 use crate::cli::{Context, Failure, root_keys};
 use crate::config::Config;
 use crate::principal::Principal;
+use anyhow::anyhow;
 use clap::Args;
+use keyward_audit::log;
 use keyward_audit::store::rocks::RocksStore;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -234,6 +236,9 @@ fn together(rows: impl Iterator<Item = Value>) -> Vec<Value> {
 fn recorded(context: &Context, index: u64) -> Result<(), Failure> {
     let config = context.load_config()?;
     let rows = RocksStore::open_read_only(&config.path(&config.storage.path))?;
+    if log::record_at(&rows, &config.audit.origin, index)?.is_none() {
+        return Err(anyhow!("there is no record {index}").into());
+    }
     let explained = replay::explain(&rows, &config.audit.origin, index).map_err(|error| {
         anyhow::Error::new(error).context(format!("the record at index {index} cannot be explained"))
     })?;

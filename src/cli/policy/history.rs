@@ -6,11 +6,10 @@ use crate::access::replay;
 use crate::authz::PolicyFile;
 use crate::cli::instant;
 use crate::cli::output::{self, Column};
-use crate::cli::{Context, Failure};
+use crate::cli::{Context, Failure, stdout};
 use keyward_audit::store::{self, Family, Store, rocks::RocksStore};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::io::Write as _;
 
 /// Hex digits of a digest that a table shows: enough to name a revision by.
 const DIGITS_SHOWN: usize = 12;
@@ -73,9 +72,8 @@ pub(super) fn show(context: &Context, revision: &str, path: Option<&str>) -> Res
             Err(anyhow::anyhow!("`{revision}` has no file `{path}`; it has `{}`", names.join("`, `")).into())
         }
         (Some(_), [file]) if !context.output.is_json() => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(&file.bytes)?;
-            Ok(out.flush()?)
+            stdout::bytes(&file.bytes);
+            Ok(())
         }
         _ => {
             files.iter().for_each(|file| print(context, &revision, file));

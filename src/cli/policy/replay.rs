@@ -5,7 +5,7 @@ mod report;
 use super::lines;
 use crate::authz;
 use crate::cli::client::Client;
-use crate::cli::instant::{self, When, when};
+use crate::cli::instant::{When, when};
 use crate::cli::output::{self, Column};
 use crate::cli::{Context, Failure};
 use crate::clock;
@@ -160,7 +160,7 @@ fn flip(line: &Value) -> Value {
     let was = if line["Would"] == "allow" { "deny" } else { "allow" };
     json!({
         "principal": line["Principal"], "action": line["Action"], "resource": line["Resource"],
-        "was": was, "would": line["Would"], "count": line["Count"], "last": line["LastTime"].as_u64().map(instant::utc),
+        "was": was, "would": line["Would"], "count": line["Count"], "last": line["LastTime"],
         "last_index": line["LastIndex"], "days": line["Days"],
     })
 }

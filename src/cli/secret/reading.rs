@@ -2,14 +2,13 @@
 
 use super::set;
 use super::value::Password;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, Refused};
 use crate::cli::output::{Column, Output};
-use crate::cli::{Context, Failure, output};
+use crate::cli::{Context, Failure, output, stdout};
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -37,13 +36,7 @@ pub(super) fn get(
     } else if context.output.is_json() {
         output::line(&answer.to_string());
     } else {
-        let value = answered_value(&answer)?;
-        let mut out = std::io::stdout().lock();
-        out.write_all(&value)?;
-        if out.is_terminal() && !value.ends_with(b"\n") {
-            out.write_all(b"\n")?;
-        }
-        out.flush()?;
+        stdout::value(&answered_value(&answer)?);
     }
     Ok(())
 }
@@ -80,20 +73,20 @@ pub(super) fn batch_get(context: &Context, client: &Client, secrets: &[String]) 
     let columns =
         [("name", "/SecretName"), ("version", "/VersionId"), ("text", "/SecretString"), ("base64", "/SecretBinary")];
     context.output.rows(&columns, &list("SecretValues"));
-    let mut denied = None;
-    let mut failed = None;
+    let request = answer.get("RequestId").and_then(Value::as_str).unwrap_or("?");
+    let (mut denied, mut failed) = (false, false);
     for error in list("Errors") {
-        let text = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or("?").to_owned();
         let item = error.get("Item").and_then(Value::as_u64).and_then(|item| secrets.get(usize::try_from(item).ok()?));
-        let message = format!("{}: {}: {}", item.map_or("?", String::as_str), text("Code"), text("Message"));
-        context.output.error(&json!({ "error": message, "code": text("Code") }), None);
-        if text("Code") == "UnauthorizedOperation" { denied = Some(message) } else { failed = Some(message) }
+        let refused = Refused::of_item("GetSecretValue", request, &error);
+        let name = item.map_or("?", String::as_str);
+        context.output.refusal(&format!("{name}: {}: {}", refused.code, refused.message), &refused);
+        if refused.is_denial() { denied = true } else { failed = true }
     }
     let some = |what: &str| format!("some of the secrets were {what}");
     match (denied, failed) {
-        (Some(_), _) => Err(Failure::Denied(some("denied"))),
-        (None, Some(_)) => Err(Failure::Failed(anyhow!(some("not read")))),
-        (None, None) => Ok(()),
+        (true, _) => Err(Failure::Denied(some("denied"))),
+        (false, true) => Err(Failure::Failed(anyhow!(some("not read")))),
+        (false, false) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The report of a replay: one HTML page that loads nothing.
 
+use crate::cli::instant;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -39,7 +40,7 @@ pub(super) fn page(folder: &str, flips: &[Value], undecidable: &[Value], totals:
             text("action"),
             text("resource"),
             flip["count"],
-            text("last"),
+            flip["last"].as_u64().map_or_else(|| "-".to_owned(), instant::utc),
         );
     }
     page.push_str("</table>\n");
@@ -108,9 +109,9 @@ mod tests {
     fn what_a_caller_is_called_is_no_markup_and_each_day_has_its_bar() {
         let flips = [
             json!({"principal": "user/corp/<b>\"&", "action": "ssm:GetSecretValue", "resource": "r", "was": "allow",
-                "would": "deny", "count": 3, "last": "2026-01-02", "days": {"20454": 2, "20456": 1}}),
+                "would": "deny", "count": 3, "last": 1_767_312_000, "days": {"20454": 2, "20456": 1}}),
             json!({"principal": "user/corp/b", "action": "ssm:GetSecretValue", "resource": null, "was": "deny",
-                "would": "allow", "count": 4, "last": "2026-01-01", "days": {"20454": 4}}),
+                "would": "allow", "count": 4, "last": 1_767_225_600, "days": {"20454": 4}}),
         ];
         let totals = json!({"Records": 9, "Decisions": 8, "Flipped": 7});
         let page = page("a<b", &flips, &[json!({"undecidable": "why", "count": 1})], &totals);
