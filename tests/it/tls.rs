@@ -12,8 +12,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Has an installation serve TLS from its next start on, as `name`; the authority to trust is in its `ca.pem`.
-pub(crate) fn serve_as(installation: &Installation, name: &str) {
+/// Has an installation serve TLS from its next start on, as `name`; the authority to trust is in its `ca.pem` as well.
+pub(crate) fn serve_as(installation: &Installation, name: &str) -> Authority {
     let authority = Authority::new();
     let identity = authority.server(&format!("DNS:{name}"));
     for (file, text) in [
@@ -25,6 +25,7 @@ pub(crate) fn serve_as(installation: &Installation, name: &str) {
     }
     let tls = toml::toml! { certificate_file = "keys/server.pem" key_file = "keys/server.key" client_ca_file = "" };
     installation.set("server.tls", tls);
+    authority
 }
 
 /// A client that trusts one authority and may show a certificate.
@@ -57,7 +58,8 @@ impl Client {
         Ok(Self(Arc::new(config)))
     }
 
-    fn connect(&self, address: SocketAddr) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+    /// A connection, over which nothing was said yet.
+    pub(crate) fn connect(&self, address: SocketAddr) -> Result<StreamOwned<ClientConnection, TcpStream>> {
         let name = ServerName::try_from("localhost").unwrap();
         let connection = ClientConnection::new(Arc::clone(&self.0), name).map_err(Error::other)?;
         let stream = TcpStream::connect(address)?;

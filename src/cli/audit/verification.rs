@@ -140,7 +140,7 @@ impl Verdict {
             .context("the records fit each other, but the signatures of their checkpoints could not be checked")?;
         let secrets =
             self.secrets.context("the log is valid, but the secrets of the store could not be held against it")?;
-        context.output.say(&format!("{secrets} secrets in the store, each as the log left it"));
+        context.output.say(&format!("{secrets} secret(s) in the store, each as the log left it"));
         Ok(())
     }
 }

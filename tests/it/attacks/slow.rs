@@ -3,6 +3,7 @@
 use super::read;
 use crate::backup::{copy_of, stalled};
 use crate::gateway::{TestGateway, wait_for};
+use crate::tls::{Client, serve_as};
 use crate::wire::Connection;
 use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
@@ -110,6 +111,18 @@ fn attack_f04_a_connection_whose_next_head_never_ends_is_ended_in_time_and_one_t
     let (_, said) = drip(&gateway, &slow, b" ");
     assert!(said.starts_with("HTTP/1.1 400") && said.contains("did not come in time"), "{said}");
     gateway.finish();
+}
+
+#[test]
+fn attack_f04_over_tls_too_a_connection_whose_next_head_never_ends_is_ended_in_time() {
+    let builder = TestGateway::builder().set("limits.request_timeout_s", 1).set("limits.idle_timeout_s", 1);
+    let installation = builder.install();
+    let authority = serve_as(&installation, "localhost");
+    let gateway = TestGateway::of(installation);
+    for bytes in [("", "P"), ("\r\n", "")] {
+        stray(Client::trusting(&authority).connect(gateway.address()).unwrap(), bytes);
+    }
+    drop(gateway.kill());
 }
 
 #[test]
