@@ -14,7 +14,8 @@
 //! DURABILITY: the swap is two renames, each synced: the store to [`Beside::Torn`], then the copy to the store's place; then
 //! the torn one is removed. If the process dies
 //! - before the first rename: the copy was not yet judged, or is made and judged again; it is removed at the next start;
-//! - between the two: the store is missing and both others are there; the next start does the second rename;
+//! - between the two: the store is missing and both others are there; the next start does the second rename, and no restore
+//!   takes the place before ([`interrupted`]);
 //! - after the second: the next start removes the torn one.
 //!
 //! While this runs, the directory around the store is locked, so that two processes never recover at once.
@@ -81,6 +82,16 @@ pub fn look_at_what_is_left(path: &Path, look: &mut dyn FnMut(&RocksStore)) -> R
         Err(StoreError::Closed) if looked => Ok(()),
         other => other.map(|_| ()),
     }
+}
+
+/// The torn store that a recovery which was interrupted has left beside `path`. While it is there, nothing else takes the store's
+/// place: it may hold all that there is.
+///
+/// # Errors
+/// `path` is no name of a directory.
+pub fn interrupted(path: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let place = Place::of(path)?;
+    Ok(Some(place.torn).filter(|torn| torn.exists()))
 }
 
 fn open(path: &Path, work: &mut Work<'_>) -> Result<Opened, StoreError> {
@@ -163,12 +174,12 @@ impl Place {
         }
     }
 
-    /// Ends what a process that died has begun.
+    /// Ends what a process that died has begun. What is beside goes only where there is a store.
     fn settle(&self) -> io::Result<()> {
-        if !self.store.exists() && self.torn.exists() && self.recovery.exists() {
+        if is_free(&self.store) && self.torn.exists() && self.recovery.exists() {
             self.rename(&self.recovery, &self.store)?;
         }
-        if self.store.exists() {
+        if !is_free(&self.store) {
             self.remove_copy()?;
             remove(&self.torn)?;
         }
@@ -222,6 +233,14 @@ impl Place {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)?;
         File::open(&self.around)?.sync_all()
+    }
+}
+
+/// Whether nothing lies at `store` but, at most, an empty directory: another one can be renamed to it.
+pub(crate) fn is_free(store: &Path) -> bool {
+    match store.symlink_metadata() {
+        Ok(found) => found.is_dir() && fs::read_dir(store).is_ok_and(|mut entries| entries.next().is_none()),
+        Err(_) => true,
     }
 }
 

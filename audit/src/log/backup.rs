@@ -81,14 +81,15 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes what a process that died while it took a backup has left beside `store`, which this process has open.
+/// Removes what a process that died while it took a backup, or restored one, has left beside `store`, which this process has open.
 pub(super) fn clear(store: &Path) {
-    let path = Beside::Backup.of(store);
-    match fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, path = %path.display(), "the copy of an interrupted backup cannot be removed");
+    for path in [Beside::Backup, Beside::Restoring].map(|copy| copy.of(store)) {
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %path.display(), "the copy of an interrupted backup or restore cannot be removed");
+            }
+            _ => {}
         }
-        _ => {}
     }
 }
 

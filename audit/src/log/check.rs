@@ -241,6 +241,7 @@ impl<'a> Check<'a> {
         if record.index() != self.next {
             self.find(self.next, format!("the record states the index `{}`", record.index()));
         }
+        self.form(record);
         self.order(record);
         self.stated(record);
         if let Err(reason) = self.signers.note(record) {
@@ -253,6 +254,21 @@ impl<'a> Check<'a> {
             index::rows(self.id, &Facts::of(record)).iter().for_each(|(key, value)| sum.add(key, value));
         }
         Ok(())
+    }
+
+    /// What SPEC asks of every record, and of each kind, beyond what a reader of records needs.
+    fn form(&mut self, record: &Record) {
+        let (draft, kind) = (record.draft(), record.kind());
+        let wrong = [
+            (record.action().is_empty(), "`action` is empty"),
+            (draft.door.is_empty(), "`door` is empty"),
+            (
+                draft.answers.is_some() != (kind == Kind::Outcome),
+                "`answers` is in each `outcome` record, and in no other",
+            ),
+            (draft.outcome.is_none() != (kind == Kind::Seal), "`outcome` is in each record but seals"),
+        ];
+        wrong.into_iter().filter(|(is_wrong, _)| *is_wrong).for_each(|(_, what)| self.find(self.next, what));
     }
 
     fn order(&mut self, record: &Record) {

@@ -61,6 +61,11 @@ pub enum RestoreError {
     /// There is a store.
     #[error("`{0}` exists; a restore never overwrites")]
     Exists(String),
+    /// A recovery has left the store beside its place.
+    #[error(
+        "`{0}` is the store that a recovery was interrupted over: start the gateway, which finishes that, or move it away if it is not wanted"
+    )]
+    Interrupted(String),
     /// There is no such folder.
     #[error("there is no folder `{0}`")]
     NoFolder(String),
@@ -141,8 +146,11 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
 /// # Errors
 /// [`RestoreError`].
 pub fn restore(wanted: &Restoration<'_>) -> Result<Restoring, RestoreError> {
-    if !is_free(wanted.store) {
+    if !recovery::is_free(wanted.store) {
         return Err(RestoreError::Exists(wanted.store.display().to_string()));
+    }
+    if let Some(torn) = recovery::interrupted(wanted.store)? {
+        return Err(RestoreError::Interrupted(torn.display().to_string()));
     }
     let manifest = read_manifest(wanted)?;
     let shown = wanted.shown.map(|note| parse(note, wanted.vkey, "head that is shown")).transpose()?;
@@ -165,14 +173,6 @@ pub fn restore(wanted: &Restoration<'_>) -> Result<Restoring, RestoreError> {
         let _left = fs::remove_dir_all(&place);
     }
     moved
-}
-
-/// Whether nothing lies at `store` but, at most, an empty folder: the rename puts the copy in its place.
-fn is_free(store: &Path) -> bool {
-    match store.symlink_metadata() {
-        Ok(found) => found.is_dir() && fs::read_dir(store).is_ok_and(|mut entries| entries.next().is_none()),
-        Err(_) => true,
-    }
 }
 
 fn read_manifest(wanted: &Restoration<'_>) -> Result<Manifest, RestoreError> {

@@ -317,6 +317,12 @@ fn a_recovery_that_died_anywhere_is_ended_at_the_next_start() {
         drop(RocksStore::open(&place.recovery, Recovery::PointInTime).unwrap());
         place.rename(&place.store, &place.torn).unwrap();
     };
+    let renamed_once_beside_an_empty_folder: Dies = |place| {
+        place.copy().unwrap();
+        drop(RocksStore::open(&place.recovery, Recovery::PointInTime).unwrap());
+        place.rename(&place.store, &place.torn).unwrap();
+        fs::create_dir(&place.store).unwrap();
+    };
     let renamed_twice: Dies = |place| {
         place.copy().unwrap();
         drop(RocksStore::open(&place.recovery, Recovery::PointInTime).unwrap());
@@ -328,6 +334,7 @@ fn a_recovery_that_died_anywhere_is_ended_at_the_next_start() {
         (opened, Tail::Torn),
         (half_copied, Tail::Torn),
         (renamed_once, Tail::Whole),
+        (renamed_once_beside_an_empty_folder, Tail::Whole),
         (renamed_twice, Tail::Whole),
     ];
     for (dies, tail) in cases {

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::threads::{commit, system};
 use super::*;
 use crate::backup::{Manifest, Receiver};
+use crate::beside::Beside;
 use crate::checkpoint::SignedCheckpoint;
 use crate::log::restore::{Restoration, RestoreError, Restoring, restore};
 use crate::log::{AcceptError, Acceptance, BackupError, accept};
@@ -277,10 +278,14 @@ async fn one_backup_is_taken_at_a_time_and_what_a_crash_left_of_one_is_removed_a
     serving.log.stop().await;
     let Serving { directory, settings, log } = serving;
     drop(log);
-    fs::create_dir_all(beside.join("db")).unwrap();
-    fs::write(beside.join("db/000004.sst"), b"left").unwrap();
+    // And of a restore, after which the store itself turned up again.
+    let left = [beside, directory.path().join(".db.keyward-restoring")];
+    for left in &left {
+        fs::create_dir_all(left.join("db")).unwrap();
+        fs::write(left.join("db/000004.sst"), b"left").unwrap();
+    }
     let log = Log::open(&settings, &system()).unwrap();
-    assert!(!beside.exists());
+    assert!(!left.iter().any(|left| left.exists()));
     log.stop().await;
     drop(directory);
 }
@@ -425,4 +430,32 @@ async fn an_empty_folder_in_the_stores_place_is_replaced_and_a_folder_that_is_no
     assert_eq!(place.restore(&backup, None).unwrap().size, 2);
     let again = place.restore(&backup, None).unwrap_err();
     assert!(matches!(again, RestoreError::Exists(_)), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i07_no_restore_takes_the_place_of_a_store_over_which_a_recovery_was_interrupted() {
+    let serving = Serving::with_records(2).await;
+    let (backup, _) = serving.back_up("taken").await;
+    write(&serving.log, read_of("a")).await;
+    let size = serving.log.as_of();
+    serving.log.stop().await;
+    let Serving { directory, settings, log } = serving;
+    drop(log);
+    let place = Place(directory);
+    // As it is between the two renames of a recovery.
+    let (torn, recovered) = (Beside::Torn.of(&settings.store), Beside::Recovery.of(&settings.store));
+    fs::rename(&settings.store, &torn).unwrap();
+    fs::create_dir(&recovered).unwrap();
+    for entry in fs::read_dir(&torn).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), recovered.join(entry.file_name())).unwrap();
+    }
+    let told = place.restore(&backup, None).unwrap_err();
+    assert!(matches!(told, RestoreError::Interrupted(_)), "{told}");
+    fs::create_dir(&settings.store).unwrap();
+    let told = place.restore(&backup, None).unwrap_err();
+    assert!(told.to_string().contains("start the gateway"), "{told}");
+    let log = Log::open(&settings, &system()).unwrap();
+    assert!(log.as_of() >= size, "{} of {size}", log.as_of());
+    log.stop().await;
+    assert!(!torn.exists() && !recovered.exists());
 }

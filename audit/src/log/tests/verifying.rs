@@ -129,6 +129,25 @@ async fn attack_a_seal_that_names_another_seal_or_other_counts_is_found() {
 }
 
 #[tokio::test]
+async fn i07_a_record_without_what_all_of_its_kind_have_is_found_as_in_an_export() {
+    type Change = fn(&mut Draft);
+    let changes: [(Change, &str); 5] = [
+        (|draft| draft.action.clear(), "`action` is empty"),
+        (|draft| draft.door.clear(), "`door` is empty"),
+        (|draft| draft.kind = Kind::Outcome, "`answers` is in each `outcome` record, and in no other"),
+        (|draft| draft.outcome = None, "`outcome` is in each record but seals"),
+        (|_| {}, ""),
+    ];
+    for (change, wrong) in changes {
+        let mut rig = Rig::new();
+        let mut draft = read_of("a").draft;
+        change(&mut draft);
+        let found = findings_on(&mut rig, draft).await;
+        assert_eq!(found, Some(wrong).filter(|wrong| !wrong.is_empty()).into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn attack_a_clock_step_that_states_another_time_than_its_own_is_found() {
     let mut rig = Rig::new();
     let step = |after_us| crate::log::clock::ClockStep { after_us, before_us: 1, source: "start" };
