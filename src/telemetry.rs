@@ -29,9 +29,10 @@ pub fn start_logs() -> Result<(), FilterError> {
 
 fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     let text = if text.trim().is_empty() { "info" } else { text };
-    match text.split(',').find(|part| !is_directive(part.trim())) {
-        Some(wrong) => Err(FilterError(wrong.to_owned())),
-        None => EnvFilter::try_new(text).map_err(|_| FilterError(text.to_owned())),
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    match parts.iter().find(|part| !is_directive(part)) {
+        Some(wrong) => Err(FilterError((*wrong).to_owned())),
+        None => EnvFilter::try_new(parts.join(",")).map_err(|_| FilterError(text.to_owned())),
     }
 }
 
@@ -62,7 +63,9 @@ mod tests {
         for (text, shown) in [("", "info"), (" ", "info"), ("warn", "warn"), ("WARN", "warn"), ("off", "off")] {
             assert_eq!(filter(text).unwrap().to_string(), shown, "`{text}`");
         }
-        assert!(filter("info,keyward::http=debug").is_ok());
+        for right in ["info,keyward::http=debug", "info, keyward::http=debug", " warn , keyward=off "] {
+            assert!(filter(right).is_ok(), "{right}");
+        }
         for wrong in ["warning", "keyward", "keyward=", "=info", "info,", "keyward=loud"] {
             assert!(filter(wrong).is_err(), "{wrong}");
         }

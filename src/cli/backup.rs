@@ -119,7 +119,7 @@ impl Restore {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let config = Config::load(&context.config)?;
         let store = config.path(&config.storage.path);
-        owner::refuse_others(store.parent().unwrap_or(&store))?;
+        owner::refuse_others(&config)?;
         let vkey = vkey(&config)?;
         let shown = self.head.as_deref().map(read_note).transpose()?;
         let restored = restore(&Restoration {

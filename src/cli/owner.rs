@@ -1,26 +1,35 @@
-//! Who may run the verbs that write the gateway's own files: what another user makes, root too, the gateway cannot open.
+//! Whose store and mark are: what another user writes there, root too, the gateway cannot open.
 
-use anyhow::{Context as _, bail};
+use crate::config::Config;
+use anyhow::bail;
 use rustix::process::geteuid;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Refuses whoever does not own `path`, or the nearest folder around it that there is.
-pub(super) fn refuse_others(path: &Path) -> anyhow::Result<()> {
-    let there = path.ancestors().find(|there| fs::metadata(there).is_ok());
-    let there = there.unwrap_or(Path::new("."));
-    let owner = fs::metadata(there).with_context(|| format!("cannot look at `{}`", there.display()))?.uid();
-    if owner == geteuid().as_raw() {
+/// The gateway's user, as far as files tell, and the file that tells it: the folder around the store, the store, the mark or the key
+/// of the log, the first that is not root's. Root if all of them are; nobody if none can be looked at.
+pub(super) fn of_gateway(config: &Config) -> Option<(u32, PathBuf)> {
+    let store = config.path(&config.storage.path);
+    let around = store.parent().unwrap_or(Path::new(".")).to_owned();
+    let telling = [around, store, config.path(&config.audit.high_water_mark), config.path(&config.audit.signing_key)];
+    let owner = |path: PathBuf| Some((fs::metadata(&path).ok()?.uid(), path));
+    let owners: Vec<_> = telling.into_iter().filter_map(owner).collect();
+    owners.iter().find(|(user, _)| *user != 0).or_else(|| owners.first()).cloned()
+}
+
+/// Refuses whoever is not that user.
+pub(super) fn refuse_others(config: &Config) -> anyhow::Result<()> {
+    let Some((owner, path)) = of_gateway(config).filter(|(owner, _)| *owner != geteuid().as_raw()) else {
         return Ok(());
-    }
+    };
     let (name, user) = match name_of(owner, &fs::read_to_string("/etc/passwd").unwrap_or_default()) {
         Some(name) => (name.clone(), name),
         None => (format!("user {owner}"), format!("'#{owner}'")),
     };
     bail!(
-        "`{}` belongs to {name}, and the gateway could not open what another user makes beside it: run this as {name} (`sudo -u {user}`)",
-        there.display()
+        "`{}` belongs to {name}, and the gateway could not open what another user makes: run this as {name} (`sudo -u {user}`)",
+        path.display()
     )
 }
 
@@ -40,12 +49,5 @@ mod tests {
         assert_eq!(name_of(998, accounts).as_deref(), Some("keyward"));
         assert_eq!(name_of(0, accounts).as_deref(), Some("root"));
         assert_eq!(name_of(99, accounts), None);
-    }
-
-    #[test]
-    fn the_owner_may_go_on_wherever_the_path_ends() {
-        let scratch = tempfile::tempdir().unwrap();
-        refuse_others(scratch.path()).unwrap();
-        refuse_others(&scratch.path().join("not/there/yet")).unwrap();
     }
 }

@@ -313,13 +313,23 @@ fn the_advice_is_for_the_fault_that_was_found() {
     assert!(advice(&open, "keys").contains("chmod 600") && !advice(&open, "keys").contains("restore"), "{}", open.out);
     let gone = damaged(|kw| fs::remove_file(kw.path("keys/root.key")).unwrap());
     assert!(advice(&gone, "keys").contains("restore the root key"), "{}", gone.out);
-    for emptied in [
-        damaged(|kw| fs::remove_dir_all(kw.path("data/db")).unwrap()),
-        damaged(|kw| fs::remove_file(kw.path("data/db/CURRENT")).unwrap()),
+    for (damage, told, advised) in [
+        (
+            (|kw| fs::remove_dir_all(kw.path("data/db")).unwrap()) as fn(&Installation),
+            "there is no store",
+            "put a backup in",
+        ),
+        (|kw| fs::remove_file(kw.path("data/db/CURRENT")).unwrap(), "CURRENT is gone", "aside and put a backup in"),
+        (
+            |kw| fs::rename(kw.path("data/db"), kw.path("data/.db.keyward-torn")).unwrap(),
+            "a recovery was interrupted",
+            "start the gateway",
+        ),
     ] {
+        let emptied = damaged(damage);
         assert_eq!(emptied.code, 4, "{}", emptied.out);
         let log = advice(&emptied, "log");
-        assert!(log.contains("there is no store") && log.contains("keyward restore"), "{}", emptied.out);
+        assert!(log.contains(told) && log.contains(advised), "{}", emptied.out);
         assert!(!emptied.out.contains("run this as the gateway's user"), "{}", emptied.out);
     }
     let refused = |kw: &Installation| {

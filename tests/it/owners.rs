@@ -54,11 +54,16 @@ fn accept_loss_and_restore_are_refused_to_whoever_does_not_own_the_store() {
     let installation = gateway.stop();
     fs::remove_file(installation.path("hwm")).unwrap();
     if !given_away(&installation) {
+        assert!(std::env::var_os("CI").is_none(), "no file can be given away: the CI must run this test as root");
+        println!("NOT RUN: no file can be given away here; run it as root");
         return;
     }
     let accept = ["audit", "accept-loss", "--reason", "the mark is gone"];
     refused_unchanged(&installation, &accept);
     fs::remove_dir_all(installation.path("data/db")).unwrap();
+    refused_unchanged(&installation, &["restore", &backup]);
+    // The folder may be root's, as one that is mounted is: the gateway's user is told by its key.
+    chown(installation.path("data"), Some(0), Some(OTHER)).unwrap();
     refused_unchanged(&installation, &["restore", &backup]);
     fs::remove_dir_all(installation.path("data")).unwrap();
     refused_unchanged(&installation, &["restore", &backup]);

@@ -89,7 +89,6 @@ fn a_search_that_can_find_nothing_is_refused_with_what_is_wrong() {
         (&["--start-time", "1h", "--end-time", "2h"], "--start-time"),
         (&["--start-time", "2027-01-31", "--end-time", "2027-01-31"], "--start-time"),
         (&["--start-index", "7", "--end-index", "7"], "--start-index"),
-        (&["--start-time", "2999-01-01"], "--start-time"),
         (&["--start-time", "1795313400000"], "1795313400000"),
     ];
     for (filters, word) in refused {
@@ -106,6 +105,8 @@ fn a_search_that_can_find_nothing_is_refused_with_what_is_wrong() {
         let ran = done(client(&gateway, gateway.admin(), &all, b""));
         assert!(lines(&ran).iter().any(|record| record["action"] == found), "{filters:?}: {ran:?}");
     }
+    let ahead = done(client(&gateway, gateway.admin(), &["audit", "query", "--start-time", "2999-01-01"], b""));
+    assert!(ahead.err.contains("lies in the future"), "{ahead:?}");
     let named = done(client(&gateway, gateway.admin(), &["audit", "query", "--issuer", "dev"], b""));
     assert!(named.err.contains("`dev`") && named.err.contains("https://"), "{named:?}");
     gateway.finish();

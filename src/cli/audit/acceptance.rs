@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 /// Accepts the loss, or finishes one that was accepted before.
 pub(super) fn accept_loss(context: &Context, reason: &str) -> Result<(), Failure> {
     let config = context.load_config()?;
-    owner::refuse_others(&config.path(&config.storage.path))?;
+    owner::refuse_others(&config)?;
     check_mark(&config.path(&config.audit.high_water_mark))?;
     let (accepted, key) = match begun(&config.path(&config.storage.path), &config.audit.origin)? {
         Some(loss) => resume(context, &config, &loss)?,

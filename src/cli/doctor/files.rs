@@ -1,6 +1,7 @@
 //! Who may read and write the files that the configuration names.
 
 use super::Findings;
+use crate::cli::owner;
 use crate::config::Config;
 use crate::keys::forbidden_bits;
 use std::fs::{self, Metadata};
@@ -25,16 +26,18 @@ enum For {
 pub(super) fn look(config: &Config, found: &mut Findings) {
     let before = found.0.len();
     let named = named(config);
-    let owner = owner(&config.path(&config.storage.path));
+    let owner = owner::of_gateway(config);
     for (setting, path, kind) in &named {
         match fs::metadata(path) {
             Ok(metadata) => {
                 mode(setting, path, &metadata, *kind, found);
                 // The store is looked at with what is in it.
                 if setting != "storage.path" {
-                    owned(setting, path, &metadata, owner, found);
+                    owned(setting, path, &metadata, owner.as_ref(), found);
                 }
             }
+            // What to do without a store, `log` says.
+            Err(error) if error.kind() == ErrorKind::NotFound && setting == "storage.path" => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 found.invalid(
                     CHECK,
@@ -49,7 +52,7 @@ pub(super) fn look(config: &Config, found: &mut Findings) {
             ),
         }
     }
-    written(config, owner, found);
+    written(config, owner.as_ref(), found);
     policy_files(&config.path(&config.policy.path), found);
     if found.0.len() == before {
         found.fine(CHECK, format!("{} files and folders, each open to whom it must be", named.len()));
@@ -117,39 +120,34 @@ fn mode(setting: &str, path: &Path, metadata: &Metadata, kind: For, found: &mut 
     }
 }
 
-/// The gateway's user, as far as files tell: whose the folder is that the store lies in. In one of root's, whose the store is.
-fn owner(store: &Path) -> Option<u32> {
-    let of = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.uid());
-    store.parent().and_then(of).filter(|uid| *uid != 0).or_else(|| of(store))
-}
-
 /// What the gateway writes is its user's own; root's, after a restore or an `accept-loss` by root, it cannot write.
-fn written(config: &Config, owner: Option<u32>, found: &mut Findings) {
-    let Some(owner) = owner else { return };
+fn written(config: &Config, owner: Option<&(u32, PathBuf)>, found: &mut Findings) {
+    let Some((owner, by)) = owner else { return };
     let store = config.path(&config.storage.path);
     let inside = fs::read_dir(&store).into_iter().flatten().flatten().map(|entry| entry.path());
     let all = [config.path(&config.audit.high_water_mark), store.clone()].into_iter().chain(inside);
-    let others = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.uid() != owner);
+    let others = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.uid() != *owner);
     let strange: Vec<PathBuf> = all.filter(others).collect();
     if let Some(first) = strange.first() {
         let more = strange.len().saturating_sub(1);
         let what = format!("`{}` and {more} other file(s) of store and mark are not user {owner}'s", first.display());
-        let around = store.parent().unwrap_or(&store).display();
         found.warn(
             CHECK,
-            format!("{what}, whose the folder `{around}` is"),
+            format!("{what}, whose `{}` is", by.display()),
             format!("chown them to user {owner}, or the gateway cannot write them"),
         );
     }
 }
 
 /// Everything is the gateway's own user's, or root's.
-fn owned(setting: &str, path: &Path, metadata: &Metadata, owner: Option<u32>, found: &mut Findings) {
-    if owner.is_some_and(|owner| metadata.uid() != owner && metadata.uid() != 0) {
+fn owned(setting: &str, path: &Path, metadata: &Metadata, owner: Option<&(u32, PathBuf)>, found: &mut Findings) {
+    let Some((owner, by)) = owner else { return };
+    if metadata.uid() != *owner && metadata.uid() != 0 {
         let what = format!(
-            "`{setting}`: `{}` belongs to user {}, the store lies with another's",
+            "`{setting}`: `{}` belongs to user {}, `{}` to {owner}",
             path.display(),
-            metadata.uid()
+            metadata.uid(),
+            by.display()
         );
         found.warn(CHECK, what, "chown it to the gateway's user, or to root");
     }

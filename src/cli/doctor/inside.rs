@@ -10,6 +10,7 @@ use keyward_audit::disk::Level;
 use keyward_audit::log::{self, OpenError};
 use keyward_audit::mark::{Mark, MarkError, MarkFile};
 use keyward_audit::note::VerifyingKey;
+use keyward_audit::recovery;
 use keyward_audit::store::rocks::RocksStore;
 use keyward_audit::store::{self, StoreError};
 use std::io::ErrorKind;
@@ -131,12 +132,7 @@ pub(super) fn clock(config: &Config, found: &mut Findings) {
 /// The mark and the store, as a start would judge them.
 pub(super) fn log(config: &Config, found: &mut Findings) {
     const CHECK: &str = "log";
-    if is_gone(&config.path(&config.storage.path)) {
-        let what = format!(
-            "there is no store at `{}`, or its file CURRENT is gone",
-            config.path(&config.storage.path).display()
-        );
-        let advice = "is `storage.path` right? then put a backup in its place: `keyward restore DIR`";
+    if let Some((what, advice)) = gone(&config.path(&config.storage.path)) {
         return found.invalid(CHECK, what, advice);
     }
     let path = config.path(&config.audit.high_water_mark);
@@ -173,9 +169,28 @@ fn judged(rows: &RocksStore, config: &Config, path: &Path, mark: Option<&Mark>) 
     log::look(rows, &config.audit.origin, path, mark)
 }
 
-/// Whether there is no store, or what is left of one that nothing opens.
-fn is_gone(store: &Path) -> bool {
-    store.join("CURRENT").symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
+/// That there is no store, or what is left of one that nothing opens, and what to do.
+fn gone(store: &Path) -> Option<(String, String)> {
+    let is_absent = |path: &Path| path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let shown = store.display();
+    if !is_absent(&store.join("CURRENT")) {
+        return None;
+    }
+    let what = format!("there is no store at `{shown}`");
+    Some(match recovery::interrupted(store) {
+        Ok(Some(torn)) => {
+            let advice = "start the gateway: it finishes the recovery";
+            (format!("{what}, and a recovery was interrupted over `{}`", torn.display()), advice.to_owned())
+        }
+        Ok(None) | Err(_) if is_absent(store) => {
+            let advice = "is `storage.path` right? then put a backup in its place: `keyward restore DIR`";
+            (what, advice.to_owned())
+        }
+        Ok(None) | Err(_) => {
+            let advice = format!("move `{shown}` aside and put a backup in its place: `keyward restore DIR`");
+            (format!("{what}: its file CURRENT is gone"), advice)
+        }
+    })
 }
 
 /// Reads the store as it is; a gateway that has it open goes on.
