@@ -150,7 +150,7 @@ fn too_fast_of(gateway: &Gateway, caller: &Authenticated) -> Option<Over> {
 fn too_fast(over: Over) -> Answer {
     let (code, message, counted) = match over {
         Over::Principal(counted) => {
-            let message = "too many requests, or too many that were denied; slow down and try again";
+            let message = "too many requests, or too many that were refused or send those of others back; slow down and try again";
             (Code::RequestLimitExceeded, message, counted)
         }
         Over::Account(counted) => {
@@ -199,33 +199,27 @@ async fn decided(gateway: &Arc<Gateway>, ask: &Arc<Ask>) -> Answer {
             Err(Stopped::Conflict(draft)) => {
                 attempt::forget(gateway, ask);
                 if sent_back == AGAIN_MAX {
-                    return give_up(gateway, *draft, recording::CONTENTION).await;
+                    return give_up(gateway, *draft, recording::CONTENTION, &mut refusals).await;
                 }
                 sent_back = sent_back.saturating_add(1);
             }
             // The record has no room for what the set in the shadow says: it is asked no more.
             Err(Stopped::TooLarge(draft)) if shadow::said(&draft).next().is_some() => candidate = None,
-            Err(Stopped::TooLarge(draft)) => return give_up(gateway, *draft, recording::TOO_LARGE).await,
+            Err(Stopped::TooLarge(draft)) => {
+                return give_up(gateway, *draft, recording::TOO_LARGE, &mut refusals).await;
+            }
             Err(Stopped::Unrecorded(cause)) => return unrecorded(cause),
         }
         catch_up(gateway).await;
     }
 }
 
-/// What a call waits for before it is decided, and holds until it is answered: its turn among creations near the limit of
-/// secrets, and among key pairs.
+/// What a call waits for before it is decided, and holds until it is answered: its turn among key pairs, and then among creations
+/// near the limit of secrets, which nobody keeps from others while it waits for a pair.
 async fn turns<'a>(
     gateway: &'a Gateway,
     ask: &Ask,
-) -> Result<(Option<MutexGuard<'a, ()>>, Option<PairTurn<'a>>), Answer> {
-    let log = gateway.log();
-    let creation = match ask.is_creation() {
-        true => match gateway.held().turn(log.as_of(), &gateway.secret_limits(), log.deadline()).await {
-            Ok(turn) => turn,
-            Err(NoTurn) => return Err(unrecorded(Unrecorded::Turn)),
-        },
-        false => None,
-    };
+) -> Result<(Option<PairTurn<'a>>, Option<MutexGuard<'a, ()>>), Answer> {
     let pair = match ask.call.known.as_ref().filter(|_| ask.makes_pair()) {
         Some(caller) => match gateway.pairs().take(caller.asker().as_str()).await {
             Ok(turn) => Some(turn),
@@ -234,7 +228,15 @@ async fn turns<'a>(
         },
         None => None,
     };
-    Ok((creation, pair))
+    let log = gateway.log();
+    let creation = match ask.is_creation() {
+        true => match gateway.held().turn(log.as_of(), &gateway.secret_limits(), log.deadline()).await {
+            Ok(turn) => turn,
+            Err(NoTurn) => return Err(unrecorded(Unrecorded::Turn)),
+        },
+        false => None,
+    };
+    Ok((pair, creation))
 }
 
 /// One attempt, and its commit if it comes to one.
@@ -244,6 +246,7 @@ async fn attempted(
     candidate: Option<Arc<Candidate>>,
     refusals: &mut Refusals,
 ) -> Result<Answer, Stopped> {
+    let asked_us = gateway.now_us();
     let attempt = attempt::run(gateway, ask, candidate);
     match traces::during(Stage::Decide, attempt).await {
         Attempt::Value(grant, reads) => release(gateway, ask, grant, reads).await,
@@ -255,7 +258,7 @@ async fn attempted(
         }
         Attempt::Items(items) => Ok(Answer::items(each(gateway, items).await)),
         Attempt::Export(grant, reads) => {
-            let grant = grant.watched(Standing::new(gateway, ask, &reads));
+            let grant = grant.watched(Standing::new(gateway, ask, asked_us, &reads));
             commit(gateway, grant, Changes::default(), reads).await.map(Answer::export)
         }
         Attempt::Denied(denial, reads) => {
@@ -398,14 +401,14 @@ async fn refuse(gateway: &Gateway, ask: &Ask, refusal: attempt::Refusal) -> Answ
 }
 
 /// The record would pass 8 KiB (413), or what it was decided on changed each time (503): recorded without a read set.
-async fn give_up(gateway: &Gateway, draft: Draft, reason: &'static str) -> Answer {
+async fn give_up(gateway: &Gateway, draft: Draft, reason: &'static str, refusals: &mut Refusals) -> Answer {
     let error = if reason == recording::TOO_LARGE {
         ApiError::new(Code::RequestSizeLimitExceeded, "the record of this call would pass 8192 bytes")
     } else {
         ApiError::new(Code::ServiceUnavailable, "what this was decided on kept changing; try again")
     };
     let failure = recording::given_up(draft, reason, error);
-    Refusals::default().pay(gateway, failure.draft());
+    refusals.pay(gateway, failure.draft());
     settled(commit(gateway, failure, Changes::default(), ReadSet::default()).await.map(Answer::failed))
 }
 

@@ -258,7 +258,8 @@ section! {
         requests_per_second: u32 = 5_000,
         /// At least 1, and at most what fills up in 60 seconds.
         requests_burst: u32 = 10_000,
-        /// The same for requests that policy denies: over it, all of the principal's requests are refused for a while.
+        /// The same for requests that are denied or malformed, revocations, keys that are switched off, and changes of kms keys: over it, all
+        /// of the principal's requests are refused for a while.
         denials_per_second: u32 = 50,
         /// As for requests.
         denials_burst: u32 = 200,

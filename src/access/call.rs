@@ -146,7 +146,7 @@ pub enum Unrecorded {
     Random,
     /// The disk is too full for secrets to be served.
     Disk,
-    /// Near the limit of secrets, the creations before it did not come to an end in time.
+    /// Those before it did not come to an end in time: creations near the limit of secrets, or key pairs.
     Turn,
 }
 

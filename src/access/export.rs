@@ -96,7 +96,9 @@ fn read(blocks: Box<dyn Iterator<Item = Block> + Send>, mut taker: Taker) {
         }
     }
     // The end is said, so that a file that broke off does not look like one that ended.
-    taker.hand_over(Ok(Bytes::new()));
+    if taker.hand_over(Ok(Bytes::new())) {
+        taker.see_off();
+    }
 }
 
 /// The client, as the thread that reads sees it.
@@ -110,9 +112,7 @@ impl Taker {
     /// Whether the client took the block, and may have the next one.
     fn hand_over(&mut self, mut block: Block) -> bool {
         for _ in 0..LOOKS_MAX {
-            if !(self.may_go_on)() {
-                tracing::warn!("a client may not have the file any more that it asked for; it breaks off");
-                self.is_stopped.store(true, Ordering::Release);
+            if !self.may_have_more() {
                 return false;
             }
             match self.sender.try_send(block) {
@@ -122,8 +122,34 @@ impl Taker {
             }
             thread::park_timeout(LOOK_EVERY);
         }
-        tracing::warn!("a client takes nothing of the file that it asked for; it is given up");
+        self.give_up();
         false
+    }
+
+    /// Goes on looking while the last blocks wait for the client; a short file is nothing else. What the connection has taken is
+    /// sent, and the file then ends or breaks off.
+    fn see_off(&mut self) {
+        for _ in 0..LOOKS_MAX {
+            if self.sender.is_closed() || !self.may_have_more() {
+                return;
+            }
+            thread::park_timeout(LOOK_EVERY);
+        }
+        self.give_up();
+    }
+
+    fn may_have_more(&mut self) -> bool {
+        let may = (self.may_go_on)();
+        if !may {
+            tracing::warn!("a client may not have the file any more that it asked for; it breaks off");
+            self.is_stopped.store(true, Ordering::Release);
+        }
+        may
+    }
+
+    fn give_up(&self) {
+        tracing::warn!("a client takes nothing of the file that it asked for; it is given up");
+        self.is_stopped.store(true, Ordering::Release);
     }
 }
 
@@ -197,5 +223,28 @@ mod tests {
         let end = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await;
         assert!(end.unwrap().is_err(), "what was read ahead is not sent, and the file does not look whole");
         assert_eq!(asked.load(Ordering::SeqCst), read, "nothing more is read");
+    }
+
+    #[tokio::test]
+    async fn attack_e04_a_short_file_that_was_read_ahead_as_a_whole_breaks_off_too() {
+        let (may, ended) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let (still, at_end) = (Arc::clone(&may), Arc::clone(&ended));
+        let mut left = 3;
+        let mut blocks = Blocks::new(std::iter::from_fn(move || {
+            at_end.store(left == 0, Ordering::SeqCst);
+            left -= 1;
+            (left >= 0).then(|| io::Result::Ok(b"block".to_vec()))
+        }));
+        blocks.may_go_on = Box::new(move || still.load(Ordering::SeqCst));
+        let mut stream = blocks.stream();
+        while !ended.load(Ordering::SeqCst) || stream.blocks.len() < BLOCKS_AHEAD {
+            tokio::task::yield_now().await;
+        }
+        may.store(false, Ordering::SeqCst);
+        while !stream.is_stopped.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        let first = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await;
+        assert!(first.unwrap().is_err(), "nothing is sent any more");
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Asked<'a> {
     place: &'a Place,
     keyring: Arc<Keyring>,
     row_key: &'a RowKey,
-    now_s: u64,
+    pub(super) now_s: u64,
     /// What is known of the clock that deletions are due by.
     pub(super) clock: Steadiness,
     target: Option<(Option<CreatorNumber>, SecretName)>,

@@ -4,7 +4,8 @@
 //! the request is decided again, and nothing more is sent unless it is allowed. That leaves no record of its own: the first one says
 //! what was asked for.
 //!
-//! The credential need not last as long as the file does: it is taken as of the time when it was shown.
+//! Neither the credential nor a grant that ends by the clock need last as long as the file does: both are taken as of the time when
+//! the file was asked for.
 
 use super::attempt::{self, Ask};
 use super::gateway::Gateway;
@@ -13,31 +14,38 @@ use super::policies::POLICY;
 use super::question::Asked;
 use super::tokens::REVOCATIONS;
 use crate::authz::Verdict;
+use keyward_audit::store::StoreError;
 use keyward_audit::{Generation, ReadSet};
 use std::sync::Arc;
 
 /// How often it is looked whether anything has changed, in microseconds.
 const EVERY_US: u64 = 1_000_000;
 
+/// How often in a row the store may be closed, for it to be opened anew, when it is to be decided again.
+const UNKNOWN_MAX: u32 = 5;
+
 /// What a file was asked for by, and what that was allowed on.
 pub(super) struct Standing {
     gateway: Arc<Gateway>,
     ask: Arc<Ask>,
-    shown_s: u64,
+    asked_s: u64,
     rests_on: Vec<(Generation, u64)>,
     looked_us: u64,
+    /// How often in a row it could not be decided.
+    unknown: u32,
 }
 
 impl Standing {
-    /// Of a request that is allowed on `reads`.
-    pub(super) fn new(gateway: &Arc<Gateway>, ask: &Arc<Ask>, reads: &ReadSet) -> Self {
+    /// Of a request of that time, in microseconds, which is allowed on `reads`.
+    pub(super) fn new(gateway: &Arc<Gateway>, ask: &Arc<Ask>, asked_us: u64, reads: &ReadSet) -> Self {
         let of_caller = |(generation, _): &&(Generation, u64)| [REVOCATIONS, ISSUERS, POLICY].contains(generation);
         Self {
             gateway: Arc::clone(gateway),
             ask: Arc::clone(ask),
-            shown_s: gateway.now_us() / 1_000_000,
+            asked_s: asked_us / 1_000_000,
             rests_on: reads.generations.iter().filter(of_caller).copied().collect(),
             looked_us: gateway.monotonic_us(),
+            unknown: 0,
         }
     }
 
@@ -52,7 +60,15 @@ impl Standing {
         if self.rests_on.iter().all(|(generation, seen)| log.generation(*generation) == *seen) {
             return true;
         }
-        let again = self.decided_again();
+        let again = match self.decided_again() {
+            Ok(again) => again,
+            Err(error) => {
+                self.unknown = self.unknown.saturating_add(1);
+                tracing::warn!(%error, "it cannot be decided again now whether a file may go on");
+                return self.unknown <= UNKNOWN_MAX;
+            }
+        };
+        self.unknown = 0;
         tracing::info!(
             request = self.ask.call.request,
             allowed = again.is_some(),
@@ -63,17 +79,22 @@ impl Standing {
     }
 
     /// What it is allowed on now, if it is. A set of policies that is not swapped in yet is looked for the next time.
-    fn decided_again(&self) -> Option<Vec<(Generation, u64)>> {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn decided_again(&self) -> Result<Option<Vec<(Generation, u64)>>, StoreError> {
         let gateway = &*self.gateway;
-        let caller = attempt::authenticate_as_of(gateway, &self.ask.call, self.shown_s).ok()?;
+        let caller = attempt::authenticate_as_of(gateway, &self.ask.call, self.asked_s).ok();
+        let Some((caller, asked_for)) = caller.zip(self.ask.asked_for()) else { return Ok(None) };
         let live = gateway.policies().live();
-        let mut asked = Asked::new(gateway, &self.ask, &caller, self.ask.asked_for()?, Arc::clone(&live), None);
-        asked.session_policy = gateway.session_policy(&caller).ok()?;
+        let mut asked = Asked::new(gateway, &self.ask, &caller, asked_for, Arc::clone(&live), None);
+        asked.now_s = self.asked_s;
+        asked.session_policy = gateway.session_policy(&caller)?;
         let decision = gateway.log().read(|snapshot| {
             let row = asked.secret_row(snapshot)?;
             Ok(asked.decide(&live.set, row.as_ref()))
-        });
+        })?;
         let seen = [(REVOCATIONS, caller.revocations_seen), (ISSUERS, caller.issuers_seen)];
-        (decision.ok()?.outcome == Verdict::Allow).then(|| live.seen().into_iter().chain(seen).collect())
+        Ok((decision.outcome == Verdict::Allow).then(|| live.seen().into_iter().chain(seen).collect()))
     }
 }

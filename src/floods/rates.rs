@@ -2,7 +2,7 @@
 //! neither the service from the others nor the disk from the log.
 //!
 //! Each principal has two allowances that fill up steadily (the generic cell rate algorithm, ITU-T I.371): one is taken
-//! from by every request, one by every denial. While either is used up its requests are answered 429 before anything is
+//! from by every request, one by every denial, malformed request, and change that sends others' requests back. While either is used up its requests are answered 429 before anything is
 //! decided, and counted exactly (invariant I3). Memory is bounded: allowances that were not touched for a while are full
 //! again and are forgotten. Above them stand the rates of the whole account ([`AccountRates`]), if it has any.
 //!

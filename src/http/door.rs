@@ -1,5 +1,5 @@
-//! What is served on the gateway's listeners: the doors' routes over HTTP/1.1, by TCP, TLS or a Unix socket, each connection
-//! within its limits.
+//! What is served on the gateway's listeners: the doors' routes over HTTP/1.1, by TCP, TLS or a Unix socket, and the metrics, each
+//! connection within its limits.
 //!
 //! actix-web's own `HttpServer` would do but for two things: its connections cannot be made to rest ([`resting`]), nor to end when
 //! they ask for nothing ([`while_served`]).
@@ -30,6 +30,9 @@ use std::time::Duration;
 /// How long its client may take to close it.
 const CLOSING: Duration = Duration::from_secs(1);
 
+/// Connections at a time to the listener of metrics.
+const METRICS_CONNECTIONS: usize = 64;
+
 /// Where the door is served.
 pub(super) struct Listeners {
     pub(super) tcp: TcpListener,
@@ -58,13 +61,7 @@ pub(super) fn open(
         .max_concurrent_connections(config.limits.connections / workers.max(1))
         .shutdown_timeout(config.server.stop_timeout_s)
         .disable_signals();
-    let limits = Limits {
-        clock: gateway.clock(),
-        keep_alive: Duration::from_secs(config.limits.idle_timeout_s),
-        request_timeout: Duration::from_secs(config.limits.request_timeout_s),
-        answer_timeout: Duration::from_secs(config.limits.answer_timeout_s),
-        stopping: server.graceful_shutdown_signal(),
-    };
+    let limits = Limits::new(&gateway, config, server.graceful_shutdown_signal());
     let (gateway, settings) = (web::Data::from(gateway), config.tencent.clone());
     let app = move || {
         let (metrics, settings) = (metrics.clone(), settings.clone());
@@ -104,6 +101,29 @@ pub(super) fn open(
     Ok(server.run())
 }
 
+/// The server of `/metrics` alone, on a listener of its own.
+///
+/// # Errors
+/// The listener is not to be used.
+pub(super) fn open_metrics(
+    gateway: &Gateway,
+    config: &Config,
+    metrics: PrometheusHandle,
+    listener: TcpListener,
+) -> std::io::Result<Server> {
+    let server = Server::build().workers(1).max_concurrent_connections(METRICS_CONNECTIONS).disable_signals();
+    let limits = Limits::new(gateway, config, server.graceful_shutdown_signal());
+    let app = move || {
+        let app = App::new().service(health::metrics_route(metrics.clone()));
+        let app = map_config(app.into_factory().map_err(|error| error.error_response()), |()| AppConfig::default());
+        apply_fn_factory(app, |request: Request, service| answered(service.call(request)))
+    };
+    tracing::info!(listen = %listener.local_addr()?, "serving metrics");
+    let server =
+        server.listen("metrics", listener, move || rested(limits.service().finish(app()).tcp(), limits.idle()))?;
+    Ok(server.run())
+}
+
 /// What every connection is bounded by.
 #[derive(Clone)]
 struct Limits {
@@ -115,6 +135,17 @@ struct Limits {
 }
 
 impl Limits {
+    fn new(gateway: &Gateway, config: &Config, stopping: GracefulShutdownSignal) -> Self {
+        let limits = &config.limits;
+        Self {
+            clock: gateway.clock(),
+            keep_alive: Duration::from_secs(limits.idle_timeout_s),
+            request_timeout: Duration::from_secs(limits.request_timeout_s),
+            answer_timeout: Duration::from_secs(limits.answer_timeout_s),
+            stopping,
+        }
+    }
+
     /// How long a connection may be without a request that is served: the pause between two, and the next one's head.
     fn idle(&self) -> Idle {
         Idle { most: self.keep_alive.saturating_add(self.request_timeout), clock: Arc::clone(&self.clock) }

@@ -1,12 +1,10 @@
 //! What runs while the gateway serves: its doors, what is done every so often, and a stop that finishes what is under way.
 
 use super::door::{self, Listeners};
-use super::health;
 use super::socket::UnixSocket;
 use super::tls::Certificates;
 use crate::access::{Gateway, policies};
 use crate::config::Config;
-use actix_web::{App, HttpServer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -41,7 +39,12 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
     let certificates = Certificates::load(config).map_err(std::io::Error::other)?;
     let listener = TcpListener::bind(config.server.listen)?;
     let own_metrics = match config.metrics_listen() {
-        Ok(Some(address)) => Some(metrics_server(TcpListener::bind(address)?, metrics.clone())?),
+        Ok(Some(address)) => {
+            let server = door::open_metrics(&gateway, config, metrics.clone(), TcpListener::bind(address)?)?;
+            let handle = server.handle();
+            actix_web::rt::spawn(server);
+            Some(handle)
+        }
         _ => None,
     };
     // Whoever listens off loopback says where the metrics are shown; else they are not.
@@ -75,15 +78,6 @@ pub async fn serve(gateway: Arc<Gateway>, config: &Config, metrics: PrometheusHa
     drop(socket_file);
     gateway.stop().await;
     Ok(())
-}
-
-/// `/metrics` alone, on a listener of its own.
-fn metrics_server(listener: TcpListener, metrics: PrometheusHandle) -> std::io::Result<actix_web::dev::ServerHandle> {
-    let server = HttpServer::new(move || App::new().service(health::metrics_route(metrics.clone())));
-    let server = server.workers(1).disable_signals().listen(listener)?.run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok(handle)
 }
 
 /// Fetches the keys of issuers when they are due.

@@ -163,7 +163,7 @@ impl TestGateway {
         let started = wait_for("the gateway to listen", || {
             let ended = process.try_wait().unwrap();
             let text = fs::read_to_string(&log).unwrap();
-            match (listening(&text), ended) {
+            match (listening(&text, "serving"), ended) {
                 (Some(address), _) => Some(Ok(address)),
                 (None, Some(status)) => Some(Err((status.code().unwrap_or(-1), text))),
                 (None, None) => None,
@@ -205,6 +205,11 @@ impl TestGateway {
     /// What it wrote to standard error so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Where the metrics are, if they have a listener of their own.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        listening(&self.log(), "serving metrics").expect("a listener of metrics")
     }
 
     /// The dev issuer.
@@ -398,10 +403,10 @@ fn new_log(installation: &Installation) -> PathBuf {
     path(number)
 }
 
-/// The address in the structured log line `serving`.
-fn listening(log: &str) -> Option<SocketAddr> {
+/// The address in the structured log line that says so.
+fn listening(log: &str, said: &str) -> Option<SocketAddr> {
     log.lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|line| line["fields"]["message"] == "serving")
+        .find(|line| line["fields"]["message"] == said)
         .and_then(|line| line["fields"]["listen"].as_str()?.parse().ok())
 }

@@ -66,11 +66,11 @@ fn attack_f04_slow_heads_and_slow_bodies_are_ended_in_time() {
     gateway.finish();
 }
 
-/// Has a whole request answered, sends `stray` with it or behind the answer, and then nothing: until the server ends the connection.
-fn stray(stream: impl Read + Write + Send + 'static, (with, behind): (&str, &str)) {
+/// Has a whole request for `path` answered, sends `stray` with it or behind the answer, and then nothing: until the server ends the connection.
+fn stray(stream: impl Read + Write + Send + 'static, path: &str, (with, behind): (&str, &str)) {
     let since = Instant::now();
     let mut connection = Connection::over(stream);
-    connection.send(format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n{with}").as_bytes());
+    connection.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n{with}").as_bytes());
     assert_eq!(connection.reply().expect("an answer").status, 200);
     connection.send(behind.as_bytes());
     assert!(connection.reply().is_none(), "`{with}`, `{behind}` was answered");
@@ -85,6 +85,7 @@ fn attack_f04_a_connection_whose_next_head_never_ends_is_ended_in_time_and_one_t
         .set("limits.idle_timeout_s", 1)
         .set("limits.body_timeout_s", 4)
         .set("server.unix_socket", "gateway.sock")
+        .set("server.metrics_listen", "127.0.0.1:0")
         .start();
     let patience = Some(Duration::from_secs(20));
     thread::scope(|scope| {
@@ -93,11 +94,14 @@ fn attack_f04_a_connection_whose_next_head_never_ends_is_ended_in_time_and_one_t
         {
             let tcp = TcpStream::connect(gateway.address()).unwrap();
             tcp.set_read_timeout(patience).unwrap();
-            scope.spawn(move || stray(tcp, bytes));
+            scope.spawn(move || stray(tcp, "/healthz", bytes));
         }
         let unix = UnixStream::connect(gateway.installation().path("gateway.sock")).unwrap();
         unix.set_read_timeout(patience).unwrap();
-        scope.spawn(move || stray(unix, ("", "P")));
+        scope.spawn(move || stray(unix, "/healthz", ("", "P")));
+        let metrics = TcpStream::connect(gateway.metrics_address()).unwrap();
+        metrics.set_read_timeout(patience).unwrap();
+        scope.spawn(move || stray(metrics, "/metrics", ("", "P")));
     });
     let (took, said) =
         drip(&gateway, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /v1/GetSecretValue HTTP/1.1\r\nX: ", b"a");
@@ -120,7 +124,7 @@ fn attack_f04_over_tls_too_a_connection_whose_next_head_never_ends_is_ended_in_t
     let authority = serve_as(&installation, "localhost");
     let gateway = TestGateway::of(installation);
     for bytes in [("", "P"), ("\r\n", "")] {
-        stray(Client::trusting(&authority).connect(gateway.address()).unwrap(), bytes);
+        stray(Client::trusting(&authority).connect(gateway.address()).unwrap(), "/healthz", bytes);
     }
     drop(gateway.kill());
 }
