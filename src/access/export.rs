@@ -73,7 +73,8 @@ impl ExportStream {
         let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
         let is_stopped = Arc::new(AtomicBool::new(false));
         let taker = Taker { sender, may_go_on: file.may_go_on, is_stopped: Arc::clone(&is_stopped) };
-        // A thread that gave way once does so until it ends, so it is nobody else's; whoever stops the gateway waits for it.
+        // A thread that gave way once does so until it ends, so it is nobody else's. Whoever stops the gateway waits for it: it holds
+        // the gateway as long as it reads.
         tokio::task::spawn_blocking(move || {
             let reader = thread::Builder::new().name("export".to_owned()).spawn(move || read(file.blocks, taker));
             match reader.map(thread::JoinHandle::join) {

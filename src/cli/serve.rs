@@ -10,6 +10,12 @@ use crate::{authn, http, telemetry, traces};
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// How often it is looked whether the gateway is in use no more, and how many times.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+const LOOKS_MAX: u32 = 5_000;
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     core_dumps::forbid().context("cannot switch core dumps off")?;
@@ -20,7 +26,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     authn::self_test()?;
     // Outlives the threads that serve: what is left is sent when it is dropped.
     let _traces = traces::start(&config)?;
-    actix_web::rt::System::new().block_on(async {
+    let (gateway, served) = actix_web::rt::System::new().block_on(async {
         let gateway =
             Gateway::open(&config, clock::system()).await.map_err(|error| space::named(error.into(), &config))?;
         let listen = config.server.listen;
@@ -29,8 +35,23 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
             // The log is open: it is closed in order, whatever could not be served on.
             gateway.stop().await;
         }
-        Ok(served.with_context(|| format!("cannot serve on {listen}"))?)
-    })
+        anyhow::Ok((gateway, served.with_context(|| format!("cannot serve on {listen}"))))
+    })?;
+    close(gateway);
+    Ok(served?)
+}
+
+/// Closes the store, which goes with the gateway, before the process exits: RocksDB aborts a process that exits while another
+/// thread still closes one. Threads that served, or read a file for a client that has left, let go of theirs in a moment.
+fn close(mut gateway: Arc<Gateway>) {
+    for _ in 0..LOOKS_MAX {
+        gateway = match Arc::try_unwrap(gateway) {
+            Ok(last) => return drop(last),
+            Err(shared) => shared,
+        };
+        thread::park_timeout(LOOK_EVERY);
+    }
+    tracing::warn!("the gateway is still in use by a thread of its own; the process ends all the same");
 }
 
 /// As many open files as this process may have at most: each connection is one, and so is each table of the store.

@@ -307,6 +307,7 @@ impl TestGateway {
         self.signal("TERM");
         let status = self.wait();
         assert!(status.success(), "{status}: {}", self.log());
+        assert!(!self.log().contains("still in use by a thread"), "{}", self.log());
         self.installation.take().unwrap()
     }
 

@@ -109,6 +109,27 @@ fn attack_f05_a_caller_waits_for_one_key_pair_at_a_time() {
 }
 
 #[test]
+fn attack_f05_who_waits_for_a_key_pair_keeps_no_turn_of_creations() {
+    // So that creations take turns.
+    let near = |config: &mut crate::config::Config| config.limits.secrets = 100;
+    scene_with(near, async |scene| {
+        let turn = scene.gateway.pairs().take("user/dev/other").await.ok();
+        let parameters =
+            [pair("demo/pair"), json!({"SecretName": "demo/text", "VersionId": "v1", "SecretString": "x"})];
+        let first = pin!(scene.call("CreateSSHKeyPairSecret", &parameters[0]));
+        let waiting = match select(first, pin!(scene.call("CreateSecret", &parameters[1]))).await {
+            Either::Right((reply, waiting)) => {
+                assert_eq!(reply.status, 200, "{}", reply.body);
+                waiting
+            }
+            Either::Left(_) => panic!("the pair waits"),
+        };
+        drop(turn);
+        assert_eq!(waiting.await.status, 200);
+    });
+}
+
+#[test]
 fn attack_l01_what_nobody_signed_waits_for_no_turn_and_is_a_record() {
     scene(async |scene| {
         let _turn = scene.gateway.pairs().take("user/dev/other").await.ok();
