@@ -435,6 +435,7 @@ mod tests {
                 let listener = TcpListener::bind(address).unwrap();
                 answering = Some(std::thread::spawn(move || {
                     let (mut stream, _) = listener.accept().unwrap();
+                    let _asked = stream.read(&mut [0; 4096]).unwrap();
                     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
                     stream
                 }));
