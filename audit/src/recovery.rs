@@ -174,12 +174,13 @@ impl Place {
         }
     }
 
-    /// Ends what a process that died has begun. What is beside goes only where there is a store.
+    /// Ends what a process that died has begun. What is beside goes only where a store lies that the engine knows as one: anything
+    /// else there may be half of a copy that somebody made by hand.
     fn settle(&self) -> io::Result<()> {
         if is_free(&self.store) && self.torn.exists() && self.recovery.exists() {
             self.rename(&self.recovery, &self.store)?;
         }
-        if !is_free(&self.store) {
+        if self.store.join("CURRENT").exists() {
             self.remove_copy()?;
             remove(&self.torn)?;
         }

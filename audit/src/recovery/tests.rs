@@ -347,6 +347,20 @@ fn a_recovery_that_died_anywhere_is_ended_at_the_next_start() {
 }
 
 #[test]
+fn i07_a_torn_store_stays_beside_what_is_no_store() {
+    let killed = Killed::new();
+    let place = Place::of(&killed.store()).unwrap();
+    place.copy().unwrap();
+    place.rename(&place.store, &place.torn).unwrap();
+    fs::create_dir(&place.store).unwrap();
+    fs::write(place.store.join("000004.sst"), b"half of a copy").unwrap();
+    open_with_recovery(&killed.store(), &mut judge(1_000)).unwrap_err();
+    assert!(place.torn.join("CURRENT").exists() && place.recovery.join("CURRENT").exists());
+    fs::remove_dir_all(&place.store).unwrap();
+    assert_eq!(count(&open_with_recovery(&killed.store(), &mut judge(1_000)).unwrap().store), BATCHES * BATCH);
+}
+
+#[test]
 fn a_store_that_is_open_or_being_recovered_is_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("db");
